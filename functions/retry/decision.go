@@ -1,0 +1,98 @@
+package retry
+
+import (
+	"net/http"
+	"time"
+)
+
+// An Outcome is what comes of a request after an attempt. It is the only thing, beside the whole seconds to wait, that
+// the state machine looks at.
+type Outcome string
+
+const (
+	// Succeeded means that the upstream gave a final answer, whatever its status.
+	Succeeded Outcome = "succeeded"
+
+	// Failed means that attempts or time ran out without a final answer.
+	Failed Outcome = "failed"
+
+	// Again means that the next proxy is to make another attempt.
+	Again Outcome = "retry"
+)
+
+// A Reason says why no final answer was reached. It becomes the Error of the execution.
+type Reason string
+
+const (
+	// AttemptsExhausted means that the policy's attempts, or the caller's, were used up.
+	AttemptsExhausted Reason = "AttemptsExhausted"
+
+	// DeadlineExceeded means that no further attempt could have ended before the deadline.
+	DeadlineExceeded Reason = "DeadlineExceeded"
+
+	// UnsafeToRepeat means that the request may have been processed and must not be sent again.
+	UnsafeToRepeat Reason = "UnsafeToRepeat"
+)
+
+// A Kind is a budget that an attempt is charged to.
+type Kind string
+
+const (
+	RateLimit      Kind = "rate-limit"
+	ServerError    Kind = "server-error"
+	NetworkFailure Kind = "network-failure"
+)
+
+// A Result is what one attempt brought: either a status with its header fields, or a failure.
+type Result struct {
+	Status  int
+	Header  http.Header
+	Failure *Failure
+
+	// Received is when the answer, or the failure, came.
+	Received time.Time
+}
+
+// A Failure is an attempt that ended without a complete answer.
+type Failure struct {
+	// Type is the registered error type of RFC 9209 section 2.3.
+	Type ErrorType
+
+	// Processed says whether the upstream may have acted on the request.
+	Processed Processed
+
+	// Details is a short text for people. It holds no payload.
+	Details string
+}
+
+// An ErrorType is a registered proxy error type, RFC 9209 section 2.3.
+type ErrorType string
+
+// Processed says whether an upstream may have acted on a request whose answer did not come.
+type Processed bool
+
+const (
+	NotProcessed   Processed = false
+	MaybeProcessed Processed = true
+)
+
+// A Decision is what a policy makes of an attempt.
+type Decision struct {
+	Outcome Outcome
+
+	// Reason is set if the outcome is Failed.
+	Reason Reason
+
+	// Kind is the budget that the attempt was charged to; empty if it was a success or a final answer.
+	Kind Kind
+
+	// Delay is how long to wait before the next attempt, if the outcome is Again. It is never below a floor that the
+	// upstream gave.
+	Delay time.Duration
+
+	// RetryAfter is how long the upstream still wants to be left alone, if the outcome is Failed and it said so.
+	RetryAfter time.Duration
+
+	// Why says in a few words, for people, what was decided and by which rule.
+	Why string
+}
