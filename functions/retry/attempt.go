@@ -49,6 +49,34 @@ type Attempt struct {
 	// Wait is the delay that was decided on after the attempt, in milliseconds.
 	Wait int64 `json:"wait,omitempty"`
 
+	// NotBefore is the moment before which the upstream wanted no further request, in milliseconds since the Unix
+	// epoch, if it said so. Later decisions respect it.
+	NotBefore int64 `json:"notBefore,omitempty"`
+
 	// Why says in a few words what was decided after the attempt, and by which rule.
 	Why string `json:"why,omitempty"`
+}
+
+// Attempt returns the record of an attempt that brought this result, for the history of the next one. start is when
+// the attempt began, or the zero time if that is not known. decision is what was decided on the result.
+func (r Result) Attempt(proxy string, start time.Time, decision Decision) Attempt {
+	a := Attempt{
+		Proxy:  proxy,
+		Status: r.Status,
+		Kind:   decision.Kind,
+		Wait:   ceil(decision.Delay, time.Millisecond).Milliseconds(),
+		Why:    decision.Why,
+	}
+	if !start.IsZero() {
+		a.Start = start.UnixMilli()
+		a.Duration = r.Received.Sub(start).Milliseconds()
+	}
+	if r.Failure != nil {
+		a.Status, a.Error, a.Details = 0, r.Failure.Type, r.Failure.Details
+	}
+	if !decision.NotBefore.IsZero() {
+		// Rounded up, since a floor that lost its fraction would let an attempt go out early.
+		a.NotBefore = decision.NotBefore.Add(time.Millisecond - time.Nanosecond).UnixMilli()
+	}
+	return a
 }

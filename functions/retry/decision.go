@@ -27,11 +27,15 @@ const (
 	// AttemptsExhausted means that the policy's attempts, or the caller's, were used up.
 	AttemptsExhausted Reason = "AttemptsExhausted"
 
-	// DeadlineExceeded means that no further attempt could have ended before the deadline.
+	// DeadlineExceeded means that no further attempt could have ended in the time that is granted: before the deadline,
+	// or within the policy's RetryAfterMax.
 	DeadlineExceeded Reason = "DeadlineExceeded"
 
 	// UnsafeToRepeat means that the request may have been processed and must not be sent again.
 	UnsafeToRepeat Reason = "UnsafeToRepeat"
+
+	// NotRetryable means that another attempt would have met the same failure.
+	NotRetryable Reason = "NotRetryable"
 )
 
 // A Kind is a budget that an attempt is charged to.
@@ -89,6 +93,10 @@ type Decision struct {
 	// Delay is how long to wait before the next attempt, if the outcome is Again. It is never below a floor that the
 	// upstream gave.
 	Delay time.Duration
+
+	// NotBefore is the moment before which the upstream, in this answer, wants no further request. The zero time if it
+	// did not say.
+	NotBefore time.Time
 
 	// RetryAfter is how long the upstream still wants to be left alone, if the outcome is Failed and it said so.
 	RetryAfter time.Duration

@@ -1,20 +1,305 @@
 package retry
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
 
-// A Policy (contract placeholder, replaced by the retry helper).
+// The defaults of a policy.
+const (
+	// DefaultRateLimitAttempts is how many attempts may end in a rate limit. It is larger than the others, because a
+	// limit says when it ends, and does end.
+	DefaultRateLimitAttempts = 6
+
+	// DefaultServerErrorAttempts is how many attempts may end in a server error.
+	DefaultServerErrorAttempts = 3
+
+	// DefaultNetworkFailureAttempts is how many attempts may end without a complete answer.
+	DefaultNetworkFailureAttempts = 3
+
+	// DefaultBase is the width of the first backoff window.
+	DefaultBase = 1 * time.Second
+
+	// DefaultMax is the width that a backoff window grows to.
+	DefaultMax = 30 * time.Second
+
+	// DefaultJitter is how a delay is drawn from its window.
+	DefaultJitter = FullJitter
+
+	// DefaultScope is what a rate limit is taken to be counted by.
+	DefaultScope = Inferred
+
+	// DefaultRetryAfterMax is the longest wait that an upstream can ask for and get.
+	DefaultRetryAfterMax = 15 * time.Minute
+
+	// DefaultAttemptTimeout is how long one attempt may take.
+	DefaultAttemptTimeout = 10 * time.Second
+
+	// DefaultDeadline is how long a caller who does not say otherwise waits for the final answer.
+	DefaultDeadline = 60 * time.Second
+
+	// DefaultMaxDeadline is the longest that a caller can ask to wait: what an Express execution can hold.
+	DefaultMaxDeadline = ExpressDuration - EngineMargin
+)
+
+// Limits of what a policy can say.
+const (
+	// MaxAttempts is the largest number of attempts of one budget. A hundred attempts of nine events each are a
+	// thirtieth of the history that a Standard execution can have.
+	MaxAttempts = 100
+
+	// MinimumAttemptTime is the least time that an attempt is begun with. With less left before the deadline, not even
+	// a cold start, a TLS handshake and a quick answer fit, and the upstream would work for nobody. A shorter
+	// AttemptTimeout takes its place.
+	MinimumAttemptTime = 500 * time.Millisecond
+)
+
+// A Policy says which answers are final, which are asked for again, how often, and when. Its zero value is the same as
+// [Default]: a field that is zero means its default. A Policy is a value; nothing in this package changes one.
 type Policy struct {
+	// RateLimits is the budget for 429, for 403 with an exhausted quota, and for every status that Statuses calls a
+	// rate limit. Default: 6 attempts, base 1 s, max 30 s, full jitter.
+	RateLimits Budget
+
+	// ServerErrors is the budget for the other statuses that are asked for again. Default: 3 attempts, base 1 s,
+	// max 30 s, full jitter.
+	ServerErrors Budget
+
+	// NetworkFailures is the budget for attempts without a complete answer. Default: 3 attempts, base 1 s, max 30 s,
+	// full jitter.
+	NetworkFailures Budget
+
+	// RetryAfterMax is the longest wait that the upstream can ask for and get. If it asks for more, nobody waits: asking
+	// earlier than it said would be in vain, so the request ends at once, and the caller is told when to come again.
+	// Default: 15 minutes.
+	RetryAfterMax time.Duration
+
+	// Scope is what the upstream counts its rate limit by. Default: Inferred.
+	Scope Scope
+
+	// Statuses rules single statuses differently from the defaults, which stay in force for all others: 408, 425, 500,
+	// 502, 503 and 504 are server errors, 429 is a rate limit, everything else is final. There is no need for a way to
+	// clear the defaults: rule a status Final.
+	Statuses map[int]Verdict
+
+	// RepeatableMethods are the methods, in upper case, whose requests may be sent again although the upstream may have
+	// acted on them. Nil means the idempotent methods of RFC 9110 section 9.2.2: GET, HEAD, OPTIONS, TRACE, PUT and
+	// DELETE. An empty slice that is not nil means none. Requests with an Idempotency-Key may always be repeated.
+	RepeatableMethods []string
+
+	// AttemptTimeout is how long one attempt may take, from the connection to the last byte of the answer. An attempt
+	// gets less if less is left before the deadline. Default: 10 s.
 	AttemptTimeout time.Duration
-	Deadline       time.Duration
+
+	// Deadline is how long a caller who does not say otherwise waits for the final answer. Default: 60 s.
+	Deadline time.Duration
+
+	// MaxDeadline is the longest wait that a caller gets by Prefer: wait (RFC 7240 section 4.3). Default: what an
+	// Express execution can hold, 4 minutes and 50 seconds.
+	MaxDeadline time.Duration
 }
 
-func Default() Policy { return Policy{AttemptTimeout: 10 * time.Second, Deadline: 60 * time.Second} }
+// A Budget says how many attempts may end in one kind of failure, and how the waits between them grow. The n-th wait,
+// counted from zero, is drawn from a window of min(Max, Base*2^n), where n counts the failures of this kind alone.
+type Budget struct {
+	// Attempts is how many attempts may end in this kind of failure before the request fails. 1 means that it is never
+	// repeated; zero means the default.
+	Attempts int
 
-func (p Policy) WithDefaults() Policy { return Default() }
+	// Base is the width of the first window. Zero means the default; for no delay at all give both Base and Max as one
+	// nanosecond.
+	Base time.Duration
 
-func (p Policy) Validate() error { return nil }
+	// Max is the width that the windows grow to.
+	Max time.Duration
 
-// Next judges ...
-func (p Policy) Next(req Request, history []Attempt, result Result, random func() float64) Decision {
-	return Decision{}
+	// Jitter is how the delay is drawn from the window.
+	Jitter Jitter
+}
+
+// A Verdict is how a status is judged.
+type Verdict string
+
+const (
+	// Final means that the answer is handed to the caller as it is.
+	Final Verdict = "final"
+
+	// Limited means that the status is a rate limit. It is taken as proof that the upstream did nothing.
+	Limited Verdict = "rate-limit"
+
+	// Erroneous means that the status is a server error.
+	Erroneous Verdict = "server-error"
+)
+
+// A Scope is what an upstream counts its rate limit by.
+type Scope string
+
+const (
+	// PerAddress means by the address that a request comes from: another proxy may be let in, so the next attempt goes
+	// out at once, and waits only when every proxy has been limited.
+	PerAddress Scope = "per-address"
+
+	// PerAccount means by key, user or account: another address does not help, so the next attempt waits as told.
+	PerAccount Scope = "per-account"
+
+	// Inferred means that it is not known. After the first rate limit the next proxy makes one quick try; a second rate
+	// limit means that the limit is not by address, and from then on attempts wait as told.
+	Inferred Scope = "inferred"
+)
+
+// defaultStatuses is how statuses are judged that a policy does not rule itself. What is not in it is final.
+var defaultStatuses = map[int]Verdict{
+	http.StatusRequestTimeout:      Erroneous,
+	http.StatusTooEarly:            Erroneous,
+	http.StatusTooManyRequests:     Limited,
+	http.StatusInternalServerError: Erroneous,
+	http.StatusBadGateway:          Erroneous,
+	http.StatusServiceUnavailable:  Erroneous,
+	http.StatusGatewayTimeout:      Erroneous,
+}
+
+// idempotentMethods are the idempotent methods of RFC 9110 section 9.2.2.
+var idempotentMethods = []string{
+	http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete,
+}
+
+// Default returns the policy that is used where nothing else is said, with every field filled in.
+func Default() Policy { return Policy{}.WithDefaults() }
+
+// WithDefaults returns the policy with its zero fields filled in. The result shares no memory with p.
+func (p Policy) WithDefaults() Policy {
+	p.RateLimits = p.RateLimits.withDefaults(DefaultRateLimitAttempts)
+	p.ServerErrors = p.ServerErrors.withDefaults(DefaultServerErrorAttempts)
+	p.NetworkFailures = p.NetworkFailures.withDefaults(DefaultNetworkFailureAttempts)
+	if p.RetryAfterMax == 0 {
+		p.RetryAfterMax = DefaultRetryAfterMax
+	}
+	if p.Scope == "" {
+		p.Scope = DefaultScope
+	}
+	statuses := maps.Clone(defaultStatuses)
+	maps.Copy(statuses, p.Statuses)
+	p.Statuses = statuses
+	if p.RepeatableMethods == nil {
+		p.RepeatableMethods = idempotentMethods
+	}
+	p.RepeatableMethods = append([]string{}, p.RepeatableMethods...)
+	if p.AttemptTimeout == 0 {
+		p.AttemptTimeout = DefaultAttemptTimeout
+	}
+	if p.Deadline == 0 {
+		p.Deadline = DefaultDeadline
+	}
+	if p.MaxDeadline == 0 {
+		p.MaxDeadline = DefaultMaxDeadline
+	}
+	return p
+}
+
+func (b Budget) withDefaults(attempts int) Budget {
+	if b.Attempts == 0 {
+		b.Attempts = attempts
+	}
+	if b.Base == 0 {
+		b.Base = DefaultBase
+	}
+	if b.Max == 0 {
+		b.Max = DefaultMax
+	}
+	if b.Jitter == "" {
+		b.Jitter = DefaultJitter
+	}
+	return b
+}
+
+// budget returns the budget of a kind.
+func (p Policy) budget(kind Kind) Budget {
+	switch kind {
+	case RateLimit:
+		return p.RateLimits
+	case ServerError:
+		return p.ServerErrors
+	default:
+		return p.NetworkFailures
+	}
+}
+
+// Validate returns all problems of the policy in one error, or nil. Each names the field, what was given, and what is
+// allowed.
+func (p Policy) Validate() error {
+	p = p.WithDefaults()
+	var problems []error
+	report := func(format string, args ...any) { problems = append(problems, fmt.Errorf("retry: "+format, args...)) }
+
+	for _, b := range []struct {
+		name string
+		Budget
+	}{{"RateLimits", p.RateLimits}, {"ServerErrors", p.ServerErrors}, {"NetworkFailures", p.NetworkFailures}} {
+		if b.Attempts < 1 || b.Attempts > MaxAttempts {
+			report("%s.Attempts is %d: give 1 to %d, or 0 for the default", b.name, b.Attempts, MaxAttempts)
+		}
+		if b.Base < 0 {
+			report("%s.Base is %v: give a positive duration, or 0 for the default", b.name, b.Base)
+		}
+		if b.Max < 0 {
+			report("%s.Max is %v: give a positive duration, or 0 for the default", b.name, b.Max)
+		} else if b.Max < b.Base {
+			report("%s.Max is %v, less than %s.Base, which is %v: raise Max or lower Base", b.name, b.Max, b.name, b.Base)
+		}
+		if !slices.Contains(jitters, b.Jitter) {
+			report("%s.Jitter is %q: give %s", b.name, b.Jitter, list(jitters))
+		}
+	}
+	if p.RetryAfterMax < 0 {
+		report("RetryAfterMax is %v: give a positive duration, or 0 for the default", p.RetryAfterMax)
+	}
+	if !slices.Contains(scopes, p.Scope) {
+		report("Scope is %q: give %s", p.Scope, list(scopes))
+	}
+	for _, status := range slices.Sorted(maps.Keys(p.Statuses)) {
+		if status < 200 || status > 599 {
+			report("Statuses has %d: give statuses from 200 to 599", status)
+		}
+		if !slices.Contains(verdicts, p.Statuses[status]) {
+			report("Statuses[%d] is %q: give %s", status, p.Statuses[status], list(verdicts))
+		}
+	}
+	for _, method := range p.RepeatableMethods {
+		if method == "" || strings.Trim(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != "" {
+			report("RepeatableMethods has %q: give names of methods in upper case", method)
+		}
+	}
+	if p.AttemptTimeout < time.Millisecond {
+		report("AttemptTimeout is %v: give 1ms or more, or 0 for the default", p.AttemptTimeout)
+	}
+	if p.Deadline < time.Millisecond {
+		report("Deadline is %v: give 1ms or more, or 0 for the default", p.Deadline)
+	}
+	if p.MaxDeadline < time.Millisecond {
+		report("MaxDeadline is %v: give 1ms or more, or 0 for the default", p.MaxDeadline)
+	} else if p.Deadline > p.MaxDeadline {
+		report("Deadline is %v, more than MaxDeadline, which is %v: lower Deadline or raise MaxDeadline",
+			p.Deadline, p.MaxDeadline)
+	}
+	return errors.Join(problems...)
+}
+
+var (
+	scopes   = []Scope{PerAddress, PerAccount, Inferred}
+	verdicts = []Verdict{Final, Limited, Erroneous}
+)
+
+// list names the allowed values of a string type, for a message.
+func list[T ~string](values []T) string {
+	quoted := make([]string, len(values))
+	for i, v := range values {
+		quoted[i] = fmt.Sprintf("%q", string(v))
+	}
+	last := len(quoted) - 1
+	return strings.Join(quoted[:last], ", ") + " or " + quoted[last]
 }

@@ -1,0 +1,259 @@
+package retry
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// Next decides what comes after an attempt.
+//
+// history holds the attempts before this one, oldest first, as [Result.Attempt] made them. result is what the attempt
+// brought, and result.Received is now. A proxy that was lost, by a crash or a timeout, is a result with a Failure of
+// type [ProxyInternalError] that is MaybeProcessed. random returns numbers in [0,1).
+//
+// The rules, in their order:
+//
+//  1. A status is final, a rate limit or a server error, as the policy has it. A field such as Stripe-Should-Retry
+//     overrides that for errors that the policy does not rule itself, and a 403 is a rate limit if a quota is used up
+//     or if it says when to come again. What is final has Succeeded, whatever the status.
+//  2. What may have been processed is repeated only if the request has an Idempotency-Key or its method is repeatable
+//     (RFC 9110 section 9.2.2). A rate limit, a 503 with Retry-After, and a failure before a byte was sent are proof
+//     that nothing was done. Without proof the request has Failed with UnsafeToRepeat; the answer, if there is one,
+//     still goes back to the caller, but a server error is not an answer that settles the matter.
+//  3. A failure that would come again (a certificate, an answer that is too large) has Failed with NotRetryable.
+//  4. Each kind of failure has its own budget. One that is used up, or the caller's own limit, ends in
+//     AttemptsExhausted.
+//  5. The next attempt waits for the moment that the upstream named, and for the backoff above it. A rate limit by
+//     address binds only the proxies that met it.
+//  6. If that moment leaves less than [MinimumAttemptTime] before the deadline, or is farther off than the policy's
+//     RetryAfterMax, the request has Failed with DeadlineExceeded, at once. If there is time left, but less than the
+//     backoff may take, the delay is drawn from what is left.
+func (p Policy) Next(req Request, history []Attempt, result Result, random func() float64) Decision {
+	j := p.judge(req, history, result)
+	if j.final {
+		return Decision{Outcome: Succeeded, Why: j.subject + ": " + j.why}
+	}
+
+	fail := func(reason Reason, why string) Decision {
+		return Decision{
+			Outcome:    Failed,
+			Reason:     reason,
+			Kind:       j.kind,
+			NotBefore:  j.notBefore,
+			RetryAfter: j.binding(PerAccount),
+			Why:        j.subject + ": " + why,
+		}
+	}
+
+	if !j.proof && !req.IdempotencyKey && !slices.Contains(j.policy.RepeatableMethods, req.Method) {
+		return fail(UnsafeToRepeat, fmt.Sprintf("the %s may have been processed, and has no Idempotency-Key", req.Method))
+	}
+	if j.lasting {
+		return fail(NotRetryable, "another attempt would meet the same")
+	}
+	budget := j.policy.budget(j.kind)
+	count := j.count(j.kind) + 1
+	if count >= budget.Attempts {
+		return fail(AttemptsExhausted, fmt.Sprintf("%s %d of %d", j.kind, count, budget.Attempts))
+	}
+	if n := len(history) + 1; req.MaxAttempts > 0 && n >= req.MaxAttempts {
+		return fail(AttemptsExhausted, fmt.Sprintf("attempt %d of %d that the caller allows", n, req.MaxAttempts))
+	}
+
+	scope, n := j.scope()
+	floor := j.binding(scope)
+	if floor > j.policy.RetryAfterMax {
+		return fail(DeadlineExceeded, fmt.Sprintf("%s asks for %s, more than the %s that is granted",
+			j.source(), seconds(floor), seconds(j.policy.RetryAfterMax)))
+	}
+	shortest, longest, why := j.delay(budget, n, floor)
+	if !req.Deadline.IsZero() {
+		left := req.Deadline.Sub(result.Received)
+		latest := (left - min(MinimumAttemptTime, j.policy.AttemptTimeout)).Truncate(time.Millisecond)
+		if shortest > latest {
+			return fail(DeadlineExceeded, fmt.Sprintf("the next attempt could start in %s, with %s left before the deadline",
+				seconds(shortest), seconds(max(0, left))))
+		}
+		longest = min(longest, latest)
+	}
+	delay := draw(shortest, longest, random)
+	return Decision{
+		Outcome:   Again,
+		Kind:      j.kind,
+		Delay:     delay,
+		NotBefore: j.notBefore,
+		Why:       fmt.Sprintf("%s: %s", j.subject, why),
+	}
+}
+
+// A judgement is what one result amounts to, before anything is decided.
+type judgement struct {
+	policy  Policy
+	req     Request
+	history []Attempt
+	now     time.Time
+
+	// subject is the status or the error type, for people, and why the rule that made it final.
+	subject string
+	why     string
+
+	kind    Kind
+	final   bool
+	proof   bool
+	lasting bool
+
+	signals   Signals
+	notBefore time.Time
+}
+
+func (p Policy) judge(req Request, history []Attempt, result Result) judgement {
+	_, ruled := p.Statuses[result.Status]
+	j := judgement{policy: p.WithDefaults(), req: req, history: history, now: result.Received}
+	if f := result.Failure; f != nil {
+		j.subject = string(f.Type)
+		j.kind = NetworkFailure
+		j.proof = f.Processed == NotProcessed
+		j.lasting = lasting[f.Type]
+		return j
+	}
+
+	verdict := j.policy.Statuses[result.Status]
+	j.subject = fmt.Sprint(result.Status)
+	j.signals = ReadSignals(result.Header, result.Received, verdict == Limited)
+	if !ruled {
+		verdict = j.unruled(result.Status, verdict)
+	}
+	switch verdict {
+	case Limited:
+		j.kind, j.proof = RateLimit, true
+	case Erroneous:
+		j.kind = ServerError
+		j.proof = result.Status == http.StatusServiceUnavailable && j.signals.RetryAfter
+	default:
+		j.final = true
+		if j.why == "" {
+			j.why = "final"
+		}
+	}
+	if j.signals.Field != "" {
+		j.notBefore = result.Received.Add(j.signals.Floor)
+	}
+	return j
+}
+
+// unruled judges a status that the policy does not rule itself by what the answer says.
+func (j *judgement) unruled(status int, verdict Verdict) Verdict {
+	if status < 400 {
+		return verdict
+	}
+	if j.signals.AdviceField != "" {
+		switch {
+		case !j.signals.Advice:
+			j.why = "final, by " + j.signals.AdviceField
+			return Final
+		case verdict != Limited:
+			return Erroneous
+		}
+	}
+	if status == http.StatusForbidden && (j.signals.Exhausted || j.signals.RetryAfter) {
+		return Limited
+	}
+	return verdict
+}
+
+// count returns how many attempts of the history were charged to a kind.
+func (j *judgement) count(kind Kind) int {
+	n := 0
+	for _, a := range j.history {
+		if a.Kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// scope returns by what the limit is counted as far as the next attempt goes, and how often this kind of failure came
+// before as far as the backoff goes: -1 if the next attempt need not wait for anything but another kind of failure.
+func (j *judgement) scope() (Scope, int) {
+	n := j.count(j.kind)
+	if j.kind == RateLimit && j.req.Proxies > 1 {
+		switch {
+		case j.policy.Scope == PerAddress:
+			return PerAddress, j.limitedBefore() - 1
+		case j.policy.Scope == Inferred && n == 0:
+			return PerAddress, -1
+		}
+	}
+	return PerAccount, n
+}
+
+// delay returns the bounds of the delay before the next attempt, and says why.
+func (j *judgement) delay(budget Budget, n int, floor time.Duration) (shortest, longest time.Duration, why string) {
+	switch {
+	case n < 0 && floor == 0 && j.policy.Scope == Inferred:
+		return 0, 0, "the next proxy makes a quick try at once, to find out whether the limit is by address"
+	case n < 0 && floor == 0:
+		return 0, 0, "the next proxy at once, as the limit is by address"
+	}
+	shortest, longest = budget.bounds(max(n, 0), j.lastWait(), floor)
+	shortest, longest = ceil(shortest, time.Millisecond), ceil(longest, time.Millisecond)
+	if floor == 0 {
+		return shortest, longest, fmt.Sprintf("backoff of up to %s, jitter %s", seconds(longest), budget.Jitter)
+	}
+	return shortest, longest, fmt.Sprintf("%s asks for %s, and backoff above it up to %s, jitter %s",
+		j.source(), seconds(floor), seconds(longest), budget.Jitter)
+}
+
+// binding returns how long the next attempt has to wait for what the upstream said, in this answer and before. What an
+// upstream says with a server error is about itself. What it says with a rate limit is, if the scope is by address,
+// about the proxy that met it.
+func (j *judgement) binding(scope Scope) time.Duration {
+	next := len(j.history) + 1
+	binds := func(i int, kind Kind) bool {
+		return scope != PerAddress || kind != RateLimit || (next-i)%max(1, j.req.Proxies) == 0
+	}
+	var wait time.Duration
+	if binds(len(j.history), j.kind) && !j.notBefore.IsZero() {
+		wait = max(wait, j.notBefore.Sub(j.now))
+	}
+	for i, a := range j.history {
+		if a.NotBefore > 0 && binds(i, a.Kind) {
+			wait = max(wait, time.UnixMilli(a.NotBefore).Sub(j.now))
+		}
+	}
+	return wait
+}
+
+// limitedBefore returns how often the proxy that comes next has been limited.
+func (j *judgement) limitedBefore() int {
+	n := 0
+	for i := len(j.history) + 1 - j.req.Proxies; i >= 0; i -= j.req.Proxies {
+		if j.history[i].Kind == RateLimit {
+			n++
+		}
+	}
+	return n
+}
+
+// lastWait returns the delay after the last attempt of the same kind.
+func (j *judgement) lastWait() time.Duration {
+	for _, a := range slices.Backward(j.history) {
+		if a.Kind == j.kind {
+			return time.Duration(a.Wait) * time.Millisecond
+		}
+	}
+	return 0
+}
+
+// source names the field that asked for a wait.
+func (j *judgement) source() string {
+	if j.signals.Field != "" {
+		return j.signals.Field
+	}
+	return "an earlier answer"
+}
+
+// seconds prints a duration for people, to the millisecond.
+func seconds(d time.Duration) string { return ceil(d, time.Millisecond).String() }

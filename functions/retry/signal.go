@@ -1,0 +1,317 @@
+package retry
+
+import (
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dunglas/httpsfv"
+)
+
+// Bounds of what is believed of an upstream's numbers.
+const (
+	// MaxCredibleFloor is the longest wait that is believed. Quotas are counted by the month at most; what says more is
+	// a value in another unit, or a mistake, and is read as if it were not there.
+	MaxCredibleFloor = 31 * 24 * time.Hour
+
+	// epochSeconds and epochMilliseconds are where a number stops being a number of seconds to wait, and is taken for
+	// a time since the Unix epoch in seconds (from 2001 on) or in milliseconds (from 2001 on).
+	epochSeconds      = 1e9
+	epochMilliseconds = 1e12
+)
+
+// Signals is what the header fields of an answer say about whether, and when, to come again.
+type Signals struct {
+	// Floor is how long, from the receipt of the answer, the upstream wants to be left alone. It is zero if Field is
+	// empty, and also if the upstream named a time that has passed.
+	Floor time.Duration
+
+	// Field names the header field that Floor was read from. Empty if none says when.
+	Field string
+
+	// RetryAfter says that Floor was read from Retry-After or one of its forms in milliseconds, which speak of this
+	// request, and not from a field for quotas.
+	RetryAfter bool
+
+	// Exhausted says that a quota is used up: a field for what remains of it says zero.
+	Exhausted bool
+
+	// Advice is the upstream's own word on whether to repeat the request, and AdviceField the field that holds it.
+	// Advice means nothing if AdviceField is empty.
+	Advice      bool
+	AdviceField string
+}
+
+// ReadSignals reads the header fields of an answer that was received at the given moment. Times of day are taken
+// relative to the answer's own Date, so that a clock that is wrong, there or here, does no harm (RFC 9110 section
+// 10.2.3 leaves that open). limited says that the status itself is a rate limit: fields that say when a quota is
+// renewed, but not that it is used up, then count too.
+//
+// Retry-After and its forms in milliseconds come first, and of several the longest. Without a valid one the fields of
+// quotas are read: RateLimit, in the form of the IETF draft draft-ietf-httpapi-ratelimit-headers and in its older ones,
+// and what vendors use instead. Of several quotas that are used up, the one that is renewed last counts. A value that
+// cannot be understood, or that nobody can mean, is read as if the field were not there.
+func ReadSignals(header http.Header, received time.Time, limited bool) Signals {
+	r := signalReader{header: header, now: received}
+	if date, err := http.ParseTime(strings.TrimSpace(header.Get("Date"))); err == nil {
+		r.now = date
+	}
+	var s Signals
+	for _, field := range adviceFields {
+		if advice, ok := r.advice(field); ok {
+			s.Advice, s.AdviceField = advice, field
+			break
+		}
+	}
+
+	var told, quota floor
+	told.atLeast("Retry-After", r.times("Retry-After"))
+	for _, field := range millisecondFields {
+		told.atLeast(field, r.milliseconds(field))
+	}
+	r.structured(&s, &quota)
+	for _, q := range quotaFields {
+		r.quota(q, limited, &s, &quota)
+	}
+
+	s.RetryAfter = told.field != ""
+	if !s.RetryAfter {
+		told = quota
+	}
+	s.Floor, s.Field = told.wait, told.field
+	return s
+}
+
+// adviceFields are what Stripe and what OpenAI and Anthropic send; their own clients obey them.
+var adviceFields = []string{"Stripe-Should-Retry", "X-Should-Retry"}
+
+// millisecondFields are what OpenAI and Azure's services send beside Retry-After.
+var millisecondFields = []string{"Retry-After-Ms", "X-Ms-Retry-After-Ms"}
+
+// quotaFields are the fields that say how much of a quota remains and when it is renewed.
+var quotaFields = []quotaField{
+	{remaining: "RateLimit-Remaining", reset: "RateLimit-Reset"},
+	{remaining: "X-RateLimit-Remaining", reset: "X-RateLimit-Reset-After"},
+	{remaining: "X-RateLimit-Remaining", reset: "X-RateLimit-Reset"},
+	{remaining: "X-Rate-Limit-Remaining", reset: "X-Rate-Limit-Reset"},
+	{remaining: "X-RateLimit-Requests-Remaining", reset: "X-RateLimit-Requests-Reset"},
+	{remaining: "X-RateLimit-Remaining-Requests", reset: "X-RateLimit-Reset-Requests", several: true},
+	{remaining: "X-RateLimit-Remaining-Tokens", reset: "X-RateLimit-Reset-Tokens", several: true},
+	{remaining: "Anthropic-RateLimit-Requests-Remaining", reset: "Anthropic-RateLimit-Requests-Reset", several: true},
+	{remaining: "Anthropic-RateLimit-Tokens-Remaining", reset: "Anthropic-RateLimit-Tokens-Reset", several: true},
+	{remaining: "Anthropic-RateLimit-Input-Tokens-Remaining", reset: "Anthropic-RateLimit-Input-Tokens-Reset", several: true},
+	{remaining: "Anthropic-RateLimit-Output-Tokens-Remaining", reset: "Anthropic-RateLimit-Output-Tokens-Reset", several: true},
+}
+
+type quotaField struct {
+	remaining, reset string
+
+	// several says that the upstream sends several of these side by side, so that the time of one means nothing if it
+	// does not also say that this one is used up.
+	several bool
+}
+
+// A floor is a wait, and the field that asked for it.
+type floor struct {
+	wait  time.Duration
+	field string
+}
+
+// atLeast raises the floor to the longest of the waits.
+func (f *floor) atLeast(field string, waits []time.Duration) {
+	for _, wait := range waits {
+		if f.field == "" || wait > f.wait {
+			f.wait, f.field = wait, field
+		}
+	}
+}
+
+// A signalReader reads the fields of one answer. now is the time at which the answer was made, by the clock of whoever
+// made it.
+type signalReader struct {
+	header http.Header
+	now    time.Time
+}
+
+func (r signalReader) advice(field string) (advice, ok bool) {
+	switch strings.ToLower(strings.TrimSpace(r.header.Get(field))) {
+	case "true":
+		return true, true
+	case "false":
+		return false, true
+	}
+	return false, false
+}
+
+// times reads every value of a field as a wait, and leaves out those that are none.
+func (r signalReader) times(field string) []time.Duration {
+	var waits []time.Duration
+	for _, value := range r.header.Values(field) {
+		if wait, ok := parseWait(value, r.now); ok {
+			waits = append(waits, wait)
+		}
+	}
+	return waits
+}
+
+// milliseconds reads every value of a field that holds a number of milliseconds.
+func (r signalReader) milliseconds(field string) []time.Duration {
+	var waits []time.Duration
+	for _, value := range r.header.Values(field) {
+		if ms, ok := number(strings.TrimSpace(value)); ok {
+			if wait, ok := credible(ms * float64(time.Millisecond)); ok {
+				waits = append(waits, wait)
+			}
+		}
+	}
+	return waits
+}
+
+// quota reads one quota told in a pair of fields.
+func (r signalReader) quota(q quotaField, limited bool, s *Signals, f *floor) {
+	remaining, known := number(strings.TrimSpace(r.header.Get(q.remaining)))
+	exhausted := known && remaining == 0
+	if exhausted {
+		s.Exhausted = true
+	}
+	if exhausted || limited && !known && !q.several {
+		f.atLeast(q.reset, r.times(q.reset))
+	}
+}
+
+// structured reads RateLimit as the IETF draft has it since its eighth version, a list of items with the parameters r
+// (what remains) and t (seconds until it is renewed), or as its seventh version had it, a dictionary. Where t is
+// missing, the window w of the policy of the same name stands in for it: no quota takes longer than its window.
+func (r signalReader) structured(s *Signals, f *floor) {
+	values := r.header.Values("RateLimit")
+	if len(values) == 0 {
+		return
+	}
+	if list, err := httpsfv.UnmarshalList(values); err == nil {
+		for _, member := range list {
+			item, ok := member.(httpsfv.Item)
+			if !ok {
+				continue
+			}
+			if remaining, ok := parameter(item, "r"); !ok || remaining != 0 {
+				continue
+			}
+			s.Exhausted = true
+			seconds, ok := parameter(item, "t")
+			if !ok {
+				seconds, ok = r.policyWindow(item.Value)
+			}
+			if wait, credible := credible(seconds * float64(time.Second)); ok && credible {
+				f.atLeast("RateLimit", []time.Duration{wait})
+			}
+		}
+		return
+	}
+	if dictionary, err := httpsfv.UnmarshalDictionary(values); err == nil {
+		if remaining, ok := entry(dictionary, "remaining"); !ok || remaining != 0 {
+			return
+		}
+		s.Exhausted = true
+		if seconds, ok := entry(dictionary, "reset"); ok {
+			if wait, ok := credible(seconds * float64(time.Second)); ok {
+				f.atLeast("RateLimit", []time.Duration{wait})
+			}
+		}
+	}
+}
+
+// policyWindow returns the window of a policy in RateLimit-Policy, in seconds.
+func (r signalReader) policyWindow(name any) (float64, bool) {
+	list, err := httpsfv.UnmarshalList(r.header.Values("RateLimit-Policy"))
+	if err != nil {
+		return 0, false
+	}
+	for _, member := range list {
+		if item, ok := member.(httpsfv.Item); ok && item.Value == name {
+			return parameter(item, "w")
+		}
+	}
+	return 0, false
+}
+
+func parameter(item httpsfv.Item, name string) (float64, bool) {
+	if item.Params == nil {
+		return 0, false
+	}
+	value, _ := item.Params.Get(name)
+	return bareNumber(value)
+}
+
+func entry(dictionary *httpsfv.Dictionary, name string) (float64, bool) {
+	member, ok := dictionary.Get(name)
+	if !ok {
+		return 0, false
+	}
+	item, ok := member.(httpsfv.Item)
+	if !ok {
+		return 0, false
+	}
+	return bareNumber(item.Value)
+}
+
+func bareNumber(value any) (float64, bool) {
+	switch v := value.(type) {
+	case int64:
+		return float64(v), v >= 0
+	case float64:
+		return v, v >= 0
+	}
+	return 0, false
+}
+
+// parseWait reads a wait in any of the forms that are met: seconds, whole or not; a time since the Unix epoch in
+// seconds or milliseconds; a date of HTTP or ISO 8601; a duration such as 6m0s. A time that has passed is no wait.
+func parseWait(value string, now time.Time) (time.Duration, bool) {
+	value = strings.TrimSpace(value)
+	if n, ok := number(value); ok {
+		switch {
+		case n > epochMilliseconds:
+			return until(time.UnixMilli(int64(min(math.Ceil(n), math.MaxInt64/2))), now)
+		case n > epochSeconds:
+			whole, part := math.Modf(n)
+			return until(time.Unix(int64(whole), int64(math.Ceil(part*1e9))), now)
+		}
+		return credible(n * float64(time.Second))
+	}
+	if t, err := http.ParseTime(value); err == nil {
+		return until(t, now)
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05", time.RFC1123Z} {
+		if t, err := time.Parse(layout, value); err == nil {
+			return until(t, now)
+		}
+	}
+	if d, err := time.ParseDuration(value); err == nil && d >= 0 {
+		return credible(float64(d))
+	}
+	return 0, false
+}
+
+// until returns the time from now to t, zero if t has passed.
+func until(t, now time.Time) (time.Duration, bool) {
+	return credible(float64(max(0, t.Sub(now))))
+}
+
+// credible turns nanoseconds into a duration, rounded up, unless there are more of them than can be meant.
+func credible(nanoseconds float64) (time.Duration, bool) {
+	if !(nanoseconds >= 0 && nanoseconds <= float64(MaxCredibleFloor)) {
+		return 0, false
+	}
+	return time.Duration(math.Ceil(nanoseconds)), true
+}
+
+// number reads digits with at most one point among them: no sign, no exponent, no infinity.
+func number(value string) (float64, bool) {
+	if value == "" || strings.Trim(value, "0123456789.") != "" {
+		return 0, false
+	}
+	n, err := strconv.ParseFloat(value, 64)
+	return n, err == nil
+}
