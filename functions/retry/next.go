@@ -109,7 +109,9 @@ type judgement struct {
 }
 
 func (p Policy) judge(req Request, history []Attempt, result Result) judgement {
-	_, ruled := p.Statuses[result.Status]
+	rule, ruled := p.Statuses[result.Status]
+	// A rule that says what the defaults say is none, so that Default() judges as the zero policy does.
+	ruled = ruled && rule != defaultStatuses[result.Status]
 	j := judgement{policy: p.WithDefaults(), req: req, history: history, now: result.Received}
 	if f := result.Failure; f != nil {
 		j.subject = string(f.Type)

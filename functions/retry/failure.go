@@ -1,0 +1,148 @@
+package retry
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+)
+
+// ErrAddressProhibited is for a dialer that refuses to connect to an address by a rule of its own. ClassifyFailure makes
+// destination_ip_prohibited of an error that wraps it.
+var ErrAddressProhibited = errors.New("retry: the address is not one that may be called")
+
+// maxDetails is how many bytes of an error's text are kept.
+const maxDetails = 200
+
+// ClassifyFailure turns an error of [http.Client.Do], or of reading the body of its answer, into a failure with its
+// type by RFC 9209 section 2.3. trace is what was seen of the same request. A body that was cut off by
+// [http.MaxBytesReader] is http_response_body_size.
+//
+// The failure is NotProcessed only if the request never had a connection, since then not one byte of it was sent. From
+// the moment that it has one nobody can tell: what the transport has written lies in buffers, and a connection that is
+// reset does not say what the other side read before.
+func ClassifyFailure(err error, trace *Trace) *Failure {
+	reached := trace.reached()
+	var inURL *url.Error
+	if errors.As(err, &inURL) {
+		err = inURL.Err // without the URL, whose query may hold secrets
+	}
+	f := &Failure{Processed: Processed(reached >= connected)}
+	switch {
+	case errors.Is(err, ErrAddressProhibited):
+		f.Type, f.Details = DestinationIPProhibited, printable(err)
+	case reached == unsent && !timedOut(err):
+		f.Type, f.Details = HTTPRequestError, "the request cannot be sent as it is"
+	case reached < connected:
+		f.Type, f.Details = connectionFailure(err, reached), printable(err)
+	default:
+		f.Type, f.Details = exchangeFailure(err, reached)
+	}
+	return f
+}
+
+// connectionFailure names what failed before there was a connection.
+func connectionFailure(err error, reached stage) ErrorType {
+	var (
+		lookup      *net.DNSError
+		certificate *tls.CertificateVerificationError
+		record      tls.RecordHeaderError
+		network     *net.OpError
+	)
+	switch {
+	case errors.As(err, &lookup):
+		if lookup.IsTimeout {
+			return DNSTimeout
+		}
+		return DNSError
+	case errors.As(err, &certificate):
+		return TLSCertificateError
+	case errors.As(err, &network) && network.Op == "remote error": // what crypto/tls calls an alert of the other side
+		return TLSAlertReceived
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
+		return TLSProtocolError
+	case timedOut(err) && reached == resolving:
+		return DNSTimeout
+	case timedOut(err):
+		return ConnectionTimeout
+	case errors.Is(err, context.Canceled):
+		return ProxyInternalError
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return ConnectionRefused
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return DestinationIPUnroutable
+	case hungUp(err):
+		return ConnectionTerminated
+	case reached == handshake:
+		return TLSProtocolError
+	}
+	return DestinationUnavailable
+}
+
+// exchangeFailure names what failed once there was a connection. Its texts are fixed: the errors of net/http quote what
+// was received.
+func exchangeFailure(err error, reached stage) (ErrorType, string) {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return HTTPResponseBodySize, "the body of the answer is larger than allowed"
+	case timedOut(err) && reached < written:
+		return ConnectionWriteTimeout, "the request could not be written in time"
+	case timedOut(err) && reached < answered:
+		return ConnectionReadTimeout, "the request was written, and no answer came in time"
+	case timedOut(err):
+		return HTTPResponseTimeout, "the answer began, and did not end in time"
+	case errors.Is(err, context.Canceled):
+		return ProxyInternalError, "the attempt was cancelled"
+	case headerTooLarge(err):
+		return HTTPResponseHeaderSectionSize, "the header of the answer is larger than allowed"
+	case hungUp(err) && reached < answered:
+		return ConnectionTerminated, "the connection was closed before an answer came"
+	case hungUp(err):
+		return HTTPResponseIncomplete, "the connection was closed before the end of the answer"
+	case reached < answered:
+		return ConnectionTerminated, "the connection failed before an answer came"
+	}
+	return HTTPProtocolError, "the answer is not HTTP, or breaks its rules"
+}
+
+// timedOut says whether an error came of a time limit.
+func timedOut(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// hungUp says whether an error came of the other side closing the connection, properly or not.
+func hungUp(err error) bool {
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
+}
+
+// headerTooLarge goes by the text, because net/http has no type for it, in HTTP/1 and in HTTP/2.
+func headerTooLarge(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "response headers exceeded") || strings.Contains(text, "header list larger than")
+}
+
+// printable returns the text of an error as printable ASCII, of a length that fits into a header field.
+func printable(err error) string {
+	text := err.Error()
+	if len(text) > maxDetails {
+		text = text[:maxDetails]
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, text)
+}
