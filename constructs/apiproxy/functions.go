@@ -1,0 +1,105 @@
+package apiproxy
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/gofunction"
+)
+
+// The main packages of the handlers.
+const (
+	gatewayImportPath = "github.com/retrying-api-proxy/retrying-api-proxy/functions/gateway"
+	proxyImportPath   = "github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy"
+)
+
+// maxFunctionNameLength is Lambda's limit.
+const maxFunctionNameLength = 64
+
+// liveAlias is the alias that the state machine invokes. A grant on an alias names one ARN; a grant on a function would
+// need a wildcard for its versions.
+const liveAlias = "live"
+
+// newProxies creates the functions proxy-1 to proxy-N.
+func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Function {
+	proxies := make([]awslambda.Function, props.ProxyCount)
+	for i := range proxies {
+		environment := map[string]*string{
+			"PROXY_NAME":        jsii.String(proxyName(i)),
+			"PROXY_COUNT":       jsii.String(strconv.Itoa(props.ProxyCount)),
+			"UPSTREAM_BASE_URL": jsii.String(props.Upstream.BaseURL),
+			"RETRY_POLICY":      policyJSON(props),
+		}
+		if len(props.Upstream.AllowedNetworks) > 0 {
+			environment["UPSTREAM_ALLOWED_NETWORKS"] = jsii.String(strings.Join(props.Upstream.AllowedNetworks, ","))
+		}
+		proxies[i] = newFunction(r, proxyName(i), proxyImportPath, props, &awslambda.FunctionProps{
+			Description: jsii.String("Makes single attempts at " + props.Upstream.BaseURL),
+			Timeout:     seconds(props.proxyTimeout()),
+			Environment: &environment,
+		})
+	}
+	return proxies
+}
+
+// newGateway creates the function behind the URL.
+func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps, machine awsstepfunctions.StateMachine) awslambda.Function {
+	gateway := newFunction(r, "gateway", gatewayImportPath, props, &awslambda.FunctionProps{
+		Description: jsii.String("Answers the function URL in front of " + props.Upstream.BaseURL),
+		Timeout:     seconds(props.gatewayTimeout()),
+		Environment: &map[string]*string{
+			"STATE_MACHINE_ARN": machine.StateMachineArn(),
+			"PROXY_COUNT":       jsii.String(strconv.Itoa(props.ProxyCount)),
+			"RETRY_POLICY":      policyJSON(props),
+		},
+	})
+	machine.GrantStartSyncExecution(gateway)
+	return gateway
+}
+
+// newFunction creates a function with a role and a log group of its own, so that it may write its own logs and nothing
+// else.
+func newFunction(r *RetryingApiProxy, name, importPath string, props RetryingApiProxyProps, own *awslambda.FunctionProps) awslambda.Function {
+	role := awsiam.NewRole(r, jsii.String(name+"-role"), &awsiam.RoleProps{
+		AssumedBy: awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
+	})
+	logGroup := awslogs.NewLogGroup(r, jsii.String(name+"-logs"), &awslogs.LogGroupProps{
+		Retention:     props.LogRetention,
+		RemovalPolicy: logRemovalPolicy(props),
+	})
+	logGroup.GrantWrite(role)
+
+	own.FunctionName = functionName(r, name)
+	own.Role = role
+	own.LogGroup = logGroup
+	own.LoggingFormat = awslambda.LoggingFormat_JSON
+	own.Tracing = awslambda.Tracing_ACTIVE
+	own.Architecture = props.Architecture
+	own.MemorySize = jsii.Number(props.MemorySizeMiB)
+	return gofunction.NewFunction(r, jsii.String(name), importPath, own)
+}
+
+// functionName makes the physical name of a function: that of the construct, unique in account and region, and the
+// function's own, by which it is found in the console.
+func functionName(r *RetryingApiProxy, name string) *string {
+	unique := awscdk.Names_UniqueResourceName(r, &awscdk.UniqueResourceNameOptions{
+		MaxLength: jsii.Number(maxFunctionNameLength - len(name) - 1),
+		Separator: jsii.String("-"),
+	})
+	return jsii.String(*unique + "-" + name)
+}
+
+// logRemovalPolicy is that of the props, or DESTROY.
+func logRemovalPolicy(props RetryingApiProxyProps) awscdk.RemovalPolicy {
+	if props.RemovalPolicy != "" {
+		return props.RemovalPolicy
+	}
+	return awscdk.RemovalPolicy_DESTROY
+}

@@ -1,0 +1,104 @@
+package apiproxy
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
+)
+
+// A RetryingApiProxy is an HTTPS endpoint in front of an API that fails. It is a construct: it can be a scope, be
+// tagged, and have dependencies.
+type RetryingApiProxy struct {
+	constructs.Construct
+
+	// Gateway is the function behind the URL.
+	Gateway awslambda.Function
+
+	// Proxies are the functions that make the attempts, proxy-1 first.
+	Proxies []awslambda.Function
+
+	// StateMachine is the Express state machine that carries requests out while the caller waits.
+	StateMachine awsstepfunctions.StateMachine
+
+	// AsyncStateMachine is the Standard state machine for callers who do not wait. It is nil: the construct does not
+	// offer that yet, and provisions nothing that is not used.
+	AsyncStateMachine awsstepfunctions.StateMachine
+
+	// Table holds the idempotency records.
+	Table awsdynamodb.ITableV2
+
+	// Url is the endpoint.
+	Url awslambda.FunctionUrl
+}
+
+// NewRetryingApiProxy creates a RetryingApiProxy in scope. It panics, as every construct does, with one message that
+// lists every problem of the props; see [RetryingApiProxyProps.Validate]. The props are not changed.
+func NewRetryingApiProxy(scope constructs.Construct, id *string, props *RetryingApiProxyProps) *RetryingApiProxy {
+	if props == nil {
+		props = &RetryingApiProxyProps{}
+	}
+	if err := props.Validate(); err != nil {
+		panic(fmt.Sprintf("RetryingApiProxy %q cannot be built:\n%v", *id, err))
+	}
+	settled := props.withDefaults()
+
+	r := &RetryingApiProxy{}
+	constructs.NewConstruct_Override(r, scope, id)
+
+	r.Table = newTable(r, settled)
+	r.Proxies = newProxies(r, settled)
+	r.StateMachine = newStateMachine(r, settled, r.Proxies)
+	r.Gateway = newGateway(r, settled, r.StateMachine)
+	r.Url = r.Gateway.AddFunctionUrl(&awslambda.FunctionUrlOptions{AuthType: settled.UrlAuthType})
+
+	awscdk.NewCfnOutput(r, jsii.String("Url"), &awscdk.CfnOutputProps{
+		Value:       r.Url.Url(),
+		Description: jsii.String("The endpoint that takes the requests of the upstream API"),
+	})
+	awscdk.NewCfnOutput(r, jsii.String("StateMachineArn"), &awscdk.CfnOutputProps{
+		Value:       r.StateMachine.StateMachineArn(),
+		Description: jsii.String("The state machine whose executions show every attempt"),
+	})
+	awscdk.NewCfnOutput(r, jsii.String("TableName"), &awscdk.CfnOutputProps{
+		Value:       r.Table.TableName(),
+		Description: jsii.String("The table of idempotency records"),
+	})
+	return r
+}
+
+// GrantInvoke lets a principal call the function URL. It gives both permissions that a call needs,
+// lambda:InvokeFunctionUrl and lambda:InvokeFunction.
+func (r *RetryingApiProxy) GrantInvoke(grantee awsiam.IGrantable) awsiam.Grant {
+	return r.Url.GrantInvokeUrl(grantee)
+}
+
+// newTable creates the table of idempotency records.
+func newTable(r *RetryingApiProxy, props RetryingApiProxyProps) awsdynamodb.TableV2 {
+	return awsdynamodb.NewTableV2(r, jsii.String("Table"), &awsdynamodb.TablePropsV2{
+		PartitionKey:                     &awsdynamodb.Attribute{Name: jsii.String("id"), Type: awsdynamodb.AttributeType_STRING},
+		TimeToLiveAttribute:              jsii.String("expiration"),
+		PointInTimeRecoverySpecification: &awsdynamodb.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: jsii.Bool(true)},
+		RemovalPolicy:                    props.RemovalPolicy,
+	})
+}
+
+// policyJSON writes the policy for the functions' environment.
+func policyJSON(props RetryingApiProxyProps) *string {
+	text, err := json.Marshal(props.Retry)
+	if err != nil {
+		panic(err) // a policy that has been validated is made of strings and numbers
+	}
+	return jsii.String(string(text))
+}
+
+// proxyName is the name of the i-th proxy, counted from zero as in Proxies.
+func proxyName(i int) string { return message.ProxyName(i + 1) }

@@ -1,0 +1,43 @@
+package apiproxy
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// maxLogGroupNameLength keeps the names of log groups well below CloudWatch's 512 characters.
+const maxLogGroupNameLength = 128
+
+// newStateMachine creates the Express state machine that goes round the proxies.
+func newStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps, proxies []awslambda.Function) awsstepfunctions.StateMachine {
+	aliases := make([]awslambda.Alias, len(proxies))
+	for i, proxy := range proxies {
+		aliases[i] = proxy.AddAlias(jsii.String(liveAlias), nil)
+	}
+	logGroup := awslogs.NewLogGroup(r, jsii.String("StateMachineLogs"), &awslogs.LogGroupProps{
+		// Step Functions adds every log group to one resource policy of limited size, except those below this prefix.
+		LogGroupName: jsii.String("/aws/vendedlogs/states/" + *awscdk.Names_UniqueResourceName(r, &awscdk.UniqueResourceNameOptions{
+			MaxLength: jsii.Number(maxLogGroupNameLength),
+			Separator: jsii.String("-"),
+		})),
+		Retention:     props.LogRetention,
+		RemovalPolicy: logRemovalPolicy(props),
+	})
+	graph := newRing(r, props, aliases)
+	return awsstepfunctions.NewStateMachine(r, jsii.String("StateMachine"), &awsstepfunctions.StateMachineProps{
+		StateMachineType: awsstepfunctions.StateMachineType_EXPRESS,
+		DefinitionBody:   awsstepfunctions.DefinitionBody_FromChainable(graph),
+		Timeout:          seconds(props.machineTimeout()),
+		TracingEnabled:   jsii.Bool(true),
+		Logs: &awsstepfunctions.LogOptions{
+			Destination: logGroup,
+			Level:       awsstepfunctions.LogLevel_ALL,
+			// Requests and answers stay out of the logs.
+			IncludeExecutionData: jsii.Bool(false),
+		},
+		Comment: jsii.String("Attempts at " + props.Upstream.BaseURL + ", one proxy after the other"),
+	})
+}

@@ -1,0 +1,92 @@
+package apiproxy
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
+)
+
+// Limits of Lambda.
+const (
+	minMemorySizeMiB = 128
+	maxMemorySizeMiB = 10240
+	maxTimeout       = 900 // seconds
+)
+
+// Validate returns all problems of the props in one error, or nil. Each names the prop, what was given, and what is
+// allowed. [NewRetryingApiProxy] calls it and panics with what it says. It needs nothing of the CDK to run.
+func (p RetryingApiProxyProps) Validate() error {
+	p = p.withDefaults()
+	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+
+	if err := p.Upstream.validate(); err != nil {
+		problems = append(problems, err)
+	}
+	if p.ProxyCount < 1 || p.ProxyCount > MaxProxyCount {
+		problem("ProxyCount is %d; give 1 to %d, or 0 for the default of %d", p.ProxyCount, MaxProxyCount, DefaultProxyCount)
+	}
+	if p.MemorySizeMiB < minMemorySizeMiB || p.MemorySizeMiB > maxMemorySizeMiB {
+		problem("MemorySizeMiB is %d; give %d to %d, or 0 for the default of %d", p.MemorySizeMiB, minMemorySizeMiB, maxMemorySizeMiB, DefaultMemorySizeMiB)
+	}
+	if err := p.Retry.Validate(); err != nil {
+		problems = append(problems, fmt.Errorf("Retry: %w", err))
+	} else {
+		if p.Retry.MaxDeadline > retry.DefaultMaxDeadline {
+			problem("Retry.MaxDeadline is %v; an Express execution holds %v at most", p.Retry.MaxDeadline, retry.DefaultMaxDeadline)
+		}
+		if p.Retry.AttemptTimeout > p.Retry.MaxDeadline {
+			problem("Retry.AttemptTimeout is %v, more than Retry.MaxDeadline, which is %v; no attempt could take so long", p.Retry.AttemptTimeout, p.Retry.MaxDeadline)
+		}
+		if p.taskTimeout().Seconds() > maxTimeout {
+			problem("Retry.AttemptTimeout is %v; with its margins it must fit the %d s of a Lambda function", p.Retry.AttemptTimeout, maxTimeout)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func (u Upstream) validate() error {
+	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+
+	switch {
+	case u.BaseURL == "":
+		problem("Upstream.BaseURL is empty; give the https URL of the API to call")
+	case isToken(u.BaseURL):
+		// Known at deployment only.
+	default:
+		base, err := url.Parse(u.BaseURL)
+		if err != nil {
+			problem("Upstream.BaseURL is %q, which is not a URL: %v", u.BaseURL, errors.Unwrap(err))
+			break
+		}
+		shown := base.Redacted()
+		switch {
+		case base.Scheme == "http" && !u.AllowPlainHTTP:
+			problem("Upstream.BaseURL is %q; give an https URL, or set Upstream.AllowPlainHTTP", shown)
+		case base.Scheme != "https" && base.Scheme != "http":
+			problem("Upstream.BaseURL is %q; give a URL that starts with https://", shown)
+		case base.Hostname() == "":
+			problem("Upstream.BaseURL is %q, which names no host", shown)
+		}
+		if base.User != nil {
+			problem("Upstream.BaseURL is %q; it must not hold user information, which would stand in the template in the clear", shown)
+		}
+		if base.Fragment != "" {
+			problem("Upstream.BaseURL is %q; a fragment is never sent, leave it out", shown)
+		}
+	}
+	for _, text := range u.AllowedNetworks {
+		if _, err := netip.ParsePrefix(text); err != nil && !isToken(text) {
+			problem("Upstream.AllowedNetworks has %q; give prefixes such as 10.1.0.0/16", text)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// isToken says whether a string holds a CDK token, whose value is known at deployment only.
+func isToken(text string) bool { return strings.Contains(text, "${Token[") }

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
+)
+
+// answerGrace is how long after the deadline the gateway still waits for the state machine, which ends by itself: for
+// the way there and back, and for the last proxy to say how it ended.
+const answerGrace = 2 * time.Second
+
+// An engine is the part of Step Functions that the gateway needs.
+type engine interface {
+	StartSyncExecution(context.Context, *sfn.StartSyncExecutionInput, ...func(*sfn.Options)) (*sfn.StartSyncExecutionOutput, error)
+}
+
+// A gateway answers function URL requests. It is safe for concurrent use.
+type gateway struct {
+	settings
+	pseudonym string
+	engine    engine
+	log       *slog.Logger
+
+	now    func() time.Time
+	random func() float64
+}
+
+func newGateway(s settings, e engine, logger *slog.Logger) *gateway {
+	return &gateway{settings: s, pseudonym: s.pseudonym(), engine: e, log: logger, now: time.Now, random: mathrand.Float64}
+}
+
+// handle answers one request. It never returns an error: whatever goes wrong is an HTTP answer.
+func (g *gateway) handle(ctx context.Context, event events.LambdaFunctionURLRequest) (events.LambdaFunctionURLResponse, error) {
+	started := g.now()
+	response, attempts := g.answer(ctx, &event, started)
+	g.log.LogAttrs(ctx, slog.LevelInfo, "request",
+		slog.String("requestId", requestID(ctx)),
+		slog.String("method", event.RequestContext.HTTP.Method),
+		slog.Int("status", response.StatusCode),
+		slog.Int("attempts", attempts),
+		slog.Int64("durationMs", g.now().Sub(started).Milliseconds()))
+	return response, nil
+}
+
+// answer is the way of a request through the gateway.
+func (g *gateway) answer(ctx context.Context, event *events.LambdaFunctionURLRequest, started time.Time) (_ events.LambdaFunctionURLResponse, attempts int) {
+	request, refused := readRequest(event, g.pseudonym)
+	if refused != nil {
+		return refused.response(), 0
+	}
+	wanted := parsePreferences(event.Headers["prefer"])
+	call := &message.Call{
+		Request:     *request,
+		To:          g.ring.First(),
+		Deadline:    started.Add(g.patience(wanted)).UnixMilli(),
+		MaxAttempts: wanted.attempts,
+	}
+	input, refused := g.input(call)
+	if refused != nil {
+		return refused.response(), 0
+	}
+	envelope, failed := g.execute(ctx, call, input)
+	if failed != nil {
+		return failed.response(), len(failed.Attempts)
+	}
+	return g.response(envelope, wanted), len(envelope.Attempts)
+}
+
+// patience is how long the caller waits: as long as he says, but not longer than the engine can hold.
+func (g *gateway) patience(wanted preferences) time.Duration {
+	if wanted.wait == 0 {
+		return g.policy.Deadline
+	}
+	return min(wanted.wait, g.policy.MaxDeadline)
+}
+
+// input writes what the state machine starts with: the envelope that leads to the first proxy.
+func (g *gateway) input(call *message.Call) ([]byte, *problem) {
+	dispatch := message.Dispatch{Policy: g.policy, Ring: g.ring, Call: call, Now: g.now(), Random: g.random}
+	input, err := message.Marshal(dispatch.Envelope())
+	if err != nil {
+		return nil, engineFailed(err.Error())
+	}
+	if limit := message.MaxCallBytes(g.policy); len(input) > limit {
+		return nil, requestTooLarge(fmt.Sprintf(
+			"The request takes %d bytes as JSON; the state machine can carry %d. Binary bodies take a third more than their size.", len(input), limit))
+	}
+	return input, nil
+}
+
+// execute runs the state machine and returns the envelope that it ended with.
+func (g *gateway) execute(ctx context.Context, call *message.Call, input []byte) (*message.Envelope, *problem) {
+	ctx, cancel := context.WithDeadline(ctx, call.DeadlineTime().Add(answerGrace))
+	defer cancel()
+
+	execution, err := g.engine.StartSyncExecution(ctx, &sfn.StartSyncExecutionInput{
+		StateMachineArn: aws.String(g.stateMachineARN),
+		Name:            aws.String(requestID(ctx)),
+		Input:           aws.String(string(input)),
+	})
+	if err != nil {
+		g.log.LogAttrs(ctx, slog.LevelError, "StartSyncExecution failed", slog.String("error", err.Error()))
+		return nil, startProblem(err)
+	}
+	envelope := new(message.Envelope)
+	switch execution.Status {
+	case types.SyncExecutionStatusSucceeded:
+		if err := json.Unmarshal([]byte(aws.ToString(execution.Output)), envelope); err != nil {
+			return nil, engineFailed("The output of the execution is not an envelope.")
+		}
+		return envelope, nil
+	case types.SyncExecutionStatusTimedOut:
+		return nil, deadlineExceeded("The execution of the state machine timed out.", nil)
+	}
+	// Failed in the machine's own Failed state, or failed by the engine itself: only the former has an envelope.
+	if err := json.Unmarshal([]byte(aws.ToString(execution.Cause)), envelope); err != nil || envelope.Outcome != retry.Failed {
+		g.log.LogAttrs(ctx, slog.LevelError, "the state machine failed",
+			slog.String("execution", aws.ToString(execution.ExecutionArn)), slog.String("error", aws.ToString(execution.Error)))
+		return nil, engineFailed(fmt.Sprintf("The execution %s ended with %s.", aws.ToString(execution.ExecutionArn), aws.ToString(execution.Error)))
+	}
+	return envelope, nil
+}
+
+// startProblem says what an error of StartSyncExecution means to the caller. Only where the execution cannot have been
+// started is the request free to be sent again.
+func startProblem(err error) *problem {
+	var answered smithy.APIError
+	var dialled *net.OpError
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return deadlineExceeded("The state machine did not end in time.", nil)
+	case errors.As(err, &answered):
+		return engineUnavailable("Step Functions refused to start the execution: " + answered.ErrorCode() + ". The upstream was not called.")
+	case errors.As(err, &dialled) && dialled.Op == "dial":
+		return engineUnavailable("Step Functions could not be reached. The upstream was not called.")
+	}
+	return engineFailed("The connection to Step Functions broke while the execution ran. Whether the upstream was called is not known.")
+}
+
+// response turns the envelope that an execution ended with into HTTP.
+func (g *gateway) response(envelope *message.Envelope, wanted preferences) events.LambdaFunctionURLResponse {
+	if envelope.StatusCode == 0 {
+		return unanswered(envelope).response()
+	}
+	headers := envelope.Headers
+	if headers == nil {
+		headers = make(map[string]string)
+	}
+	// An upstream that is itself behind proxies tells of those first: they are nearer to the origin, RFC 9209 section 2.
+	headers["proxy-status"] = joinFields(headers["proxy-status"], proxyStatus(envelope.Attempts))
+	headers["via"] = joinFields(headers["via"], "1.1 "+g.pseudonym)
+	if envelope.NotBefore > 0 {
+		headers["retry-after"] = retryAfterSeconds(time.UnixMilli(envelope.NotBefore).Sub(g.now()))
+	}
+	if wanted.wait > 0 {
+		headers["preference-applied"] = joinFields(headers["preference-applied"], "wait="+strconv.FormatInt(int64(g.patience(wanted)/time.Second), 10))
+	}
+	return events.LambdaFunctionURLResponse{
+		StatusCode:      envelope.StatusCode,
+		Headers:         headers,
+		Cookies:         envelope.Cookies,
+		Body:            envelope.Body,
+		IsBase64Encoded: envelope.IsBase64Encoded,
+	}
+}
+
+// unanswered says that no attempt reached an answer that can be handed back.
+func unanswered(envelope *message.Envelope) *problem {
+	switch envelope.Error {
+	case retry.DeadlineExceeded:
+		return deadlineExceeded("The deadline came before the upstream gave a final answer.", envelope.Attempts)
+	case retry.UnsafeToRepeat:
+		return noAnswer("The upstream may have processed the request, and the request is not safe to repeat: its method is not idempotent (RFC 9110 section 9.2.2) and it carries no Idempotency-Key.", envelope.Attempts)
+	case message.AnswerTooLarge:
+		return noAnswer("The upstream's answer is larger than a state of the state machine can hold.", envelope.Attempts)
+	}
+	return noAnswer("The attempts that the policy allows were used up.", envelope.Attempts)
+}
+
+// joinFields appends to a header field that is a list.
+func joinFields(before, more string) string {
+	if before == "" {
+		return more
+	}
+	return before + ", " + more
+}
+
+// requestID names the invocation; it becomes the name of the execution, so that one leads to the other in the logs.
+func requestID(ctx context.Context) string {
+	if lc, found := lambdacontext.FromContext(ctx); found && lc.AwsRequestID != "" {
+		return lc.AwsRequestID
+	}
+	return rand.Text()
+}

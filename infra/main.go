@@ -1,0 +1,34 @@
+// Command infra is the CDK app. cdk.json runs it; it can be run by itself too, with the cloud assembly's directory in
+// CDK_OUTDIR.
+//
+// Context, by cdk -c or cdk.json:
+//
+//	upstream      base URL of the API that is called (default https://httpbin.org)
+//	proxies       number of proxies, 1 to 20 (default 3)
+//	architecture  arm64 or x86_64 (default arm64)
+//	auth          AWS_IAM or NONE: who may call the URL (default AWS_IAM)
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/jsii-runtime-go"
+)
+
+func main() {
+	defer jsii.Close()
+	// The constructs of the CDK panic with what is wrong; a stack trace under it helps nobody.
+	defer func() {
+		if problem := recover(); problem != nil {
+			fmt.Fprintln(os.Stderr, problem)
+			jsii.Close()
+			os.Exit(1)
+		}
+	}()
+
+	app := awscdk.NewApp(nil)
+	newProxyStack(app, "RetryingApiProxy")
+	app.Synth(nil)
+}

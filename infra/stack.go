@@ -1,0 +1,74 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy"
+)
+
+// defaultUpstream is a public API made for trying HTTP clients.
+const defaultUpstream = "https://httpbin.org"
+
+// newProxyStack creates the stack with one proxy, in the variant that the context asks for.
+func newProxyStack(scope constructs.Construct, id string) (awscdk.Stack, *apiproxy.RetryingApiProxy) {
+	stack := awscdk.NewStack(scope, &id, &awscdk.StackProps{
+		Description: jsii.String("An HTTPS endpoint that calls an API which fails, until it does not"),
+	})
+	props, err := propsFrom(stack.Node())
+	if err != nil {
+		panic(fmt.Sprintf("%s cannot be built with this context:\n%v", id, err))
+	}
+	return stack, apiproxy.NewRetryingApiProxy(stack, jsii.String("Proxy"), props)
+}
+
+// propsFrom reads the context and reports all that is wrong with it at once.
+func propsFrom(node constructs.Node) (*apiproxy.RetryingApiProxyProps, error) {
+	props := &apiproxy.RetryingApiProxyProps{}
+	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+
+	props.Upstream.BaseURL = context(node, "upstream", defaultUpstream)
+
+	if text := context(node, "proxies", ""); text != "" {
+		count, err := strconv.Atoi(text)
+		if err != nil || count < 1 {
+			problem("context proxies is %q; give a whole number from 1 to %d", text, apiproxy.MaxProxyCount)
+		}
+		props.ProxyCount = count
+	}
+
+	switch text := context(node, "architecture", "arm64"); text {
+	case "arm64":
+		props.Architecture = awslambda.Architecture_ARM_64()
+	case "x86_64":
+		props.Architecture = awslambda.Architecture_X86_64()
+	default:
+		problem("context architecture is %q; give arm64 or x86_64", text)
+	}
+
+	switch text := context(node, "auth", "AWS_IAM"); text {
+	case "AWS_IAM":
+		props.UrlAuthType = awslambda.FunctionUrlAuthType_AWS_IAM
+	case "NONE":
+		props.UrlAuthType = awslambda.FunctionUrlAuthType_NONE
+	default:
+		problem("context auth is %q; give AWS_IAM or NONE", text)
+	}
+	return props, errors.Join(problems...)
+}
+
+// context returns a value of the context as text. The CLI hands on what -c says as strings; cdk.json may hold numbers.
+func context(node constructs.Node, key, fallback string) string {
+	value := node.TryGetContext(&key)
+	if value == nil {
+		return fallback
+	}
+	return fmt.Sprint(value)
+}
