@@ -236,23 +236,20 @@ func (p Policy) Validate() error {
 	var problems []error
 	report := func(format string, args ...any) { problems = append(problems, fmt.Errorf("retry: "+format, args...)) }
 
-	for _, b := range []struct {
-		name string
-		Budget
-	}{{"RateLimits", p.RateLimits}, {"ServerErrors", p.ServerErrors}, {"NetworkFailures", p.NetworkFailures}} {
+	for _, b := range p.budgets() {
 		if b.Attempts < 1 || b.Attempts > MaxAttempts {
-			report("%s.Attempts is %d: give 1 to %d, or 0 for the default", b.name, b.Attempts, MaxAttempts)
+			report("%s.Attempts is %d: give 1 to %d, or 0 for the default", b.field, b.Attempts, MaxAttempts)
 		}
 		if b.Base < 0 {
-			report("%s.Base is %v: give a positive duration, or 0 for the default", b.name, b.Base)
+			report("%s.Base is %v: give a positive duration, or 0 for the default", b.field, b.Base)
 		}
 		if b.Max < 0 {
-			report("%s.Max is %v: give a positive duration, or 0 for the default", b.name, b.Max)
+			report("%s.Max is %v: give a positive duration, or 0 for the default", b.field, b.Max)
 		} else if b.Max < b.Base {
-			report("%s.Max is %v, less than %s.Base, which is %v: raise Max or lower Base", b.name, b.Max, b.name, b.Base)
+			report("%s.Max is %v, less than %s.Base, which is %v: raise Max or lower Base", b.field, b.Max, b.field, b.Base)
 		}
 		if !slices.Contains(jitters, b.Jitter) {
-			report("%s.Jitter is %q: give %s", b.name, b.Jitter, list(jitters))
+			report("%s.Jitter is %q: give %s", b.field, b.Jitter, list(jitters))
 		}
 	}
 	if p.RetryAfterMax < 0 {

@@ -1,0 +1,163 @@
+package retry
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// DefaultProxies is the number of proxies that Explain reckons with.
+const DefaultProxies = 3
+
+// An Explanation says what a policy comes to in time and in money.
+type Explanation struct {
+	Policy  Policy
+	Proxies int
+
+	// Timetables say when attempts start if each one before ended in the same kind of failure.
+	Timetables []Timetable
+
+	// WorstCase is the longest that a caller waits for the outcome under the default deadline, and WithoutDeadline what
+	// it would be if time never ran out. Neither counts waits that the upstream asks for; the deadline holds for them
+	// too.
+	WorstCase       time.Duration
+	WithoutDeadline time.Duration
+
+	// Costs has an entry for each number of attempts, from 1 on.
+	Costs []Cost
+}
+
+// A Timetable says when the attempts start of a request whose every attempt ends in one kind of failure.
+type Timetable struct {
+	Kind   Kind
+	Starts []Start
+}
+
+// A Start is one row of a timetable. Times count from the start of the first attempt.
+type Start struct {
+	Attempt int
+	Proxy   string
+
+	// Earliest is when the attempt starts if everything before failed at once and every delay came out shortest.
+	Earliest time.Duration
+
+	// Latest is when it starts if every attempt before took its whole timeout and every delay came out longest, but for
+	// the deadline.
+	Latest time.Duration
+
+	// Shortest and Longest are the bounds of the delay before the attempt.
+	Shortest time.Duration
+	Longest  time.Duration
+
+	// Why is the rule that set the delay.
+	Why string
+}
+
+// Explain explains the policy for [DefaultProxies] proxies.
+func (p Policy) Explain() Explanation { return p.ExplainFor(DefaultProxies) }
+
+// ExplainFor explains the policy for a number of proxies.
+func (p Policy) ExplainFor(proxies int) Explanation {
+	p = p.WithDefaults()
+	e := Explanation{Policy: p, Proxies: proxies, WithoutDeadline: p.AttemptTimeout}
+	longest := Timetable{}
+	for _, b := range p.budgets() {
+		table := p.timetable(b.kind, proxies)
+		e.Timetables = append(e.Timetables, table)
+		e.WithoutDeadline = saturatingAdd(e.WithoutDeadline, table.Starts[len(table.Starts)-1].Latest)
+		if len(table.Starts) > len(longest.Starts) {
+			longest = table
+		}
+	}
+	e.WorstCase = min(p.Deadline, e.WithoutDeadline)
+	e.Costs = costs(longest)
+	return e
+}
+
+// budgets lists the policy's budgets, with the names of their fields.
+func (p Policy) budgets() []namedBudget {
+	return []namedBudget{
+		{RateLimit, "RateLimits", p.RateLimits},
+		{ServerError, "ServerErrors", p.ServerErrors},
+		{NetworkFailure, "NetworkFailures", p.NetworkFailures},
+	}
+}
+
+type namedBudget struct {
+	kind  Kind
+	field string
+	Budget
+}
+
+// timetable reckons with the same code that Next decides with, on a history of nothing but failures of one kind.
+func (p Policy) timetable(kind Kind, proxies int) Timetable {
+	table := Timetable{Kind: kind}
+	j := judgement{policy: p, req: Request{Proxies: proxies}, kind: kind}
+	start := Start{Attempt: 1, Proxy: "proxy-1", Why: "the request"}
+	table.Starts = append(table.Starts, start)
+	for start.Attempt < p.budget(kind).Attempts {
+		_, n := j.scope()
+		shortest, longest, why := j.delay(p.budget(kind), n, 0)
+		start = Start{
+			Attempt:  start.Attempt + 1,
+			Proxy:    fmt.Sprintf("proxy-%d", start.Attempt%proxies+1),
+			Earliest: saturatingAdd(start.Earliest, shortest),
+			Latest:   saturatingAdd(start.Latest, saturatingAdd(p.AttemptTimeout, longest)),
+			Shortest: shortest,
+			Longest:  longest,
+			Why:      why,
+		}
+		table.Starts = append(table.Starts, start)
+		j.history = append(j.history, Attempt{Kind: kind, Wait: longest.Milliseconds()})
+	}
+	return table
+}
+
+// String returns the explanation as text with aligned columns.
+func (e Explanation) String() string {
+	var out strings.Builder
+	p := e.Policy
+	fmt.Fprintf(&out, "Each attempt may take %v. Callers wait %v if they do not say otherwise, and %v at most.\n",
+		p.AttemptTimeout, p.Deadline, p.MaxDeadline)
+	fmt.Fprintf(&out, "A wait that the upstream asks for takes the place of a shorter delay, up to %v.\n", p.RetryAfterMax)
+
+	for _, table := range e.Timetables {
+		fmt.Fprintf(&out, "\nIf every attempt ends in a %s:\n", strings.ReplaceAll(string(table.Kind), "-", " "))
+		w := newTable(&out)
+		fmt.Fprintln(w, "attempt\tproxy\tearliest\tlatest\twhy")
+		for _, s := range table.Starts {
+			fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", s.Attempt, s.Proxy, seconds(s.Earliest), e.latest(s), s.Why)
+		}
+		w.Flush()
+	}
+
+	fmt.Fprintf(&out, "\nWorst case: %v, all kinds of failure together (%v if the deadline did not end it).\n",
+		e.WorstCase, e.WithoutDeadline)
+
+	fmt.Fprintf(&out, "\nState transitions and dollars per million requests:\n")
+	w := newTable(&out)
+	fmt.Fprintln(w, "attempts\ttransitions\twaiting\tExpress\tStandard")
+	for _, c := range e.Costs {
+		fmt.Fprintf(w, "%d\t%d\t%s\t%.2f\t%.2f\n", c.Attempts, c.Transitions, seconds(c.Waiting), c.Express, c.Standard)
+	}
+	w.Flush()
+	fmt.Fprintf(&out, "%s\n", costAssumptions)
+	return out.String()
+}
+
+// latest prints the latest start, or that the deadline comes first.
+func (e Explanation) latest(s Start) string {
+	last := e.Policy.Deadline - min(MinimumAttemptTime, e.Policy.AttemptTimeout)
+	switch {
+	case s.Earliest > last:
+		return "not before the deadline"
+	case s.Latest > last:
+		return seconds(last) + " (deadline)"
+	}
+	return seconds(s.Latest)
+}
+
+func newTable(out *strings.Builder) *tabwriter.Writer {
+	return tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+}
