@@ -1,0 +1,50 @@
+package idempotency
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	mathrand "math/rand/v2"
+	"time"
+)
+
+// A Clock tells the time and passes it.
+type Clock interface {
+	Now() time.Time
+
+	// Sleep waits for d, or until ctx is done, and returns ctx's error then.
+	Sleep(ctx context.Context, d time.Duration) error
+}
+
+type systemClock struct{}
+
+func (systemClock) Now() time.Time { return time.Now() }
+
+func (systemClock) Sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (m *Manager) setDefaultSources() {
+	if m.clock == nil {
+		m.clock = systemClock{}
+	}
+	if m.random == nil {
+		m.random = mathrand.Float64
+	}
+	if m.newOwner == nil {
+		m.newOwner = randomOwner
+	}
+}
+
+func randomOwner() string {
+	var token [16]byte
+	rand.Read(token[:]) // never fails
+	return hex.EncodeToString(token[:])
+}

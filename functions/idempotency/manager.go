@@ -1,0 +1,298 @@
+package idempotency
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"hash"
+	"time"
+)
+
+const (
+	// AcquireAttempts is how often a record is tried to be written when the one in its way is gone or dead on a closer look.
+	AcquireAttempts = 3
+
+	// acquireJitter is the longest pause before such an attempt; it doubles with each.
+	acquireJitter = 50 * time.Millisecond
+
+	// abandonTimeout is how long the release of a key may take that was perhaps acquired, when the store failed while acquiring it.
+	abandonTimeout = time.Second
+)
+
+// wholePayload is the key expression of a configuration without one.
+var wholePayload = &expression{source: "@", path: identity{}, decodesBase64: true}
+
+// identity selects all.
+type identity struct{}
+
+func (identity) Search(payload any) (any, error) { return payload, nil }
+
+// A Manager acquires, completes and releases keys. It is safe for concurrent use and never changes.
+//
+// [Do] and [Handler] do all that is needed around a function. The methods are the pieces beneath them, for programs in which one process
+// acquires a key and another completes it.
+type Manager struct {
+	store         Store
+	disabled      bool
+	prefix        string
+	key           *expression
+	validation    *expression // nil without
+	requireKey    bool
+	hash          func() hash.Hash
+	ttl           time.Duration
+	lease         time.Duration
+	leaseMargin   time.Duration
+	wait          time.Duration
+	policy        Policy // nil for the default
+	onReplay      func(context.Context, json.RawMessage, Record) (json.RawMessage, error)
+	observe       func(context.Context, Event)
+	cache         *cache
+	compressAbove int
+	clock         Clock
+	random        func() float64
+	newOwner      func() string
+}
+
+// WithTTL returns a Manager that keeps results for ttl, of at least a second, and is like m otherwise. It shares m's cache.
+func (m *Manager) WithTTL(ttl time.Duration) *Manager {
+	with := *m
+	with.ttl = max(ttl, time.Second)
+	return &with
+}
+
+// WithPolicy returns a Manager with another [Config.Policy] that is like m otherwise. It shares m's cache.
+func (m *Manager) WithPolicy(p Policy) *Manager {
+	with := *m
+	with.policy = p
+	return &with
+}
+
+// Enabled says whether the environment lets idempotency be: see [DisabledVariable].
+func (m *Manager) Enabled() bool { return !m.disabled }
+
+// A Claim asks for a key.
+type Claim struct {
+	// ID is the record's, such as [Manager.Key] works out.
+	ID string
+
+	// Fingerprint is stored with the record and compared with that of a record that is there. Empty: nothing is compared.
+	Fingerprint string
+
+	// LeaseEnd is until when the key is locked at most. Zero: as [Config.Lease] says.
+	LeaseEnd time.Time
+
+	// Wait is how long to wait for another call with the same key. Zero: not at all.
+	Wait time.Duration
+}
+
+// An Acquisition is the answer to a Claim.
+type Acquisition struct {
+	// Record is the caller's own record in progress, or if Replay is set, the completed one of an earlier call. Whoever has its ID and Owner
+	// can complete or release it. Its Expiration is that of the record in progress; a completed one lasts until its completion
+	// plus the TTL.
+	//
+	// It is the zero Record if idempotency is disabled.
+	Record Record
+
+	// Replay says that the call has been made. See [Record.Result].
+	Replay bool
+}
+
+// Acquire asks for a key. Without an error the caller either runs, and then calls Complete or Release with the record, or replays.
+//
+// Errors, all of which mean that nothing is to be run: [InProgressError], [PayloadMismatchError], [InconsistentStateError], [StoreError]. If
+// the store fails, the key may have been acquired all the same, with the answer lost; it is released again, as far as the store allows.
+func (m *Manager) Acquire(ctx context.Context, c Claim) (Acquisition, error) {
+	if m.disabled {
+		m.emit(ctx, Event{Kind: EventDisabled, ID: c.ID})
+		return Acquisition{}, nil
+	}
+	start := m.clock.Now()
+	a, kind, err := m.acquire(ctx, c, start)
+	m.emit(ctx, Event{Kind: kind, ID: c.ID, Waited: m.clock.Now().Sub(start), Err: err})
+	return a, err
+}
+
+func (m *Manager) acquire(ctx context.Context, c Claim, start time.Time) (Acquisition, EventKind, error) {
+	if cached, ok := m.cache.get(c.ID, start); ok {
+		a, kind, err := settle(cached, c)
+		if kind == EventReplayed {
+			kind = EventCacheHit
+		}
+		return a, kind, err
+	}
+	owner := m.newOwner()
+	end := waitEnd(ctx, start, c.Wait)
+	for {
+		a, kind, err := m.insert(ctx, c, owner)
+		var busy *InProgressError
+		if errors.As(err, &busy) {
+			var completed *Record
+			if completed, err = m.await(ctx, busy, end); err == nil && completed == nil {
+				continue // the other call has released the key, or its lease has ended
+			}
+			if completed != nil {
+				a, kind, err = settle(*completed, c)
+			} else if !errors.Is(err, ErrInProgress) {
+				kind = EventStoreFailed
+			}
+		}
+		if kind == EventReplayed {
+			m.cache.put(a.Record)
+		}
+		return a, kind, err
+	}
+}
+
+// insert writes the record, or finds out why not.
+func (m *Manager) insert(ctx context.Context, c Claim, owner string) (Acquisition, EventKind, error) {
+	for attempt := range AcquireAttempts {
+		if attempt > 0 {
+			pause := time.Duration(m.random() * float64(acquireJitter<<(attempt-1)))
+			if err := m.clock.Sleep(ctx, pause); err != nil {
+				return Acquisition{}, EventStoreFailed, &StoreError{Operation: "insert", ID: c.ID, Err: err}
+			}
+		}
+		now := m.clock.Now()
+		r := m.newRecord(ctx, c, owner, now)
+		inserted, existing, err := m.store.Insert(ctx, r, now)
+		switch {
+		case err != nil:
+			m.abandon(ctx, r)
+			return Acquisition{}, EventStoreFailed, &StoreError{Operation: "insert", ID: c.ID, Err: err}
+		case inserted:
+			return Acquisition{Record: r}, EventAcquired, nil
+		case existing == nil:
+			continue
+		case existing.Owner == owner && existing.Status == InProgress:
+			// The record is this call's own: the answer to its request was lost and the client repeated it.
+			return Acquisition{Record: *existing}, EventAcquired, nil
+		case existing.Live(m.clock.Now()):
+			return settle(*existing, c)
+		}
+	}
+	return Acquisition{}, EventInconsistent, &InconsistentStateError{ID: c.ID, Attempts: AcquireAttempts}
+}
+
+// settle answers a claim with the live record of another call.
+func settle(existing Record, c Claim) (Acquisition, EventKind, error) {
+	switch {
+	case c.Fingerprint != "" && existing.Fingerprint != "" && c.Fingerprint != existing.Fingerprint:
+		return Acquisition{}, EventMismatch, &PayloadMismatchError{Record: existing, Fingerprint: c.Fingerprint}
+	case existing.Status == InProgress:
+		return Acquisition{}, EventInProgress, &InProgressError{Record: existing}
+	default:
+		return Acquisition{Record: existing, Replay: true}, EventReplayed, nil
+	}
+}
+
+func (m *Manager) newRecord(ctx context.Context, c Claim, owner string, now time.Time) Record {
+	r := Record{
+		ID:          c.ID,
+		Status:      InProgress,
+		Owner:       owner,
+		LeaseEnd:    c.LeaseEnd,
+		Expiration:  m.expiration(now),
+		Fingerprint: c.Fingerprint,
+	}
+	if r.LeaseEnd.IsZero() {
+		if m.lease > 0 {
+			r.LeaseEnd = now.Add(m.lease)
+		} else if deadline, ok := ctx.Deadline(); ok {
+			r.LeaseEnd = deadline.Add(m.leaseMargin)
+		}
+	}
+	r.LeaseEnd = r.LeaseEnd.Truncate(time.Millisecond)
+	// The table deletes what has expired, and must not delete a lease that has not ended.
+	if end := r.LeaseEnd.Truncate(time.Second).Add(time.Second); end.After(r.Expiration) {
+		r.Expiration = end
+	}
+	return r
+}
+
+// expiration is when what is written at the time now expires.
+func (m *Manager) expiration(now time.Time) time.Time {
+	return time.Unix(now.Unix(), 0).Add(m.ttl.Truncate(time.Second))
+}
+
+// abandon releases a record of which it is not known whether it was written. Nothing can be done if that fails: the lease ends.
+func (m *Manager) abandon(ctx context.Context, r Record) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTimeout)
+	defer cancel()
+	_ = m.store.Release(ctx, r.ID, r.Owner)
+}
+
+// Complete stores the result of a run, as JSON, in the record that Acquire gave, and keeps it for the TTL from now on. Later calls replay it. With
+// nil data the record is completed without a result: later calls get a [ResultNotStoredError].
+//
+// Results that do not fit are compressed, if that has not been done. If they still do not fit, the record is completed without a result. The
+// context's end does not matter; FinishTimeout limits the time. Errors: [OwnershipLostError], [ResultNotStoredError].
+func (m *Manager) Complete(ctx context.Context, r Record, data json.RawMessage) error {
+	return m.complete(ctx, r, data, data, nil)
+}
+
+// complete stores data in the record. Errors carry the result. If the result could not be encoded, encodingErr says why and data is nil.
+func (m *Manager) complete(ctx context.Context, r Record, data json.RawMessage, result any, encodingErr error) error {
+	if m.disabled {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), FinishTimeout)
+	defer cancel()
+	r.Status, r.Data, r.Expiration = Completed, data, m.expiration(m.clock.Now())
+	_, ambiguous := unwrap(data)
+	if ambiguous || m.compressAbove > 0 && len(data) > m.compressAbove {
+		r.Data = pack(data)
+	}
+	err := m.store.Complete(ctx, r)
+	if errors.Is(err, ErrTooLarge) {
+		if packed := pack(data); len(packed) < len(r.Data) {
+			r.Data = packed
+			err = m.store.Complete(ctx, r)
+		}
+	}
+	cause := encodingErr
+	if errors.Is(err, ErrTooLarge) {
+		cause = err
+		r.Data = nil
+		err = m.store.Complete(ctx, r)
+	}
+	switch {
+	case errors.Is(err, ErrOwnershipLost):
+		err = &OwnershipLostError{ID: r.ID, Result: result}
+		m.emit(ctx, Event{Kind: EventOwnerLost, ID: r.ID, Err: err})
+		return err
+	case err != nil:
+		cause = errors.Join(cause, &StoreError{Operation: "complete", ID: r.ID, Err: err})
+	default:
+		m.cache.put(r)
+	}
+	if cause != nil {
+		err = &ResultNotStoredError{ID: r.ID, Result: result, Err: cause}
+		m.emit(ctx, Event{Kind: EventNotStored, ID: r.ID, Err: err})
+		return err
+	}
+	m.emit(ctx, Event{Kind: EventStored, ID: r.ID})
+	return nil
+}
+
+// Release frees the key of a record that Acquire gave, so that the next call runs. The context's end does not matter; FinishTimeout limits the
+// time. Errors: [OwnershipLostError], [StoreError].
+func (m *Manager) Release(ctx context.Context, r Record) error {
+	if m.disabled {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), FinishTimeout)
+	defer cancel()
+	err := m.store.Release(ctx, r.ID, r.Owner)
+	switch {
+	case err == nil:
+		m.emit(ctx, Event{Kind: EventReleased, ID: r.ID})
+	case errors.Is(err, ErrOwnershipLost):
+		err = &OwnershipLostError{ID: r.ID}
+		m.emit(ctx, Event{Kind: EventOwnerLost, ID: r.ID, Err: err})
+	default:
+		err = &StoreError{Operation: "release", ID: r.ID, Err: err}
+		m.emit(ctx, Event{Kind: EventNotReleased, ID: r.ID, Err: err})
+	}
+	return err
+}

@@ -1,0 +1,397 @@
+// Package storetest holds the tests that every idempotency.Store has to pass.
+//
+//	func TestStore(t *testing.T) {
+//		storetest.Run(t, func(t *testing.T) idempotency.Store { return mystore.New(…) })
+//	}
+package storetest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
+)
+
+// now is the time of the tests that do not let it pass: stores have no clock of their own, and take the time as an argument.
+var now = time.UnixMilli(1_700_000_000_250)
+
+// Run tests the stores that newStore makes. Each is to be empty, and is used by one test only; two stores may share a table, for each test uses
+// record IDs of its own.
+func Run(t *testing.T, newStore func(t *testing.T) idempotency.Store) {
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, suite)
+	}{
+		{"A record is written where there is none", testInsertIntoNothing},
+		{"A completed record bars another run through the second of its expiration", testCompletedBars},
+		{"A lease bars another run through the millisecond of its end", testLeaseBars},
+		{"A lease that has not ended bars another run though the record has expired", testLeaseOutlivesExpiration},
+		{"A record in progress without a lease bars another run until it expires", testNoLease},
+		{"A lease of zero remaining time is a lease", testLeaseThatEndsAtOnce},
+		{"A conflict leaves the record as it is and brings all of it", testConflictBringsRecord},
+		{"Taking over leaves nothing of the record that was there", testTakeOverReplacesAll},
+		{"Completing stores any JSON text, falsy ones too", testCompleteStoresData},
+		{"Completing without data differs from completing with null", testCompleteWithoutData},
+		{"Completing keeps owner, lease and fingerprint", testCompleteKeepsTheRest},
+		{"Completing twice is no error", testCompleteTwice},
+		{"Only the owner completes", testOnlyOwnerCompletes},
+		{"A record that has gone cannot be completed", testCompleteNothing},
+		{"Releasing frees the key", testRelease},
+		{"Releasing twice is no error", testReleaseTwice},
+		{"Only the owner releases", testOnlyOwnerReleases},
+		{"A completed record cannot be released", testReleaseCompleted},
+		{"A record without an owner belongs to nobody", testNoOwner},
+		{"Of many inserts at once one succeeds", testManyInserts},
+		{"Of many takeovers at once one succeeds", testManyTakeOvers},
+		{"A result of 380 KB fits or is refused as too large", testLargeResult},
+		{"A context that is over is an error and writes nothing", testContextOver},
+		{"Random operations have the results of the model", testModel},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, suite{newStore(t), t.Name()}) })
+	}
+}
+
+// A suite is a store, and the IDs of one test.
+type suite struct {
+	store idempotency.Store
+	name  string
+}
+
+func (s suite) id() string { return s.name + "#1" }
+
+// record is one in progress.
+func (s suite) record(owner string) idempotency.Record {
+	return idempotency.Record{
+		ID:          s.id(),
+		Status:      idempotency.InProgress,
+		Owner:       owner,
+		LeaseEnd:    now.Add(30 * time.Second),
+		Expiration:  time.Unix(now.Unix()+3600, 0),
+		Fingerprint: "f1",
+	}
+}
+
+func completed(r idempotency.Record, data string) idempotency.Record {
+	r.Status, r.Data = idempotency.Completed, json.RawMessage(data)
+	return r
+}
+
+func (s suite) inserts(t *testing.T, r idempotency.Record, at time.Time) {
+	t.Helper()
+	inserted, existing, err := s.store.Insert(context.Background(), r, at)
+	if err != nil || !inserted {
+		t.Fatalf("Insert at %s: %v, %+v, %v; want it to be written", at.UTC().Format(time.RFC3339Nano), inserted, existing, err)
+	}
+}
+
+func (s suite) conflicts(t *testing.T, r idempotency.Record, at time.Time) idempotency.Record {
+	t.Helper()
+	inserted, existing, err := s.store.Insert(context.Background(), r, at)
+	if err != nil || inserted || existing == nil {
+		t.Fatalf("Insert at %s: %v, %+v, %v; want a conflict with the record", at.UTC().Format(time.RFC3339Nano), inserted, existing, err)
+	}
+	return *existing
+}
+
+func (s suite) completes(t *testing.T, r idempotency.Record) {
+	t.Helper()
+	if err := s.store.Complete(context.Background(), r); err != nil {
+		t.Fatalf("Complete: %v", err)
+	}
+}
+
+func (s suite) holds(t *testing.T, want idempotency.Record) {
+	t.Helper()
+	got, err := s.store.Get(context.Background(), want.ID)
+	if err != nil || got == nil {
+		t.Fatalf("Get: %+v, %v; want the record", got, err)
+	}
+	equal(t, *got, want)
+}
+
+func (s suite) holdsNothing(t *testing.T) {
+	t.Helper()
+	if got, err := s.store.Get(context.Background(), s.id()); err != nil || got != nil {
+		t.Fatalf("Get: %+v, %v; want nothing", got, err)
+	}
+}
+
+func equal(t *testing.T, got, want idempotency.Record) {
+	t.Helper()
+	if g, w := describe(got), describe(want); g != w {
+		t.Fatalf("record\n got %s\nwant %s", g, w)
+	}
+}
+
+// describe writes a record down in the precision that stores keep.
+func describe(r idempotency.Record) string {
+	lease := "none"
+	if !r.LeaseEnd.IsZero() {
+		lease = fmt.Sprint(r.LeaseEnd.UnixMilli())
+	}
+	data := "none"
+	if r.Data != nil {
+		data = string(r.Data)
+	}
+	return fmt.Sprintf("%s %s owner=%q lease=%s expiration=%d fingerprint=%q data=%s",
+		r.ID, r.Status, r.Owner, lease, r.Expiration.Unix(), r.Fingerprint, data)
+}
+
+func wantLost(t *testing.T, err error) {
+	t.Helper()
+	if !errors.Is(err, idempotency.ErrOwnershipLost) {
+		t.Fatalf("error is %v; want ErrOwnershipLost", err)
+	}
+}
+
+func testInsertIntoNothing(t *testing.T, s suite) {
+	s.holdsNothing(t)
+	r := s.record("a")
+	s.inserts(t, r, now)
+	s.holds(t, r)
+}
+
+func testCompletedBars(t *testing.T, s suite) {
+	s.inserts(t, s.record("a"), now)
+	done := completed(s.record("a"), `"result"`)
+	s.completes(t, done)
+	s.conflicts(t, s.record("b"), done.LeaseEnd.Add(time.Minute))
+	s.conflicts(t, s.record("b"), done.Expiration)
+	s.conflicts(t, s.record("b"), done.Expiration.Add(time.Second-time.Millisecond))
+	s.holds(t, done)
+	s.inserts(t, s.record("b"), done.Expiration.Add(time.Second))
+	s.holds(t, s.record("b"))
+}
+
+func testLeaseBars(t *testing.T, s suite) {
+	r := s.record("a")
+	s.inserts(t, r, now)
+	s.conflicts(t, s.record("b"), now)
+	s.conflicts(t, s.record("b"), r.LeaseEnd)
+	s.conflicts(t, s.record("b"), r.LeaseEnd.Add(time.Millisecond-time.Nanosecond))
+	s.inserts(t, s.record("b"), r.LeaseEnd.Add(time.Millisecond))
+	s.holds(t, s.record("b"))
+}
+
+func testLeaseOutlivesExpiration(t *testing.T, s suite) {
+	r := s.record("a")
+	r.Expiration = time.Unix(now.Unix()+5, 0)
+	s.inserts(t, r, now)
+	s.conflicts(t, s.record("b"), r.Expiration.Add(10*time.Second))
+	s.inserts(t, s.record("b"), r.LeaseEnd.Add(time.Millisecond))
+}
+
+func testNoLease(t *testing.T, s suite) {
+	r := s.record("a")
+	r.LeaseEnd = time.Time{}
+	s.inserts(t, r, now)
+	s.holds(t, r)
+	s.conflicts(t, s.record("b"), now.Add(30*time.Minute))
+	s.conflicts(t, s.record("b"), r.Expiration)
+	s.inserts(t, s.record("b"), r.Expiration.Add(time.Second))
+}
+
+func testLeaseThatEndsAtOnce(t *testing.T, s suite) {
+	r := s.record("a")
+	r.LeaseEnd = now
+	s.inserts(t, r, now)
+	s.holds(t, r)
+	s.conflicts(t, s.record("b"), now)
+	s.inserts(t, s.record("b"), now.Add(time.Millisecond))
+}
+
+func testConflictBringsRecord(t *testing.T, s suite) {
+	r := s.record("a")
+	s.inserts(t, r, now)
+	equal(t, s.conflicts(t, s.record("b"), now), r)
+	done := completed(r, `{"paid": true, "text": "Zoë 東京 😀 \u0000"}`)
+	s.completes(t, done)
+	equal(t, s.conflicts(t, s.record("b"), now), done)
+	s.holds(t, done)
+}
+
+func testTakeOverReplacesAll(t *testing.T, s suite) {
+	s.inserts(t, s.record("a"), now)
+	s.completes(t, completed(s.record("a"), `1`))
+	next := idempotency.Record{
+		ID: s.id(), Status: idempotency.InProgress, Owner: "b", Expiration: time.Unix(now.Unix()+9000, 0),
+	}
+	s.inserts(t, next, now.Add(2*time.Hour))
+	s.holds(t, next)
+}
+
+func testCompleteStoresData(t *testing.T, s suite) {
+	for i, data := range []string{`null`, `0`, `false`, `""`, `[]`, `{}`, `"text"`, `{"a": [1, 2.50, null]}`, ` 1 `, `"\ud83d\ude00 é"`} {
+		r := s.record("a")
+		r.ID += fmt.Sprint("/", i)
+		s.inserts(t, r, now)
+		done := completed(r, data)
+		done.Expiration = time.Unix(now.Unix()+7200, 0)
+		s.completes(t, done)
+		s.holds(t, done)
+	}
+}
+
+func testCompleteWithoutData(t *testing.T, s suite) {
+	s.inserts(t, s.record("a"), now)
+	done := completed(s.record("a"), "")
+	done.Data = nil
+	s.completes(t, done)
+	s.holds(t, done)
+	equal(t, s.conflicts(t, s.record("b"), now), done)
+}
+
+func testCompleteKeepsTheRest(t *testing.T, s suite) {
+	r := s.record("a")
+	s.inserts(t, r, now)
+	change := completed(r, `1`)
+	change.LeaseEnd, change.Fingerprint = time.Time{}, ""
+	s.completes(t, change)
+	s.holds(t, completed(r, `1`))
+}
+
+func testCompleteTwice(t *testing.T, s suite) {
+	s.inserts(t, s.record("a"), now)
+	done := completed(s.record("a"), `1`)
+	s.completes(t, done)
+	s.completes(t, done)
+	s.holds(t, done)
+}
+
+func testOnlyOwnerCompletes(t *testing.T, s suite) {
+	s.inserts(t, s.record("b"), now)
+	wantLost(t, s.store.Complete(context.Background(), completed(s.record("a"), `1`)))
+	s.holds(t, s.record("b"))
+	done := completed(s.record("b"), `2`)
+	s.completes(t, done)
+	wantLost(t, s.store.Complete(context.Background(), completed(s.record("a"), `1`)))
+	s.holds(t, done)
+}
+
+func testCompleteNothing(t *testing.T, s suite) {
+	wantLost(t, s.store.Complete(context.Background(), completed(s.record("a"), `1`)))
+	s.holdsNothing(t)
+}
+
+func testRelease(t *testing.T, s suite) {
+	s.inserts(t, s.record("a"), now)
+	if err := s.store.Release(context.Background(), s.id(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	s.holdsNothing(t)
+	s.inserts(t, s.record("b"), now)
+}
+
+func testReleaseTwice(t *testing.T, s suite) {
+	s.inserts(t, s.record("a"), now)
+	for range 2 {
+		if err := s.store.Release(context.Background(), s.id(), "a"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func testOnlyOwnerReleases(t *testing.T, s suite) {
+	s.inserts(t, s.record("b"), now)
+	wantLost(t, s.store.Release(context.Background(), s.id(), "a"))
+	s.holds(t, s.record("b"))
+}
+
+func testReleaseCompleted(t *testing.T, s suite) {
+	s.inserts(t, s.record("a"), now)
+	done := completed(s.record("a"), `1`)
+	s.completes(t, done)
+	wantLost(t, s.store.Release(context.Background(), s.id(), "a"))
+	s.holds(t, done)
+}
+
+func testNoOwner(t *testing.T, s suite) {
+	s.inserts(t, s.record(""), now)
+	wantLost(t, s.store.Complete(context.Background(), completed(s.record("a"), `1`)))
+	wantLost(t, s.store.Release(context.Background(), s.id(), "a"))
+	s.holds(t, s.record(""))
+}
+
+func testManyInserts(t *testing.T, s suite) { atOnce(t, s, now) }
+
+func testManyTakeOvers(t *testing.T, s suite) {
+	r := s.record("dead")
+	s.inserts(t, r, now)
+	atOnce(t, s, r.LeaseEnd.Add(time.Millisecond))
+}
+
+// atOnce lets 20 callers insert, and wants one to succeed and all others to be shown its record.
+func atOnce(t *testing.T, s suite, at time.Time) {
+	const callers = 20
+	var inserted [callers]bool
+	var existing [callers]*idempotency.Record
+	var errs [callers]error
+	var all sync.WaitGroup
+	for i := range callers {
+		all.Go(func() {
+			r := s.record(fmt.Sprint("owner-", i))
+			r.LeaseEnd = at.Add(time.Minute)
+			inserted[i], existing[i], errs[i] = s.store.Insert(context.Background(), r, at)
+		})
+	}
+	all.Wait()
+	winner := ""
+	for i := range callers {
+		if errs[i] != nil {
+			t.Fatal(errs[i])
+		}
+		if inserted[i] {
+			if winner != "" {
+				t.Fatalf("%s and owner-%d were both written", winner, i)
+			}
+			winner = fmt.Sprint("owner-", i)
+		}
+	}
+	if winner == "" {
+		t.Fatal("none was written")
+	}
+	for i := range callers {
+		if !inserted[i] && (existing[i] == nil || existing[i].Owner != winner) {
+			t.Fatalf("owner-%d was shown %+v; want the record of %s", i, existing[i], winner)
+		}
+	}
+}
+
+func testLargeResult(t *testing.T, s suite) {
+	s.inserts(t, s.record("a"), now)
+	done := completed(s.record("a"), `"`+strings.Repeat("x", 380_000)+`"`)
+	switch err := s.store.Complete(context.Background(), done); {
+	case err == nil:
+		s.holds(t, done)
+	case errors.Is(err, idempotency.ErrTooLarge):
+		s.holds(t, s.record("a"))
+	default:
+		t.Fatalf("error is %v; want none, or ErrTooLarge", err)
+	}
+}
+
+func testContextOver(t *testing.T, s suite) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if inserted, _, err := s.store.Insert(ctx, s.record("a"), now); err == nil || inserted {
+		t.Fatalf("Insert: %v, %v; want an error", inserted, err)
+	}
+	s.holdsNothing(t)
+	s.inserts(t, s.record("a"), now)
+	if err := s.store.Complete(ctx, completed(s.record("a"), `1`)); err == nil || errors.Is(err, idempotency.ErrOwnershipLost) {
+		t.Fatalf("Complete: %v; want the context's error", err)
+	}
+	if err := s.store.Release(ctx, s.id(), "a"); err == nil || errors.Is(err, idempotency.ErrOwnershipLost) {
+		t.Fatalf("Release: %v; want the context's error", err)
+	}
+	if _, err := s.store.Get(ctx, s.id()); err == nil {
+		t.Fatal("Get: no error; want the context's")
+	}
+	s.holds(t, s.record("a"))
+}
