@@ -1,0 +1,181 @@
+package lambda
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+)
+
+// Headers of the Runtime API, version 2018-06-01.
+const (
+	headerRuntimeRequestID     = "Lambda-Runtime-Aws-Request-Id"
+	headerRuntimeDeadline      = "Lambda-Runtime-Deadline-Ms"
+	headerRuntimeFunctionARN   = "Lambda-Runtime-Invoked-Function-Arn"
+	headerRuntimeTraceID       = "Lambda-Runtime-Trace-Id"
+	headerRuntimeClientContext = "Lambda-Runtime-Client-Context"
+	headerRuntimeErrorType     = "Lambda-Runtime-Function-Error-Type"
+	trailerRuntimeErrorBody    = "Lambda-Runtime-Function-Error-Body"
+)
+
+// runtimeAPI returns the API that this sandbox's process, and no other, talks to.
+func (s *sandbox) runtimeAPI() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", s.serveNext)
+	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/response", s.serveResponse)
+	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/error", s.serveError)
+	mux.HandleFunc("POST /2018-06-01/runtime/init/error", s.serveInitError)
+	return mux
+}
+
+// serveNext ends the invocation that was answered and waits for another.
+func (s *sandbox) serveNext(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	busy := s.current != nil && !s.current.answered
+	s.mu.Unlock()
+	if busy {
+		runtimeAPIError(w, http.StatusForbidden, "InvalidStateTransition",
+			"Transition from Running to Ready is not allowed: the invocation has not been answered")
+		return
+	}
+	s.output.drain()
+	s.mu.Lock()
+	if s.current != nil {
+		close(s.current.done)
+		s.current = nil
+	}
+	s.mu.Unlock()
+	s.readyOnce.Do(func() { close(s.ready) })
+
+	var inv *invocation
+	select {
+	case inv = <-s.invocations:
+	case <-r.Context().Done(): // the process is gone, or will ask again
+		return
+	}
+	s.mu.Lock()
+	s.current = inv
+	s.mu.Unlock()
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("Content-Length", strconv.Itoa(len(inv.payload)))
+	header.Set(headerRuntimeRequestID, inv.id)
+	header.Set(headerRuntimeDeadline, strconv.FormatInt(inv.deadline.UnixMilli(), 10))
+	header.Set(headerRuntimeFunctionARN, inv.arn)
+	header.Set(headerRuntimeTraceID, inv.traceID)
+	if len(inv.clientContext) > 0 {
+		header.Set(headerRuntimeClientContext, string(inv.clientContext))
+	}
+	w.Write(inv.payload) // should it not arrive, the process is gone
+}
+
+func (s *sandbox) serveResponse(w http.ResponseWriter, r *http.Request) {
+	payload, err := readPayload(w, r)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		if s.answer(w, r.PathValue("id"), nil, newResponseTooLarge()) {
+			runtimeAPIError(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge",
+				"Exceeded maximum allowed payload size ("+strconv.Itoa(MaxResponsePayload)+" bytes).")
+		}
+		return
+	case err != nil: // the connection broke: the process is gone
+		return
+	}
+	var failure *functionError
+	if errorType := r.Trailer.Get(headerRuntimeErrorType); errorType != "" {
+		// The function failed while it produced the response.
+		body, _ := base64.StdEncoding.DecodeString(r.Trailer.Get(trailerRuntimeErrorBody))
+		failure = &functionError{errorType: errorType, payload: body}
+	}
+	if s.answer(w, r.PathValue("id"), payload, failure) {
+		runtimeAPIAccepted(w)
+	}
+}
+
+func (s *sandbox) serveError(w http.ResponseWriter, r *http.Request) {
+	payload, err := readPayload(w, r)
+	if err != nil {
+		runtimeAPIError(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", err.Error())
+		return
+	}
+	if s.answer(w, r.PathValue("id"), nil, reportedError(r, payload)) {
+		runtimeAPIAccepted(w)
+	}
+}
+
+func (s *sandbox) serveInitError(w http.ResponseWriter, r *http.Request) {
+	payload, err := readPayload(w, r)
+	if err != nil {
+		runtimeAPIError(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", err.Error())
+		return
+	}
+	select {
+	case <-s.ready:
+		runtimeAPIError(w, http.StatusForbidden, "InvalidStateTransition",
+			"Transition from Ready to InitError is not allowed")
+		return
+	default:
+	}
+	s.mu.Lock()
+	s.initError = reportedError(r, payload)
+	s.mu.Unlock()
+	runtimeAPIAccepted(w)
+}
+
+// answer records the outcome of the invocation and reports whether it was
+// taken; if not, it has told the process why.
+func (s *sandbox) answer(w http.ResponseWriter, id string, payload []byte, failure *functionError) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	inv := s.current
+	switch {
+	case inv == nil || inv.id != id:
+		runtimeAPIError(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")
+		return false
+	case inv.answered:
+		runtimeAPIError(w, http.StatusForbidden, "InvalidStateTransition",
+			"Transition from Answered to Answered is not allowed: the invocation has been answered")
+		return false
+	}
+	inv.answered, inv.response, inv.failure = true, payload, failure
+	return true
+}
+
+// reportedError returns the error that a process reports: its document as it
+// is, and its type from the header or, without one, from the document.
+func reportedError(r *http.Request, payload []byte) *functionError {
+	errorType := r.Header.Get(headerRuntimeErrorType)
+	if errorType == "" {
+		var document struct {
+			ErrorType string `json:"errorType"`
+		}
+		json.Unmarshal(payload, &document) // what is no JSON has no type
+		errorType = document.ErrorType
+	}
+	if errorType == "" {
+		errorType = "Runtime.Unknown"
+	}
+	if len(payload) == 0 {
+		return newFunctionError(errorType, "Unknown application error occurred")
+	}
+	return &functionError{errorType: errorType, payload: payload}
+}
+
+func readPayload(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	return io.ReadAll(http.MaxBytesReader(w, r.Body, MaxResponsePayload))
+}
+
+func runtimeAPIAccepted(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusAccepted)
+	io.WriteString(w, `{"status":"OK"}`)
+}
+
+func runtimeAPIError(w http.ResponseWriter, status int, errorType, message string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(map[string]string{"errorType": errorType, "errorMessage": message})
+}
