@@ -1,7 +1,6 @@
 package dynamodb
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 )
@@ -50,10 +49,13 @@ func (p *placeholders) parseCondition(parameter string, text *string) (condition
 // wholeCondition reads a condition and nothing after it.
 func (p *parser) wholeCondition() (condition, error) {
 	read, err := p.disjunction()
-	if err == nil && (read.condition == nil || p.peek().kind != endToken) {
+	if err == nil && read.condition == nil {
 		err = p.unexpected()
 	}
-	return read.condition, err
+	if err != nil {
+		return nil, err
+	}
+	return read.condition, p.end()
 }
 
 // disjunction reads conditions with OR between them.
@@ -108,13 +110,11 @@ func (p *parser) predicate() (term, error) {
 	case t.kind == symbolToken && slices.Contains(comparators, t.text):
 		p.next()
 		right, err := p.operand()
-		if err != nil {
-			return term{}, err
-		}
 		if t.text != "=" && t.text != "<>" {
-			err = p.checkOrdered(t.text, left.operand, right)
+			p.checkOrdered(t.text, left.operand, right)
 		}
-		return term{condition: comparison{t.text, left.operand, right}}, firstError(err, p.checkDistinctOperand(t.text, left.operand, right))
+		p.checkDistinct(t.text, left.operand, right)
+		return term{condition: comparison{t.text, left.operand, right}}, err
 	case t.is("BETWEEN"):
 		p.next()
 		return p.between(left.operand)
@@ -123,16 +123,6 @@ func (p *parser) predicate() (term, error) {
 		return p.in(left.operand)
 	}
 	return left, nil
-}
-
-// firstError is the first of the errors that is one.
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (p *parser) between(tested operand) (term, error) {
@@ -147,89 +137,40 @@ func (p *parser) between(tested operand) (term, error) {
 	if err != nil {
 		return term{}, err
 	}
-	return term{condition: between{tested, lower, upper}}, firstError(
-		p.checkOrdered("BETWEEN", tested, lower, upper), p.checkBounds(lower, upper), p.checkDistinctOperand("BETWEEN", tested, lower, upper))
-}
-
-// checkBounds refuses bounds that the request itself gives and between which nothing can be.
-func (p *parser) checkBounds(lower, upper operand) error {
-	low, isLiteral := lower.(literal)
-	high, areLiterals := upper.(literal)
-	rule := ""
-	switch {
-	case !isLiteral || !areLiterals:
-		return nil
-	case low.kind != high.kind:
-		rule = "same data type for lower and upper bounds"
-	case low.compare(high.value) > 0:
-		rule = "upper bound to be greater than or equal to lower bound"
-	default:
-		return nil
-	}
-	return p.invalid("The BETWEEN operator requires %s; lower bound operand: AttributeValue: %s, upper bound operand: AttributeValue: %s",
-		rule, low.describe(), high.describe())
-}
-
-// describe writes the value as the service does in its messages: {N:5}.
-func (v value) describe() string {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return "{" + string(v.kind) + "}"
-	}
-	return strings.ReplaceAll(string(text), `"`, "")
+	p.checkOrdered("BETWEEN", tested, lower, upper)
+	p.checkBounds(lower, upper)
+	p.checkDistinct("BETWEEN", tested, lower, upper)
+	return term{condition: between{tested, lower, upper}}, nil
 }
 
 func (p *parser) in(tested operand) (term, error) {
 	if err := p.expect("("); err != nil {
 		return term{}, err
 	}
-	var list []operand
+	list, err := list(p, p.operand)
+	if len(list) > MaxInOperands {
+		p.reject("The IN operator is provided with too many operands; number of operands: %d", len(list))
+	}
+	p.checkDistinct("IN", tested, list...)
+	return term{condition: in{tested, list}}, err
+}
+
+// list reads what comes between the commas up to a closing parenthesis.
+func list[E any](p *parser, element func() (E, error)) ([]E, error) {
+	var all []E
 	for {
-		one, err := p.operand()
+		one, err := element()
 		if err != nil {
-			return term{}, err
+			return nil, err
 		}
-		list = append(list, one)
+		all = append(all, one)
 		if p.accept(")") {
-			break
+			return all, nil
 		}
 		if err := p.expect(","); err != nil {
-			return term{}, err
+			return nil, err
 		}
 	}
-	if len(list) > MaxInOperands {
-		return term{}, p.invalid("The IN operator is provided with too many operands; number of operands: %d", len(list))
-	}
-	return term{condition: in{tested, list}}, p.checkDistinctOperand("IN", tested, list...)
-}
-
-// checkOrdered refuses values without an order, where the request itself gives them.
-func (p *parser) checkOrdered(operator string, operands ...operand) error {
-	for _, o := range operands {
-		if l, isLiteral := o.(literal); isLiteral && !l.isOrdered() {
-			return p.operandType(operator, l.kind)
-		}
-	}
-	return nil
-}
-
-func (p *parser) operandType(operator string, found kind) error {
-	return p.invalid("Incorrect operand type for operator or function; operator or function: %s, operand type: %s", operator, found)
-}
-
-// checkDistinctOperand refuses a path that is compared with itself.
-func (p *parser) checkDistinctOperand(operator string, first operand, others ...operand) error {
-	one, isPath := first.(path)
-	if !isPath {
-		return nil
-	}
-	for _, o := range others {
-		if other, isPath := o.(path); isPath && one.compare(other) == 0 {
-			return p.invalid("The first operand must be distinct from the remaining operands for this operator or function; operator: %s, first operand: %s",
-				operator, one)
-		}
-	}
-	return nil
 }
 
 // operand reads a term that has to be an operand.
@@ -253,17 +194,13 @@ func (p *parser) primary() (term, error) {
 		if err != nil {
 			return term{}, err
 		}
-		if err := p.expect(")"); err != nil {
-			return term{}, err
-		}
 		if read.parenthesized {
-			return term{}, p.invalid("The expression has redundant parentheses;")
+			p.reject("The expression has redundant parentheses;")
 		}
 		read.parenthesized = true
-		return read, nil
+		return read, p.expect(")")
 	case p.peek().kind == valueToken:
-		read, err := p.literal()
-		return term{operand: read}, err
+		return term{operand: p.literal()}, nil
 	case p.isCall():
 		return p.call()
 	}
@@ -274,90 +211,61 @@ func (p *parser) primary() (term, error) {
 // call reads a function. All but size() are conditions.
 func (p *parser) call() (term, error) {
 	name, operands, err := arguments(p, "a condition", conditionFunctions, updateFunctions, p.operand)
-	if err != nil {
-		return term{}, err
+	if err != nil || name == "" {
+		// A function that was rejected may stand anywhere.
+		return term{operand: literal{}, condition: not{}}, err
 	}
-	first := operands[0]
-	if strings.HasPrefix(name, "attribute_") {
-		if _, isPath := first.(path); !isPath {
-			return term{}, p.invalid("Operator or function requires a document path; operator or function: %s", name)
-		}
+	target, isPath := operands[0].(path)
+	if strings.HasPrefix(name, "attribute_") && !isPath {
+		p.reject("Operator or function requires a document path; operator or function: %s", name)
 	}
 	for i, o := range operands {
 		if l, isLiteral := o.(literal); isLiteral && !acceptsLiteral(name, i, l.value) {
-			return term{}, p.operandType(name, l.kind)
+			p.rejectType(name, l.kind)
 		}
 	}
-	if err := p.checkDistinctOperand(name, first, operands[1:]...); err != nil {
-		return term{}, err
-	}
+	p.checkDistinct(name, operands[0], operands[1:]...)
 	switch name {
 	case "size":
-		return term{operand: sizeOf{first}}, nil
+		return term{operand: sizeOf{operands[0]}}, nil
 	case "attribute_exists":
-		return term{condition: attributeExists{first.(path)}}, nil
+		return term{condition: attributeExists{target}}, nil
 	case "attribute_not_exists":
-		return term{condition: not{attributeExists{first.(path)}}}, nil
+		return term{condition: not{attributeExists{target}}}, nil
 	case "begins_with":
-		return term{condition: beginsWith{first, operands[1]}}, nil
+		return term{condition: beginsWith{operands[0], operands[1]}}, nil
 	case "contains":
-		return term{condition: contains{first, operands[1]}}, nil
+		return term{condition: contains{operands[0], operands[1]}}, nil
 	}
 	given, isLiteral := operands[1].(literal)
 	if !isLiteral {
-		return term{}, p.invalid("The second operand of function attribute_type must be an expression attribute value")
+		p.reject("The second operand of the function attribute_type has to be an expression attribute value")
+	} else if !slices.Contains(attributeTypes, given.text) {
+		p.reject("Invalid attribute type name found; type: %s, valid types: {%s}", given.text, strings.Join(attributeTypes, ","))
 	}
-	if !slices.Contains(attributeTypes, given.text) {
-		return term{}, p.invalid("Invalid attribute type name found; type: %s, valid types: {%s}", given.text, strings.Join(attributeTypes, ","))
-	}
-	return term{condition: attributeType{first.(path), kind(given.text)}}, nil
+	return term{condition: attributeType{target, kind(given.text)}}, nil
 }
 
-// acceptsLiteral reports whether the value can stand as the function's operand of that number.
-func acceptsLiteral(function string, number int, v value) bool {
-	switch function {
-	case "attribute_type":
-		return v.kind == stringKind
-	case "begins_with":
-		return v.kind == stringKind || v.kind == binaryKind
-	case "contains":
-		return number > 0 || v.isSet() || v.kind == listKind || v.kind == stringKind || v.kind == binaryKind
-	case "size":
-		_, hasLength := v.length()
-		return hasLength
-	}
-	return true
-}
-
-// arguments reads a function's name and operands. Functions of the other kind of expression are refused by name.
-func arguments[O any](p *parser, here string, allowed, elsewhere map[string]int, argument func() (O, error)) (string, []O, error) {
+// arguments reads a function's name and operands. The name is empty if the function was rejected: one that nobody knows,
+// one of the other kind of expressions, or one with too many or too few operands.
+func arguments[O any](p *parser, here string, allowed, elsewhere map[string]int, operand func() (O, error)) (string, []O, error) {
 	name := p.next().text
-	count, known := allowed[name]
-	if !known {
-		if _, known = elsewhere[name]; known {
-			return "", nil, p.invalid("The function is not allowed in %s expression; function: %s", here, name)
-		}
-		return "", nil, p.invalid("Invalid function name; function: %s", name)
-	}
-	if err := p.expect("("); err != nil {
+	p.next() // the parenthesis
+	operands, err := list(p, operand)
+	if err != nil {
 		return "", nil, err
 	}
-	var operands []O
-	for {
-		one, err := argument()
-		if err != nil {
-			return "", nil, err
-		}
-		operands = append(operands, one)
-		if p.accept(")") {
-			break
-		}
-		if err := p.expect(","); err != nil {
-			return "", nil, err
-		}
+	count, known := allowed[name]
+	_, knownElsewhere := elsewhere[name]
+	switch {
+	case knownElsewhere:
+		p.reject("The function is not allowed in %s expression; function: %s", here, name)
+	case !known:
+		p.reject("Invalid function name; function: %s", name)
+	case len(operands) != count:
+		p.reject("Incorrect number of operands for operator or function; operator or function: %s, number of operands: %d", name, len(operands))
+	default:
+		return name, operands, nil
 	}
-	if len(operands) != count {
-		return "", nil, p.invalid("Incorrect number of operands for operator or function; operator or function: %s, number of operands: %d", name, len(operands))
-	}
-	return name, operands, nil
+	return "", nil, nil
 }

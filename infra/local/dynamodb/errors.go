@@ -61,3 +61,13 @@ func (e *Error) MarshalJSON() ([]byte, error) {
 func invalid(format string, arguments ...any) *Error {
 	return &Error{Code: CodeValidation, Message: fmt.Sprintf(format, arguments...)}
 }
+
+// firstError is the first of the errors that is one.
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

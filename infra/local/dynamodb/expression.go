@@ -24,6 +24,7 @@ type parser struct {
 	position  int
 	depth     int
 	paths     []path // all that were read
+	problem   error  // see reject
 	*placeholders
 }
 
@@ -38,12 +39,23 @@ func (p *placeholders) parser(e expressionText) (*parser, error) {
 	return &parser{parameter: e.parameter, source: *e.text, tokens: tokens(*e.text), placeholders: p}, nil
 }
 
-// invalid is an error about the expression as a whole.
-func (p *parser) invalid(format string, arguments ...any) error {
-	return invalid("Invalid "+p.parameter+": "+format, arguments...)
+// reject notes that the expression says something that is not allowed, though it can be read. The first such problem is
+// the error of the expression; but an error of the grammar, which the rules return, goes before it wherever it is.
+func (p *parser) reject(format string, arguments ...any) {
+	if p.problem == nil {
+		p.problem = invalid("Invalid "+p.parameter+": "+format, arguments...)
+	}
 }
 
-// unexpected is the error for the current token, shown with its neighbours.
+// end is called when the expression has been read. What the rules gave is of use only if there is no error.
+func (p *parser) end() error {
+	if p.peek().kind != endToken {
+		return p.unexpected()
+	}
+	return p.problem
+}
+
+// unexpected is the error of the grammar for the current token, shown with its neighbours.
 func (p *parser) unexpected() error {
 	start, end := p.peek().start, p.peek().end
 	if p.position > 0 {
@@ -52,7 +64,7 @@ func (p *parser) unexpected() error {
 	if p.position+1 < len(p.tokens) {
 		end = p.tokens[p.position+1].end
 	}
-	return p.invalid(`Syntax error; token: "%s", near: "%s"`, p.peek().text, p.source[start:end])
+	return invalid(`Invalid %s: Syntax error; token: "%s", near: "%s"`, p.parameter, p.peek().text, p.source[start:end])
 }
 
 func (p *parser) peek() token { return p.tokens[p.position] }
@@ -94,7 +106,7 @@ func (p *parser) expect(symbol string) error {
 // enter is called where a rule contains itself, and leave when it is done.
 func (p *parser) enter() error {
 	if p.depth++; p.depth > maxParserDepth {
-		return p.invalid("The expression is nested too deep")
+		return invalid("Invalid %s: The expression is nested too deep", p.parameter)
 	}
 	return nil
 }
@@ -123,7 +135,7 @@ func (p *parser) path() (path, error) {
 			digits := p.next().text
 			index, err := strconv.ParseInt(digits, 10, 32)
 			if err != nil {
-				return nil, p.invalid("List index is not within the allowable range; index: [%s]", digits)
+				p.reject("List index is not within the allowable range; index: [%s]", digits)
 			}
 			if err := p.expect("]"); err != nil {
 				return nil, err
@@ -131,7 +143,7 @@ func (p *parser) path() (path, error) {
 			read = append(read, step{index: int(index)})
 		default:
 			if len(read) > MaxNesting {
-				return nil, p.invalid("The document path has too many nesting elements; nesting levels: %d", len(read))
+				p.reject("The document path has too many nesting elements; nesting levels: %d", len(read))
 			}
 			p.paths = append(p.paths, read)
 			return read, nil
@@ -144,7 +156,7 @@ func (p *parser) attribute() (step, error) {
 	switch t := p.peek(); t.kind {
 	case identifierToken:
 		if isReserved(t.text) {
-			return step{}, p.invalid("Attribute name is a reserved keyword; reserved keyword: %s", t.text)
+			p.reject("Attribute name is a reserved keyword; reserved keyword: %s", t.text)
 		}
 		p.next()
 		return step{attribute: t.text}, nil
@@ -152,7 +164,7 @@ func (p *parser) attribute() (step, error) {
 		p.next()
 		name, defined := p.names[t.text]
 		if !defined {
-			return step{}, p.invalid("An expression attribute name used in the document path is not defined; attribute name: %s", t.text)
+			p.reject("An expression attribute name used in the document path is not defined; attribute name: %s", t.text)
 		}
 		p.usedNames[t.text] = true
 		return step{attribute: name}, nil
@@ -161,14 +173,14 @@ func (p *parser) attribute() (step, error) {
 }
 
 // literal takes a value's placeholder.
-func (p *parser) literal() (literal, error) {
+func (p *parser) literal() literal {
 	t := p.next()
 	v, defined := p.values[t.text]
 	if !defined {
-		return literal{}, p.invalid("An expression attribute value used in expression is not defined; attribute value: %s", t.text)
+		p.reject("An expression attribute value used in expression is not defined; attribute value: %s", t.text)
 	}
 	p.usedValues[t.text] = true
-	return literal{v}, nil
+	return literal{v}
 }
 
 // isCall reports whether a function's name and its opening parenthesis come next.
@@ -200,8 +212,6 @@ func (p *placeholders) parseProjection(text *string) ([]path, error) {
 			break
 		}
 	}
-	if parser.peek().kind != endToken {
-		return nil, parser.unexpected()
-	}
-	return paths, checkDistinct(parser.parameter, paths)
+	parser.checkSeparate(paths)
+	return paths, parser.end()
 }

@@ -30,7 +30,7 @@ func (p *parser) keyParts(c condition) ([]keyCondition, error) {
 		return append(left, right...), err
 	case comparison:
 		if c.comparator == "<>" {
-			return nil, p.keyOperator(c.comparator)
+			return nil, keyOperatorError(c.comparator)
 		}
 		return p.keyPart(c, c.left, c.right)
 	case between:
@@ -38,25 +38,25 @@ func (p *parser) keyParts(c condition) ([]keyCondition, error) {
 	case beginsWith:
 		return p.keyPart(c, c.operand, c.prefix)
 	case or:
-		return nil, p.keyOperator("OR")
+		return nil, keyOperatorError("OR")
 	case in:
-		return nil, p.keyOperator("IN")
+		return nil, keyOperatorError("IN")
 	case contains:
-		return nil, p.keyOperator("contains")
+		return nil, keyOperatorError("contains")
 	case attributeType:
-		return nil, p.keyOperator("attribute_type")
+		return nil, keyOperatorError("attribute_type")
 	case attributeExists:
-		return nil, p.keyOperator("attribute_exists")
+		return nil, keyOperatorError("attribute_exists")
 	}
 	// Of the conditions only not is left, which attribute_not_exists() makes too.
 	if strings.Contains(p.source, "attribute_not_exists") {
-		return nil, p.keyOperator("attribute_not_exists")
+		return nil, keyOperatorError("attribute_not_exists")
 	}
-	return nil, p.keyOperator("NOT")
+	return nil, keyOperatorError("NOT")
 }
 
-func (p *parser) keyOperator(operator string) error {
-	return p.invalid("Invalid operator used in KeyConditionExpression: %s", operator)
+func keyOperatorError(operator string) error {
+	return invalid("Invalid KeyConditionExpression: Invalid operator used in KeyConditionExpression: %s", operator)
 }
 
 func (p *parser) keyPart(c condition, tested operand, others ...operand) ([]keyCondition, error) {
@@ -65,7 +65,7 @@ func (p *parser) keyPart(c condition, tested operand, others ...operand) ([]keyC
 		return nil, errKeyCondition
 	}
 	if len(target) > 1 {
-		return nil, p.invalid("KeyConditionExpressions cannot have conditions on nested attributes")
+		return nil, invalid("Invalid KeyConditionExpression: KeyConditionExpressions cannot have conditions on nested attributes")
 	}
 	part := keyCondition{attribute: target[0].attribute, condition: c}
 	for _, o := range others {

@@ -61,9 +61,9 @@ func (v value) step(s step) (value, bool) {
 	return v.elements[s.index], true
 }
 
-// checkDistinct refuses paths of one expression of which one leads to or through the other, or that take the same
-// value for a list and for a map.
-func checkDistinct(parameter string, paths []path) error {
+// checkSeparate rejects paths of which one leads to or through the other, or that take the same value for a list and for
+// a map.
+func (p *parser) checkSeparate(paths []path) {
 	for i, first := range paths {
 		for _, second := range paths[:i] {
 			shared := 0
@@ -77,12 +77,11 @@ func checkDistinct(parameter string, paths []path) error {
 				relation = "conflict"
 			}
 			if relation != "" {
-				return invalid("Invalid %s: Two document paths %s with each other; must remove or rewrite one of these paths; path one: %s, path two: %s",
-					parameter, relation, second, first)
+				p.reject("Two document paths %s with each other; must remove or rewrite one of these paths; path one: %s, path two: %s",
+					relation, second, first)
 			}
 		}
 	}
-	return nil
 }
 
 // project is the part of the item that the paths lead to, in its place: maps keep their names, lists close up.

@@ -26,7 +26,7 @@ func (p *placeholders) parseUpdate(text *string) (*update, error) {
 			return nil, err
 		}
 		if used[section] {
-			return nil, parser.invalid("The %q section can only be used once in an update expression;", section)
+			parser.reject("The %q section can only be used once in an update expression;", section)
 		}
 		used[section] = true
 		for more := true; more; more = parser.accept(",") {
@@ -40,7 +40,8 @@ func (p *placeholders) parseUpdate(text *string) (*update, error) {
 	if len(read.actions) == 0 {
 		return nil, parser.unexpected()
 	}
-	return read, checkDistinct(parser.parameter, read.paths())
+	parser.checkSeparate(read.paths())
+	return read, parser.end()
 }
 
 // section takes the keyword that begins a section.
@@ -72,12 +73,9 @@ func (p *parser) action(section string) (action, error) {
 	if p.peek().kind != valueToken {
 		return nil, p.unexpected()
 	}
-	given, err := p.literal()
-	if err != nil {
-		return nil, err
-	}
+	given := p.literal()
 	if !given.isSet() && (section != "ADD" || given.kind != numberKind) {
-		return nil, p.invalid("Incorrect operand type for operator or function; operator: %s, operand type: %s, typeSet: ALLOWED_FOR_%s_OPERAND",
+		p.reject("Incorrect operand type for operator or function; operator: %s, operand type: %s, typeSet: ALLOWED_FOR_%s_OPERAND",
 			section, kindNames[given.kind], section)
 	}
 	if section == "ADD" {
@@ -100,7 +98,8 @@ func (p *parser) sum() (formula, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sum{left, right, sign == "-"}, p.checkFormulas(sign, numberKind, left, right)
+	p.checkFormulas(sign, numberKind, left, right)
+	return sum{left, right, sign == "-"}, nil
 }
 
 // formula reads a path, a value, a function, or a right side in parentheses.
@@ -117,30 +116,30 @@ func (p *parser) formula() (formula, error) {
 		}
 		return f, p.expect(")")
 	case p.peek().kind == valueToken:
-		return p.literal()
+		return p.literal(), nil
 	case !p.isCall():
 		return p.path()
 	}
 	name, operands, err := arguments(p, "an update", updateFunctions, conditionFunctions, p.formula)
-	if err != nil {
-		return nil, err
+	if err != nil || name == "" {
+		return literal{}, err
 	}
 	if name == "list_append" {
-		return listAppend{operands[0], operands[1]}, p.checkFormulas(name, listKind, operands...)
+		p.checkFormulas(name, listKind, operands...)
+		return listAppend{operands[0], operands[1]}, nil
 	}
 	target, isPath := operands[0].(path)
 	if !isPath {
-		return nil, p.invalid("Operator or function requires a document path; operator or function: %s", name)
+		p.reject("Operator or function requires a document path; operator or function: %s", name)
 	}
 	return ifNotExists{target, operands[1]}, nil
 }
 
-// checkFormulas refuses values of another type, where the request itself gives them.
-func (p *parser) checkFormulas(operator string, wanted kind, operands ...formula) error {
+// checkFormulas rejects values of another type, where the request itself gives them.
+func (p *parser) checkFormulas(operator string, wanted kind, operands ...formula) {
 	for _, f := range operands {
 		if l, isLiteral := f.(literal); isLiteral && l.kind != wanted {
-			return p.operandType(operator, l.kind)
+			p.rejectType(operator, l.kind)
 		}
 	}
-	return nil
 }
