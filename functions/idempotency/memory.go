@@ -97,7 +97,7 @@ func (s *MemoryStore) Complete(ctx context.Context, r Record) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	existing, ok := s.records[r.ID]
-	if !ok || existing.Owner != r.Owner {
+	if !ok || existing.Owner != r.Owner || r.Owner == "" {
 		return ErrOwnershipLost
 	}
 	existing.Status, existing.Expiration, existing.Data = Completed, r.Expiration, r.Data
@@ -116,7 +116,7 @@ func (s *MemoryStore) Release(ctx context.Context, id, owner string) error {
 	switch {
 	case !ok:
 		return nil
-	case existing.Owner != owner || existing.Status != InProgress:
+	case existing.Owner != owner || owner == "" || existing.Status != InProgress:
 		return ErrOwnershipLost
 	}
 	delete(s.records, id)

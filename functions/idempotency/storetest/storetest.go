@@ -313,8 +313,10 @@ func testReleaseCompleted(t *testing.T, s suite) {
 
 func testNoOwner(t *testing.T, s suite) {
 	s.inserts(t, s.record(""), now)
-	wantLost(t, s.store.Complete(context.Background(), completed(s.record("a"), `1`)))
-	wantLost(t, s.store.Release(context.Background(), s.id(), "a"))
+	for _, owner := range []string{"a", ""} {
+		wantLost(t, s.store.Complete(context.Background(), completed(s.record(owner), `1`)))
+		wantLost(t, s.store.Release(context.Background(), s.id(), owner))
+	}
 	s.holds(t, s.record(""))
 }
 

@@ -1,0 +1,240 @@
+// Package dynamostore keeps idempotency records in a DynamoDB table.
+//
+// The table needs a partition key of type string, by default `id`, and should have `expiration` as its time-to-live attribute. The function needs
+// dynamodb:PutItem, GetItem, UpdateItem and DeleteItem on it. A call that runs costs two writes, a replay one write that fails and brings the
+// record along, and each look of a waiting call one consistent read.
+//
+// Items have the form of Powertools for AWS Lambda (Python), with an attribute `owner` added. docs/idempotency.md lists all
+// conditions and updates, for other writers.
+package dynamostore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
+)
+
+// MaxItemBytes is the size of the largest item that DynamoDB keeps, in bytes: names and values of all attributes together.
+const MaxItemBytes = 400 << 10
+
+// A Client is what a Store needs of *dynamodb.Client.
+type Client interface {
+	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
+	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
+	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
+	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
+}
+
+// A Store is an [idempotency.Store] in a DynamoDB table.
+type Store struct {
+	client       Client
+	table        string
+	names        Attributes
+	partition    string // with a sort key, the value of the partition key
+	hasPartition bool
+}
+
+var _ idempotency.Store = (*Store)(nil)
+
+// Attributes are the names of the attributes. An empty one stands for its default.
+type Attributes struct {
+	// ID is the partition key, or with [WithSortKey] the sort key. Default: "id" or "sk".
+	ID string
+
+	// Partition is the partition key of a table with a sort key. Default: "id". Used with [WithSortKey] only.
+	Partition string
+
+	Status      string // default: "status"
+	Owner       string // default: "owner"
+	LeaseEnd    string // default: "in_progress_expiration"
+	Expiration  string // default: "expiration"
+	Data        string // default: "data"
+	Fingerprint string // default: "validation"
+}
+
+// An Option changes how a Store uses its table.
+type Option func(*Store)
+
+// WithAttributes gives attributes other names, for tables that exist.
+func WithAttributes(names Attributes) Option { return func(s *Store) { s.names = names } }
+
+// WithSortKey is for tables with a sort key: all records get the partition key value partition, and their IDs become sort keys.
+func WithSortKey(partition string) Option {
+	return func(s *Store) { s.partition, s.hasPartition = partition, true }
+}
+
+// New makes a Store that uses a table. It does not ask DynamoDB.
+func New(client Client, table string, options ...Option) *Store {
+	s := &Store{client: client, table: table}
+	for _, option := range options {
+		option(s)
+	}
+	id := "id"
+	if s.hasPartition {
+		id = "sk"
+	}
+	for _, name := range []struct {
+		name         *string
+		defaultValue string
+	}{
+		{&s.names.ID, id},
+		{&s.names.Partition, "id"},
+		{&s.names.Status, "status"},
+		{&s.names.Owner, "owner"},
+		{&s.names.LeaseEnd, "in_progress_expiration"},
+		{&s.names.Expiration, "expiration"},
+		{&s.names.Data, "data"},
+		{&s.names.Fingerprint, "validation"},
+	} {
+		if *name.name == "" {
+			*name.name = name.defaultValue
+		}
+	}
+	return s
+}
+
+// insertCondition holds if no live record is there. Unlike the condition of Powertools it does not let a record's expiration void a lease that has not
+// ended.
+const insertCondition = "attribute_not_exists(#id)" +
+	" OR (#status = :inprogress AND attribute_exists(#lease) AND #lease < :now_ms)" +
+	" OR (#expiration < :now_s AND (#status <> :inprogress OR attribute_not_exists(#lease)))"
+
+// Insert implements [idempotency.Store] with one conditional PutItem. A conflict brings the record along; where it does not, a consistent GetItem follows.
+func (s *Store) Insert(ctx context.Context, r idempotency.Record, now time.Time) (bool, *idempotency.Record, error) {
+	if err := s.check(); err != nil {
+		return false, nil, err
+	}
+	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName:           &s.table,
+		Item:                s.item(r),
+		ConditionExpression: aws.String(insertCondition),
+		ExpressionAttributeNames: map[string]string{
+			"#id": s.names.ID, "#status": s.names.Status, "#lease": s.names.LeaseEnd, "#expiration": s.names.Expiration,
+		},
+		ExpressionAttributeValues: map[string]types.AttributeValue{
+			":inprogress": text(string(idempotency.InProgress)),
+			":now_ms":     number(now.UnixMilli()),
+			":now_s":      number(now.Unix()),
+		},
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	})
+	conflict := (*types.ConditionalCheckFailedException)(nil)
+	switch {
+	case err == nil:
+		return true, nil, nil
+	case !errors.As(err, &conflict):
+		return false, nil, err
+	case len(conflict.Item) > 0:
+		existing, err := s.record(conflict.Item)
+		return false, existing, err
+	}
+	existing, err := s.Get(ctx, r.ID)
+	return false, existing, err
+}
+
+// Get implements [idempotency.Store] with a consistent GetItem.
+func (s *Store) Get(ctx context.Context, id string) (*idempotency.Record, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.table, Key: s.key(id), ConsistentRead: aws.Bool(true)})
+	if err != nil || len(out.Item) == 0 {
+		return nil, err
+	}
+	return s.record(out.Item)
+}
+
+// Complete implements [idempotency.Store] with one conditional UpdateItem.
+func (s *Store) Complete(ctx context.Context, r idempotency.Record) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	r.Status = idempotency.Completed
+	if size := itemBytes(s.item(r)); size > MaxItemBytes {
+		return fmt.Errorf("%w: the item would have %d bytes, and DynamoDB keeps at most %d", idempotency.ErrTooLarge, size, MaxItemBytes)
+	}
+	names := map[string]string{
+		"#status": s.names.Status, "#expiration": s.names.Expiration, "#data": s.names.Data, "#owner": s.names.Owner,
+	}
+	values := map[string]types.AttributeValue{
+		":completed":  text(string(idempotency.Completed)),
+		":expiration": number(r.Expiration.Unix()),
+		":me":         text(r.Owner),
+	}
+	update := "SET #status = :completed, #expiration = :expiration, #data = :data"
+	if r.Data == nil {
+		update = "SET #status = :completed, #expiration = :expiration REMOVE #data"
+	} else {
+		values[":data"] = text(string(r.Data))
+	}
+	_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName:                 &s.table,
+		Key:                       s.key(r.ID),
+		UpdateExpression:          &update,
+		ConditionExpression:       aws.String("#owner = :me"),
+		ExpressionAttributeNames:  names,
+		ExpressionAttributeValues: values,
+	})
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, new(*types.ConditionalCheckFailedException)):
+		return fmt.Errorf("%w: %w", idempotency.ErrOwnershipLost, err)
+	case isTooLarge(err):
+		return fmt.Errorf("%w: %w", idempotency.ErrTooLarge, err)
+	default:
+		return err
+	}
+}
+
+// Release implements [idempotency.Store] with one conditional DeleteItem.
+func (s *Store) Release(ctx context.Context, id, owner string) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	_, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+		TableName:           &s.table,
+		Key:                 s.key(id),
+		ConditionExpression: aws.String("attribute_not_exists(#id) OR (#owner = :me AND #status = :inprogress)"),
+		ExpressionAttributeNames: map[string]string{
+			"#id": s.names.ID, "#owner": s.names.Owner, "#status": s.names.Status,
+		},
+		ExpressionAttributeValues: map[string]types.AttributeValue{
+			":me": text(owner), ":inprogress": text(string(idempotency.InProgress)),
+		},
+	})
+	if errors.As(err, new(*types.ConditionalCheckFailedException)) {
+		return fmt.Errorf("%w: %w", idempotency.ErrOwnershipLost, err)
+	}
+	return err
+}
+
+func (s *Store) check() error {
+	if s.table == "" {
+		return errors.New("dynamostore: the table name given to New is empty: pass the name of the idempotency table, " +
+			"such as from an environment variable that the stack sets")
+	}
+	return nil
+}
+
+// isTooLarge recognises DynamoDB's own judgement of the size, should it differ from itemBytes.
+func isTooLarge(err error) bool {
+	invalid := smithy.APIError(nil)
+	return errors.As(err, &invalid) && invalid.ErrorCode() == "ValidationException" &&
+		strings.Contains(strings.ToLower(invalid.ErrorMessage()), "item size")
+}
+
+func text(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
+func number(n int64) types.AttributeValue {
+	return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
+}
