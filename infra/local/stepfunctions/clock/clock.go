@@ -1,0 +1,64 @@
+// Package clock holds the clocks that state machines run on: the real one, one whose waits pass faster, and a virtual
+// one on which a wait of hours takes no time at all.
+package clock
+
+import (
+	"context"
+	"time"
+)
+
+// A Clock tells the time and lets it pass. All clocks may be used by many goroutines at once.
+type Clock interface {
+	// Now is the current time.
+	Now() time.Time
+
+	// Wait blocks until d has passed, or until ctx is done; in the latter case it returns ctx's error. A d of zero or
+	// less returns at once.
+	Wait(ctx context.Context, d time.Duration) error
+
+	// WithTimeout is like [context.WithTimeout], with the time measured on this clock: the context it returns fails
+	// with [context.DeadlineExceeded] after d.
+	WithTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc)
+
+	// Enter tells the clock that a goroutine starts to work by it. The goroutine calls leave when it has finished. A
+	// virtual clock needs this to know when everybody waits; the others ignore it.
+	Enter() (leave func())
+}
+
+// Real is the clock of this machine.
+var Real Clock = Faster(1)
+
+// Faster returns the clock of this machine with waits that pass speed times faster. Only waits are shortened: Now stays
+// the real time and a timeout its real duration, because the work that they measure takes real time. A speed of zero or
+// less is taken as 1.
+func Faster(speed float64) Clock {
+	if speed <= 0 {
+		speed = 1
+	}
+	return realClock{speed: speed}
+}
+
+type realClock struct{ speed float64 }
+
+func (c realClock) Now() time.Time { return time.Now() }
+
+func (c realClock) Wait(ctx context.Context, d time.Duration) error {
+	d = time.Duration(float64(d) / c.speed)
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c realClock) WithTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, d)
+}
+
+func (c realClock) Enter() func() { return func() {} }
