@@ -176,17 +176,18 @@ func (j *judgement) count(kind Kind) int {
 	return n
 }
 
-// scope returns by what the limit is counted as far as the next attempt goes, and how often this kind of failure came
-// before as far as the backoff goes: -1 if the next attempt need not wait for anything but another kind of failure.
+// scope returns what the floors of rate limits bind as far as the next attempt goes, and how often this kind of failure
+// came before as far as its backoff goes: -1 if the next proxy has not met it, so that there is nothing to back off from.
 func (j *judgement) scope() (Scope, int) {
 	n := j.count(j.kind)
-	if j.kind == RateLimit && j.req.Proxies > 1 {
-		switch {
-		case j.policy.Scope == PerAddress:
-			return PerAddress, j.limitedBefore() - 1
-		case j.policy.Scope == Inferred && n == 0:
-			return PerAddress, -1
-		}
+	switch {
+	case j.req.Proxies < 2:
+	case j.policy.Scope == PerAddress && j.kind == RateLimit:
+		return PerAddress, j.limitedBefore() - 1
+	case j.policy.Scope == PerAddress:
+		return PerAddress, n
+	case j.policy.Scope == Inferred && j.kind == RateLimit && n == 0:
+		return PerAddress, -1
 	}
 	return PerAccount, n
 }

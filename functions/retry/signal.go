@@ -45,8 +45,7 @@ type Signals struct {
 }
 
 // ReadSignals reads the header fields of an answer that was received at the given moment. Times of day are taken
-// relative to the answer's own Date, so that a clock that is wrong, there or here, does no harm (RFC 9110 section
-// 10.2.3 leaves that open). limited says that the status itself is a rate limit: fields that say when a quota is
+// relative to the answer's own Date, so that a clock that is wrong, there or here, does no harm. limited says that the status itself is a rate limit: fields that say when a quota is
 // renewed, but not that it is used up, then count too.
 //
 // Retry-After and its forms in milliseconds come first, and of several the longest. Without a valid one the fields of
@@ -96,7 +95,8 @@ var quotaFields = []quotaField{
 	{remaining: "X-RateLimit-Remaining", reset: "X-RateLimit-Reset-After"},
 	{remaining: "X-RateLimit-Remaining", reset: "X-RateLimit-Reset"},
 	{remaining: "X-Rate-Limit-Remaining", reset: "X-Rate-Limit-Reset"},
-	{remaining: "X-RateLimit-Requests-Remaining", reset: "X-RateLimit-Requests-Reset"},
+	{remaining: "X-Sib-RateLimit-Remaining", reset: "X-Sib-RateLimit-Reset"},
+	{remaining: "X-RateLimit-Requests-Remaining", reset: "X-RateLimit-Requests-Reset", several: true},
 	{remaining: "X-RateLimit-Remaining-Requests", reset: "X-RateLimit-Reset-Requests", several: true},
 	{remaining: "X-RateLimit-Remaining-Tokens", reset: "X-RateLimit-Reset-Tokens", several: true},
 	{remaining: "Anthropic-RateLimit-Requests-Remaining", reset: "Anthropic-RateLimit-Requests-Reset", several: true},
@@ -266,6 +266,16 @@ func bareNumber(value any) (float64, bool) {
 	return 0, false
 }
 
+// dateLayouts are the forms of dates that are met beside that of HTTP: ISO 8601 in full, to the minute, and without a
+// zone, which is then UTC; that of mail; and that of JavaScript.
+var dateLayouts = []string{
+	time.RFC3339,
+	"2006-01-02T15:04Z07:00",
+	"2006-01-02T15:04:05",
+	time.RFC1123Z,
+	"Mon Jan 02 2006 15:04:05 GMT-0700",
+}
+
 // parseWait reads a wait in any of the forms that are met: seconds, whole or not; a time since the Unix epoch in
 // seconds or milliseconds; a date of HTTP or ISO 8601; a duration such as 6m0s. A time that has passed is no wait.
 func parseWait(value string, now time.Time) (time.Duration, bool) {
@@ -283,8 +293,9 @@ func parseWait(value string, now time.Time) (time.Duration, bool) {
 	if t, err := http.ParseTime(value); err == nil {
 		return until(t, now)
 	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05", time.RFC1123Z} {
-		if t, err := time.Parse(layout, value); err == nil {
+	date, _, _ := strings.Cut(value, " (") // JavaScript puts the name of the zone behind a date
+	for _, layout := range dateLayouts {
+		if t, err := time.Parse(layout, date); err == nil {
 			return until(t, now)
 		}
 	}

@@ -1,0 +1,163 @@
+package retry_test
+
+import (
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
+)
+
+// noon is when the answers in docs/rate-limit-signals.md are received.
+var noon = time.Date(2026, time.November, 21, 12, 0, 0, 0, time.UTC)
+
+// A signalRow is a row of the tables in docs/rate-limit-signals.md.
+type signalRow struct {
+	what   string
+	status int
+	header http.Header
+	kind   string
+	wait   string
+	field  string
+}
+
+func signalRows(t *testing.T) []signalRow {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/rate-limit-signals.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := regexp.MustCompile("`([^`:]+): ([^`]*)`")
+	var rows []signalRow
+	for line := range strings.Lines(string(text)) {
+		if !strings.HasPrefix(line, "|") {
+			continue
+		}
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		if len(cells) != 6 {
+			t.Fatalf("a row with %d cells, want 6: %s", len(cells), line)
+		}
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		status, err := strconv.Atoi(cells[1])
+		if err != nil {
+			continue // the head of a table
+		}
+		row := signalRow{what: cells[0], status: status, header: http.Header{}, kind: cells[3], wait: cells[4], field: cells[5]}
+		for _, field := range code.FindAllStringSubmatch(cells[2], -1) {
+			row.header.Add(field[1], field[2])
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func TestEverySignalIsReadAsTheDocumentationSays(t *testing.T) {
+	t.Parallel()
+	rows := signalRows(t)
+	if len(rows) < 60 {
+		t.Fatalf("found %d rows, want the tables of the documentation", len(rows))
+	}
+	// Nothing but what the upstream says shows: no jitter, no quick try, any wait granted.
+	policy := retry.Policy{Scope: retry.PerAccount, RetryAfterMax: retry.MaxCredibleFloor}
+	request := retry.Request{Method: http.MethodGet, Proxies: 3}
+	for _, row := range rows {
+		t.Run(row.what, func(t *testing.T) {
+			result := retry.Result{Status: row.status, Header: row.header, Received: noon}
+			d := policy.Next(request, nil, result, lowest)
+			if got := kindOf(d); got != row.kind {
+				t.Errorf("judged as %s, want %s (%s)", got, row.kind, d.Why)
+			}
+			s := retry.ReadSignals(row.header, noon, row.kind == string(retry.RateLimit))
+			wait, field := s.Floor.String(), http.CanonicalHeaderKey(s.Field)
+			if s.Field == "" {
+				wait, field = "-", "-"
+			}
+			if wait != row.wait || field != http.CanonicalHeaderKey(row.field) {
+				t.Errorf("wait %s by %s, want %s by %s", wait, field, row.wait, row.field)
+			}
+			if d.Outcome == retry.Again && d.Delay != s.Floor {
+				t.Errorf("delay %v without jitter, want the floor of %v", d.Delay, s.Floor)
+			}
+		})
+	}
+}
+
+func kindOf(d retry.Decision) string {
+	if d.Kind == "" {
+		return "final"
+	}
+	return string(d.Kind)
+}
+
+// lowest and highest are the ends of randomness.
+func lowest() float64  { return 0 }
+func highest() float64 { return 1 - 1e-9 }
+
+func TestAnExhaustedQuotaIsSeenInEveryForm(t *testing.T) {
+	t.Parallel()
+	for _, header := range []http.Header{
+		{"Ratelimit": {`"default";r=0`}},
+		{"Ratelimit": {`limit=10, remaining=0`}},
+		{"Ratelimit-Remaining": {"0"}},
+		{"X-Ratelimit-Remaining": {"0"}},
+		{"X-Rate-Limit-Remaining": {" 0 "}},
+	} {
+		if !retry.ReadSignals(header, noon, false).Exhausted {
+			t.Errorf("%v: the quota does not count as used up", header)
+		}
+	}
+	for _, header := range []http.Header{
+		{},
+		{"Ratelimit": {`"default";r=1`}},
+		{"X-Ratelimit-Remaining": {"-1"}},
+		{"X-Ratelimit-Remaining": {"none"}},
+	} {
+		if retry.ReadSignals(header, noon, false).Exhausted {
+			t.Errorf("%v: the quota counts as used up", header)
+		}
+	}
+}
+
+func FuzzSignalsNeverAskForYearsNorForThePast(f *testing.F) {
+	for _, seed := range [][4]string{
+		{"120", "", "", ""},
+		{"Sat, 21 Nov 2026 12:01:30 GMT", "Sat, 21 Nov 2026 11:00:00 GMT", "", ""},
+		{"1795262430000", "", `"default";r=0;t=30`, "1795262460"},
+		{"1e400", "x", `limit=100, remaining=0, reset=99999999999`, "6m0s"},
+		{"0.0000000001", "", `"a";r=0;t=1.5, "b";r=0`, "2026-11-21T12:01Z"},
+		{"99999999999999999999999999999999.9", "", `("a" "b");r=0`, "999999999999999999"},
+	} {
+		f.Add(seed[0], seed[1], seed[2], seed[3])
+	}
+	f.Fuzz(func(t *testing.T, retryAfter, date, rateLimit, reset string) {
+		header := http.Header{}
+		header.Set("Retry-After", retryAfter)
+		header.Set("Retry-After-Ms", retryAfter)
+		header.Set("Date", date)
+		header.Set("RateLimit", rateLimit)
+		header.Set("RateLimit-Policy", reset)
+		header.Set("X-RateLimit-Reset", reset)
+		header.Set("X-RateLimit-Remaining", rateLimit)
+		s := retry.ReadSignals(header, noon, true)
+		if s.Floor < 0 || s.Floor > retry.MaxCredibleFloor {
+			t.Errorf("floor %v", s.Floor)
+		}
+		if s.Field == "" && s.Floor != 0 {
+			t.Errorf("floor %v of no field", s.Floor)
+		}
+		d := retry.Default().Next(retry.Request{Method: "GET", Proxies: 1, Deadline: noon.Add(time.Minute)}, nil,
+			retry.Result{Status: 429, Header: header, Received: noon}, highest)
+		if d.Outcome == retry.Again && (d.Delay < s.Floor || d.Delay > time.Minute) {
+			t.Errorf("delay %v with a floor of %v and a deadline in a minute", d.Delay, s.Floor)
+		}
+		if d.Outcome == retry.Succeeded {
+			t.Errorf("a rate limit ended the request: %s", d.Why)
+		}
+	})
+}
