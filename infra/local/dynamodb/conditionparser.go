@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// conditionKeywords are the words of the grammar of conditions.
+var conditionKeywords = []string{"AND", "OR", "NOT", "BETWEEN", "IN"}
+
 var comparators = []string{"=", "<>", "<", "<=", ">", ">="}
 
 // attributeTypes are what attribute_type() accepts, in the order of the service's message.
@@ -39,7 +42,7 @@ func (p *placeholders) parseCondition(parameter string, text *string) (condition
 	if text == nil {
 		return nil, nil
 	}
-	parser, err := p.parser(expressionText{parameter, text})
+	parser, err := p.parser(expressionText{parameter, text}, conditionKeywords...)
 	if err != nil {
 		return nil, err
 	}

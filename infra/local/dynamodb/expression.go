@@ -1,6 +1,9 @@
 package dynamodb
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // The limits of expressions.
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
@@ -23,20 +26,21 @@ type parser struct {
 	tokens    []token
 	position  int
 	depth     int
-	paths     []path // all that were read
-	problem   error  // see reject
+	keywords  []string // words of the grammar, which are never attributes
+	paths     []path   // all that were read
+	problem   error    // see reject
 	*placeholders
 }
 
-// parser starts to read the expression.
-func (p *placeholders) parser(e expressionText) (*parser, error) {
+// parser starts to read the expression, in whose grammar the keywords have a meaning.
+func (p *placeholders) parser(e expressionText, keywords ...string) (*parser, error) {
 	if *e.text == "" {
 		return nil, invalid("Invalid %s: The expression can not be empty;", e.parameter)
 	}
 	if size := len(*e.text); size > MaxExpressionSize {
 		return nil, invalid("Invalid %s: Expression size has exceeded the maximum allowed size; expression size: %d", e.parameter, size)
 	}
-	return &parser{parameter: e.parameter, source: *e.text, tokens: tokens(*e.text), placeholders: p}, nil
+	return &parser{parameter: e.parameter, source: *e.text, tokens: tokens(*e.text), keywords: keywords, placeholders: p}, nil
 }
 
 // reject notes that the expression says something that is not allowed, though it can be read. The first such problem is
@@ -155,6 +159,9 @@ func (p *parser) path() (path, error) {
 func (p *parser) attribute() (step, error) {
 	switch t := p.peek(); t.kind {
 	case identifierToken:
+		if slices.ContainsFunc(p.keywords, t.is) {
+			return step{}, p.unexpected()
+		}
 		if isReserved(t.text) {
 			p.reject("Attribute name is a reserved keyword; reserved keyword: %s", t.text)
 		}

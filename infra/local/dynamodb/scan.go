@@ -152,7 +152,7 @@ func (s *Store) query(in *queryInput) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	parser, err := placeholders.parser(expressionText{"KeyConditionExpression", in.KeyConditionExpression})
+	parser, err := placeholders.parser(expressionText{"KeyConditionExpression", in.KeyConditionExpression}, conditionKeywords...)
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +211,7 @@ func (p *placeholders) parseFilter(text *string) (condition, []path, error) {
 	if text == nil {
 		return nil, nil, nil
 	}
-	parser, err := p.parser(expressionText{"FilterExpression", text})
+	parser, err := p.parser(expressionText{"FilterExpression", text}, conditionKeywords...)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -14,7 +14,7 @@ func (p *placeholders) parseUpdate(text *string) (*update, error) {
 	if text == nil {
 		return nil, nil
 	}
-	parser, err := p.parser(expressionText{"UpdateExpression", text})
+	parser, err := p.parser(expressionText{"UpdateExpression", text}, updateSections...)
 	if err != nil {
 		return nil, err
 	}
