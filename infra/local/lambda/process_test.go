@@ -3,8 +3,12 @@ package lambda_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"testing"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/lambda"
 )
@@ -29,4 +33,25 @@ func runHostProcess() {
 	}
 	fmt.Fprintln(os.Stderr, "the host process ended by itself:", err)
 	os.Exit(1)
+}
+
+// Where a parent's death sends no signal, this is what ends a function.
+func TestAFunctionEndsWhenItsRuntimeAPIIsGone(t *testing.T) {
+	asked := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	function := exec.Command(echoBinary)
+	function.Env = []string{"AWS_LAMBDA_RUNTIME_API=" + server.Listener.Addr().String()}
+	if err := function.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	server.Listener.Close()
+	server.CloseClientConnections()
+	if err := function.Wait(); err == nil || function.ProcessState.ExitCode() != 1 {
+		t.Errorf("it ended with %v, want exit status 1", err)
+	}
 }

@@ -31,9 +31,10 @@ type event struct {
 	Exit     *int            `json:"exit"`
 	Panic    string          `json:"panic"`
 	Error    string          `json:"error"`
-	Size     int             `json:"size"`   // answer with a string of this size
-	Answer   json.RawMessage `json:"answer"` // answer with this
-	Event    bool            `json:"event"`  // answer with the event
+	Size     int             `json:"size"`     // answer with a string of this size
+	Answer   json.RawMessage `json:"answer"`   // answer with this
+	Event    bool            `json:"event"`    // answer with the event
+	LingerMS int             `json:"lingerMs"` // stay busy this long after the answer
 }
 
 // report is the answer where the event asks for no other.
@@ -49,6 +50,20 @@ type report struct {
 	Directory   string            `json:"directory"`
 	Environment []string          `json:"environment"`
 	Child       int               `json:"child"`
+}
+
+// lingering is an answer that the runtime client closes after sending it.
+type lingering struct {
+	io.Reader
+	time.Duration
+}
+
+// MarshalJSON fails: the runtime client reads what it cannot marshal.
+func (l lingering) MarshalJSON() ([]byte, error) { return nil, errors.New("not JSON") }
+
+func (l lingering) Close() error {
+	time.Sleep(l.Duration)
+	return nil
 }
 
 var count int
@@ -119,6 +134,9 @@ func handle(ctx context.Context, raw json.RawMessage) (any, error) {
 	if e.Event {
 		return raw, nil
 	}
+	if e.LingerMS > 0 {
+		return lingering{strings.NewReader(`"answered"`), time.Duration(e.LingerMS) * time.Millisecond}, nil
+	}
 	if lc, ok := lambdacontext.FromContext(ctx); ok {
 		r.RequestID, r.ARN, r.Custom = lc.AwsRequestID, lc.InvokedFunctionArn, lc.ClientContext.Custom
 	}
@@ -156,7 +174,39 @@ func initialise() {
 			response.Body.Close()
 		}
 		os.Exit(1)
+	case "misuse":
+		misuse("http://" + os.Getenv("AWS_LAMBDA_RUNTIME_API") + "/2018-06-01/runtime")
 	}
+}
+
+// misuse calls the Runtime API in the wrong order, printing what it answers,
+// and serves one invocation.
+func misuse(api string) {
+	call := func(method, path, body string) *http.Response {
+		request, _ := http.NewRequest(method, api+path, strings.NewReader(body))
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		content, _ := io.ReadAll(response.Body)
+		response.Body.Close()
+		if path != "/invocation/next" || response.StatusCode != http.StatusOK {
+			var document struct{ ErrorType string }
+			json.Unmarshal(content, &document)
+			fmt.Println(method, path[strings.LastIndex(path, "/")+1:], response.StatusCode, document.ErrorType)
+		}
+		return response
+	}
+	call("POST", "/invocation/none/response", `{}`)
+	id := call("GET", "/invocation/next", "").Header.Get("Lambda-Runtime-Aws-Request-Id")
+	call("GET", "/invocation/next", "")
+	call("POST", "/init/error", `{}`)
+	call("POST", "/invocation/another/response", `{}`)
+	call("POST", "/invocation/"+id+"/response", `"first"`)
+	call("POST", "/invocation/"+id+"/response", `"second"`)
+	call("POST", "/invocation/"+id+"/error", `{}`)
+	call("GET", "/nonsense", "")
 }
 
 func main() {
