@@ -117,13 +117,13 @@ func (g *gateway) execute(ctx context.Context, call *message.Call, input []byte)
 		Input:           aws.String(string(input)),
 	})
 	if err != nil {
-		g.log.LogAttrs(ctx, slog.LevelError, "StartSyncExecution failed", slog.String("error", err.Error()))
+		g.log.LogAttrs(ctx, slog.LevelError, "StartSyncExecution failed", slog.String("error", withoutInput(err)))
 		return nil, startProblem(err)
 	}
 	envelope := new(message.Envelope)
 	switch execution.Status {
 	case types.SyncExecutionStatusSucceeded:
-		if err := json.Unmarshal([]byte(aws.ToString(execution.Output)), envelope); err != nil {
+		if err := json.Unmarshal([]byte(aws.ToString(execution.Output)), envelope); err != nil || envelope.Outcome != retry.Succeeded {
 			return nil, engineFailed("The output of the execution is not an envelope.")
 		}
 		return envelope, nil
@@ -137,6 +137,19 @@ func (g *gateway) execute(ctx context.Context, call *message.Call, input []byte)
 		return nil, engineFailed(fmt.Sprintf("The execution %s ended with %s.", aws.ToString(execution.ExecutionArn), aws.ToString(execution.Error)))
 	}
 	return envelope, nil
+}
+
+// withoutInput is the text of an error of StartSyncExecution. The errors about the input may quote it, so of those it is
+// the code alone.
+func withoutInput(err error) string {
+	var answered smithy.APIError
+	if errors.As(err, &answered) {
+		switch code := answered.ErrorCode(); code {
+		case "ValidationException", "InvalidExecutionInput":
+			return code
+		}
+	}
+	return err.Error()
 }
 
 // startProblem says what an error of StartSyncExecution means to the caller. Only where the execution cannot have been
@@ -189,6 +202,8 @@ func unanswered(envelope *message.Envelope) *problem {
 		return deadlineExceeded("The deadline came before the upstream gave a final answer.", envelope.Attempts)
 	case retry.UnsafeToRepeat:
 		return noAnswer("The upstream may have processed the request, and the request is not safe to repeat: its method is not idempotent (RFC 9110 section 9.2.2) and it carries no Idempotency-Key.", envelope.Attempts)
+	case retry.NotRetryable:
+		return noAnswer("The attempt failed in a way that another one would have met as well.", envelope.Attempts)
 	case message.AnswerTooLarge:
 		return noAnswer("The upstream's answer is larger than a state of the state machine can hold.", envelope.Attempts)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -16,13 +17,14 @@ var notForwarded = []string{
 	"connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te", "trailer",
 	"transfer-encoding", "upgrade",
 	"host", "content-length", "expect",
-	"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto",
+	"forwarded",
 	"x-amzn-trace-id", "x-amzn-tls-cipher-suite", "x-amzn-tls-version", "x-amzn-requestid",
 	"prefer",
 }
 
-// signaturePrefixes start the names of the fields that sign a request to the function URL.
-var signaturePrefixes = []string{"x-amz-"}
+// prefixesNotForwarded start the names of the fields that sign a request to the function URL, and of those that speak
+// about the way to it.
+var prefixesNotForwarded = []string{"x-amz-", "x-forwarded-"}
 
 // signatureScheme starts the Authorization field of a request that is signed for the function URL, Signature Version 4.
 const signatureScheme = "AWS4-"
@@ -52,8 +54,8 @@ func readRequest(event *events.LambdaFunctionURLRequest, pseudonym string) (*mes
 		if !isToken(name) {
 			return nil, invalidRequest("A header field has the name " + printable(name) + ", which is not a token.")
 		}
-		if strings.ContainsAny(value, "\r\n\x00") {
-			return nil, invalidRequest("The header field " + name + " holds a line break or a NUL.")
+		if hasControl(strings.ReplaceAll(value, "\t", " ")) {
+			return nil, invalidRequest("The header field " + name + " holds control characters.")
 		}
 		if name == "authorization" && strings.HasPrefix(value, signatureScheme) {
 			continue
@@ -70,7 +72,7 @@ func readRequest(event *events.LambdaFunctionURLRequest, pseudonym string) (*mes
 		delete(request.Headers, name)
 	}
 	for name := range request.Headers {
-		for _, prefix := range signaturePrefixes {
+		for _, prefix := range prefixesNotForwarded {
 			if strings.HasPrefix(name, prefix) {
 				delete(request.Headers, name)
 			}
@@ -87,18 +89,30 @@ func readRequest(event *events.LambdaFunctionURLRequest, pseudonym string) (*mes
 	return request, nil
 }
 
-// escapedPath makes sure that a path is escaped. Function URLs hand it on as it was sent; what is not a valid escape is
-// escaped here.
+// escapedPath escapes what cannot stand in a path as it is. Function URLs hand a path on as it was sent. What is escaped
+// in it stays escaped, since an escaped slash is not a slash.
 func escapedPath(raw string) string {
 	if raw == "" {
 		return "/"
 	}
-	unescaped, err := url.PathUnescape(raw)
-	if err != nil {
-		return (&url.URL{Path: raw}).EscapedPath()
+	var b strings.Builder
+	for i := range len(raw) {
+		c := raw[i]
+		if _, escape := unescapeAt(raw, i); escape || c < 0x80 && (isAlphanumeric(rune(c)) || strings.IndexByte(pathMarks, c) >= 0) {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
 	}
-	return (&url.URL{Path: unescaped, RawPath: raw}).EscapedPath()
+	return b.String()
 }
+
+// pathMarks are the characters beside letters and digits that may stand in a path, RFC 3986 section 3.3, and the square
+// brackets, which are often sent as they are, and which [url.URL] leaves so.
+const pathMarks = "-._~!$&'()*+,;=:@/[]"
+
+// maxUnescapes is how often a server may be expected to unescape a path. Once is right, and some do it twice.
+const maxUnescapes = 3
 
 // refusedPath says why a path may not be forwarded, or nothing. A path may not climb above the base URL's, in any
 // spelling that some server would understand as doing so.
@@ -106,21 +120,14 @@ func refusedPath(escaped string) string {
 	if !strings.HasPrefix(escaped, "/") {
 		return "does not start with a slash"
 	}
-	path, err := url.PathUnescape(escaped)
-	if err != nil {
-		return "is not well escaped"
-	}
-	// Some servers unescape twice.
-	twice, err := url.PathUnescape(path)
-	if err != nil {
-		twice = path
-	}
-	for _, text := range []string{path, twice} {
+	text := escaped
+	for range maxUnescapes {
+		text = unescape(text)
 		if hasControl(text) {
 			return "holds control characters"
 		}
 		if strings.Contains(text, `\`) {
-			return `holds a backslash`
+			return "holds a backslash"
 		}
 		for _, segment := range strings.Split(text, "/") {
 			name, _, _ := strings.Cut(segment, ";")
@@ -129,7 +136,33 @@ func refusedPath(escaped string) string {
 			}
 		}
 	}
+	if unescape(text) != text {
+		return "is escaped again and again"
+	}
 	return ""
+}
+
+// unescape undoes the escapes in a text, once, and leaves alone what is none, as lenient servers do.
+func unescape(text string) string {
+	var b strings.Builder
+	for i := 0; i < len(text); i++ {
+		if c, escape := unescapeAt(text, i); escape {
+			b.WriteString(c)
+			i += 2
+		} else {
+			b.WriteByte(text[i])
+		}
+	}
+	return b.String()
+}
+
+// unescapeAt undoes the escape at a place in a text, if there is one.
+func unescapeAt(text string, i int) (c string, escape bool) {
+	if text[i] != '%' {
+		return "", false
+	}
+	c, err := url.PathUnescape(text[i:min(i+3, len(text))])
+	return c, err == nil
 }
 
 func hasControl(text string) bool {
@@ -148,13 +181,17 @@ func isToken(text string) bool {
 	}
 	for _, r := range text {
 		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
+		case isAlphanumeric(r):
 		case strings.ContainsRune("!#$%&'*+-.^_`|~", r):
 		default:
 			return false
 		}
 	}
 	return true
+}
+
+func isAlphanumeric(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
 }
 
 // printable shows foreign text in a message.
