@@ -45,8 +45,8 @@ func readRequest(event *events.LambdaFunctionURLRequest, pseudonym string) (*mes
 	if reason := refusedPath(request.Path); reason != "" {
 		return nil, invalidRequest("The path " + reason + ".")
 	}
-	if hasControl(request.Query) {
-		return nil, invalidRequest("The query holds control characters.")
+	if hasControl(request.Query) || strings.ContainsAny(request.Query, " #") {
+		return nil, invalidRequest("The query holds control characters, spaces or a number sign, which have to be escaped.")
 	}
 
 	for name, value := range event.Headers {
@@ -63,7 +63,11 @@ func readRequest(event *events.LambdaFunctionURLRequest, pseudonym string) (*mes
 		request.Headers[name] = value
 	}
 	if len(event.Cookies) > 0 {
-		request.Headers["cookie"] = strings.Join(event.Cookies, "; ")
+		cookies := strings.Join(event.Cookies, "; ")
+		if hasControl(cookies) {
+			return nil, invalidRequest("A cookie holds control characters.")
+		}
+		request.Headers["cookie"] = cookies
 	}
 	for _, name := range strings.Split(request.Headers["connection"], ",") {
 		delete(request.Headers, strings.ToLower(strings.TrimSpace(name)))
