@@ -100,7 +100,7 @@ func certificate(t *testing.T, name string, notAfter time.Time) (tls.Certificate
 }
 
 // attempt makes one request as a proxy does, and returns the error of the call or of reading the body.
-func attempt(transport *http.Transport, url string, timeout time.Duration, bodyLimit int64) (error, *retry.Trace) {
+func attempt(transport *http.Transport, url string, timeout time.Duration, bodyLimit int64) (*retry.Trace, error) {
 	transport.Proxy = nil
 	client := &http.Client{Transport: transport}
 	defer transport.CloseIdleConnections()
@@ -109,15 +109,15 @@ func attempt(transport *http.Transport, url string, timeout time.Duration, bodyL
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return err, trace
+		return trace, err
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return err, trace
+		return trace, err
 	}
 	defer response.Body.Close()
 	_, err = io.Copy(io.Discard, http.MaxBytesReader(nil, response.Body, bodyLimit))
-	return err, trace
+	return trace, err
 }
 
 const (
@@ -259,7 +259,7 @@ func TestEachFailureIsNamedAndSaysWhetherTheUpstreamMayHaveActed(t *testing.T) {
 		t.Run(c.when, func(t *testing.T) {
 			t.Parallel()
 			url, transport := c.server(t)
-			err, trace := attempt(transport, url+"/?token=secret", c.timeout, largeBody)
+			trace, err := attempt(transport, url+"/?token=secret", c.timeout, largeBody)
 			if err == nil {
 				t.Fatal("the request succeeded")
 			}

@@ -71,12 +71,12 @@ func (p Policy) Next(req Request, history []Attempt, result Result, random func(
 	shortest, longest, why := j.delay(budget, n, floor)
 	if !req.Deadline.IsZero() {
 		left := req.Deadline.Sub(result.Received)
-		latest := (left - min(MinimumAttemptTime, j.policy.AttemptTimeout)).Truncate(time.Millisecond)
+		latest := left - min(MinimumAttemptTime, j.policy.AttemptTimeout)
 		if shortest > latest {
 			return fail(DeadlineExceeded, fmt.Sprintf("the next attempt could start in %s, with %s left before the deadline",
 				seconds(shortest), seconds(max(0, left))))
 		}
-		longest = min(longest, latest)
+		longest = min(longest, latest.Truncate(time.Millisecond))
 	}
 	delay := draw(shortest, longest, random)
 	return Decision{
