@@ -1,0 +1,112 @@
+// Package assembly makes the cloud assembly that is run on this machine: it runs the CDK app with the context of
+// cdk.json, as the CDK CLI would, and sees to it that there is a binary of every handler that this machine can run.
+package assembly
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/template"
+)
+
+// app is the import path of the CDK app.
+const app = "github.com/retrying-api-proxy/retrying-api-proxy/infra"
+
+// killDelay is how long the CDK app is given to end after it was interrupted.
+const killDelay = 5 * time.Second
+
+// Synthesise runs the CDK app and leaves its cloud assembly in dir. The context is that of cdk.json, found in the
+// module's root, and extra.
+func Synthesise(ctx context.Context, dir string, extra map[string]any) error {
+	if _, err := exec.LookPath("node"); err != nil {
+		return errors.New("node is not on the PATH; the CDK needs Node.js 20 or later, from https://nodejs.org or your package manager")
+	}
+	settings, err := contextOf(ctx)
+	if err != nil {
+		return err
+	}
+	maps.Copy(settings, extra)
+	contextJSON, err := json.Marshal(settings)
+	if err != nil {
+		return fmt.Errorf("assembly: %w", err)
+	}
+	command := exec.CommandContext(ctx, "go", "run", app)
+	command.Env = append(os.Environ(),
+		"CDK_OUTDIR="+dir,
+		"CDK_CONTEXT_JSON="+string(contextJSON),
+		"CDK_VALIDATION=false", // the validation of the template takes seconds; cdk synth does it
+		"JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=18,20",
+	)
+	var output bytes.Buffer
+	command.Stdout, command.Stderr = &output, &output
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	command.WaitDelay = killDelay
+	if err := command.Run(); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fmt.Errorf("the CDK app failed: %w\n%s", err, strings.TrimSpace(output.String()))
+	}
+	return nil
+}
+
+// contextOf reads the context in cdk.json.
+func contextOf(ctx context.Context) (map[string]any, error) {
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return nil, fmt.Errorf("assembly: finding the module's root: %w", err)
+	}
+	file := filepath.Join(strings.TrimSpace(string(root)), "cdk.json")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("assembly: %w", err)
+	}
+	var document struct{ Context map[string]any }
+	if err := json.Unmarshal(text, &document); err != nil {
+		return nil, fmt.Errorf("assembly: %s: %w", file, err)
+	}
+	if document.Context == nil {
+		document.Context = map[string]any{}
+	}
+	return document.Context, nil
+}
+
+// NativeBinaries compiles the handlers of a cloud assembly for this machine, if it is not Linux and so cannot run those
+// in the assembly. It gives their paths by the functions' names, or nothing on Linux.
+func NativeBinaries(ctx context.Context, dir string) (map[string]string, error) {
+	if runtime.GOOS == "linux" {
+		return nil, nil
+	}
+	stack, err := template.Load(dir, template.Options{})
+	if err != nil {
+		return nil, err
+	}
+	built := map[string]string{} // by import path
+	binaries := map[string]string{}
+	for _, function := range stack.Functions {
+		if function.ImportPath == "" {
+			return nil, fmt.Errorf("assembly: function %s does not say what it was compiled from, and its code runs on Linux only", function.Name)
+		}
+		if built[function.ImportPath] == "" {
+			binary := filepath.Join(dir, "native", filepath.Base(function.ImportPath))
+			command := exec.CommandContext(ctx, "go", "build", "-tags=lambda.norpc", "-o", binary, function.ImportPath)
+			if output, err := command.CombinedOutput(); err != nil {
+				return nil, fmt.Errorf("assembly: compiling %s: %w\n%s", function.ImportPath, err, output)
+			}
+			built[function.ImportPath] = binary
+		}
+		binaries[function.Name] = built[function.ImportPath]
+	}
+	return binaries, nil
+}

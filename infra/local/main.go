@@ -1,0 +1,165 @@
+// Command local runs the stack on this machine, without AWS: the same synthesised template, the same handlers.
+//
+// Environment:
+//
+//	ADDR      where the function URL listens (default 127.0.0.1:8787); the AWS endpoints listen on the next port
+//	UPSTREAM  base URL of the API that is called (default: a demo upstream that limits and fails)
+//	SPEED     waits between attempts pass so many times faster (default 1)
+//	PROXIES   number of proxies (default: that of the stack)
+//	DATA      a file that keeps the idempotency records when the program ends (default: they are kept in memory)
+//	VERBOSE   1 prints what the functions write, too
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/assembly"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/demo"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/lambda"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stack"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/trace"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Getenv); err != nil {
+		if ctx.Err() != nil {
+			os.Exit(130) // interrupted while it started
+		}
+		fmt.Fprintln(os.Stderr, "local:", err)
+		os.Exit(1)
+	}
+}
+
+// run starts the stack and keeps it until ctx ends.
+func run(ctx context.Context, getenv func(string) string) error {
+	s, err := settingsFrom(getenv)
+	if err != nil {
+		return err
+	}
+	// Looked at before the stack is built, which may take minutes the first time.
+	if err := s.checkAddress(); err != nil {
+		return err
+	}
+
+	upstream := s.upstream
+	if upstream == "" {
+		var closeDemo func()
+		if upstream, closeDemo, err = startDemo(s.speed); err != nil {
+			return err
+		}
+		defer closeDemo()
+	} else {
+		warnIfDown(ctx, upstream)
+	}
+
+	dir, err := os.MkdirTemp("", "retrying-api-proxy-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	fmt.Println("synthesising the stack (the first time this compiles the CDK, which takes minutes)")
+	if err := assembly.Synthesise(ctx, dir, s.context()); err != nil {
+		return err
+	}
+	binaries, err := assembly.NativeBinaries(ctx, dir)
+	if err != nil {
+		return err
+	}
+
+	running, err := stack.Start(stack.Config{
+		Assembly:        dir,
+		Address:         s.address,
+		EndpointAddress: s.endpointAddress(),
+		Upstream:        upstream,
+		SourceAddresses: true,
+		Speed:           s.speed,
+		DataFile:        s.dataFile,
+		Binaries:        binaries,
+		Log:             logTo(s.verbose),
+	})
+	if err != nil {
+		return explain(err, s)
+	}
+	defer running.Close()
+	running.StepFunctions.Observe(trace.New(os.Stdout).Event)
+
+	fmt.Println("upstream ", s.describeUpstream(upstream))
+	fmt.Println("endpoints", running.Endpoint(), "(for --endpoint-url of the AWS CLI)")
+	fmt.Println("ready", running.URL())
+	<-ctx.Done()
+	fmt.Println("\nstopping")
+	return nil
+}
+
+// startDemo serves the demo upstream on a free port.
+func startDemo(speed float64) (url string, closeDemo func(), err error) {
+	upstream, err := demo.New(demo.DefaultSettings(), speed)
+	if err != nil {
+		return "", nil, err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	server := &http.Server{Handler: upstream, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(listener) }()
+	return "http://" + listener.Addr().String(), func() { server.Close() }, nil
+}
+
+// probeTimeout is how long the upstream is given to accept a connection before the warning.
+const probeTimeout = 3 * time.Second
+
+// warnIfDown says so when nothing listens at the upstream. The stack starts all the same: how it deals with an upstream
+// that is down is one of the things to try.
+func warnIfDown(ctx context.Context, upstream string) {
+	address, err := hostPort(upstream)
+	if err != nil {
+		return // settingsFrom has looked at it
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	connection, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "warning: the upstream %s does not accept connections now: %v\n", upstream, err)
+		return
+	}
+	connection.Close()
+}
+
+// logTo prints what functions write, and always what ends them.
+func logTo(verbose bool) func(lambda.LogEvent) {
+	return func(event lambda.LogEvent) {
+		if verbose || event.Type == lambda.LogFault {
+			fmt.Fprintf(os.Stderr, "%s  %s\n", event.Function, event.Message)
+		}
+	}
+}
+
+// explain adds what to do about an error of the start.
+func explain(err error, s settings) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w\n%s is in use; choose another address with ADDR=127.0.0.1:%s", err, s.address, suggestion(s.address))
+	}
+	return err
+}
+
+// suggestion is another port to try.
+func suggestion(address string) string {
+	_, port, _ := net.SplitHostPort(address)
+	n, err := strconv.Atoi(port)
+	if err != nil || n+10 > 65535 {
+		return "0"
+	}
+	return strconv.Itoa(n + 10)
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"runtime"
+	"strconv"
+)
+
+// defaultAddress is where the function URL listens.
+const defaultAddress = "127.0.0.1:8787"
+
+// settings is what the environment says.
+type settings struct {
+	address  string
+	upstream string
+	speed    float64
+	proxies  string
+	dataFile string
+	verbose  bool
+}
+
+// settingsFrom reads the environment and reports all that is wrong with it at once.
+func settingsFrom(getenv func(string) string) (settings, error) {
+	s := settings{
+		address:  getenv("ADDR"),
+		upstream: getenv("UPSTREAM"),
+		speed:    1,
+		proxies:  getenv("PROXIES"),
+		dataFile: getenv("DATA"),
+		verbose:  getenv("VERBOSE") == "1",
+	}
+	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+
+	if s.address == "" {
+		s.address = defaultAddress
+	}
+	if _, _, err := net.SplitHostPort(s.address); err != nil {
+		problem("ADDR is %q; give a host and a port, %s say", s.address, defaultAddress)
+	}
+	if s.upstream != "" {
+		base, err := url.Parse(s.upstream)
+		if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Hostname() == "" {
+			problem("UPSTREAM is %q; give a URL that starts with http:// or https://", s.upstream)
+		}
+	}
+	if text := getenv("SPEED"); text != "" {
+		speed, err := strconv.ParseFloat(text, 64)
+		if err != nil || !(speed > 0 && speed <= 1e6) {
+			problem("SPEED is %q; give a number above 0, such as 10", text)
+		}
+		s.speed = speed
+	}
+	if s.proxies != "" {
+		if n, err := strconv.Atoi(s.proxies); err != nil || n < 1 {
+			problem("PROXIES is %q; give a whole number from 1", s.proxies)
+		}
+	}
+	return s, errors.Join(problems...)
+}
+
+// checkAddress says early that the address is in use.
+func (s settings) checkAddress() error {
+	listener, err := net.Listen("tcp", s.address)
+	if err != nil {
+		return explain(err, s)
+	}
+	return listener.Close()
+}
+
+// endpointAddress is the port after the function URL's, if it is free, or any other.
+func (s settings) endpointAddress() string {
+	host, port, _ := net.SplitHostPort(s.address)
+	n, err := strconv.Atoi(port)
+	if err != nil || n == 0 || n == 65535 {
+		return net.JoinHostPort(host, "0")
+	}
+	next := net.JoinHostPort(host, strconv.Itoa(n+1))
+	listener, err := net.Listen("tcp", next)
+	if err != nil {
+		return net.JoinHostPort(host, "0")
+	}
+	listener.Close()
+	return next
+}
+
+// context is the CDK context of the stack that is run: the variant for this machine.
+func (s settings) context() map[string]any {
+	context := map[string]any{"architecture": "x86_64", "auth": "NONE"}
+	if runtime.GOARCH == "arm64" {
+		context["architecture"] = "arm64"
+	}
+	if s.proxies != "" {
+		context["proxies"] = s.proxies
+	}
+	return context
+}
+
+func (s settings) describeUpstream(url string) string {
+	if s.upstream == "" {
+		return url + " (the demo: httpbin behind a limit by source address, with failures)"
+	}
+	return url
+}
+
+// hostPort is the address that a URL leads to.
+func hostPort(text string) (string, error) {
+	base, err := url.Parse(text)
+	if err != nil {
+		return "", err
+	}
+	port := base.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[base.Scheme]
+	}
+	return net.JoinHostPort(base.Hostname(), port), nil
+}
