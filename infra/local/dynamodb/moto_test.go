@@ -85,7 +85,8 @@ func runMoto(path string) (*motoServer, error) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	for _, definition := range []dynamodb.TableDefinition{records, events} {
+	// In the order of their names, in which moto does not put them itself.
+	for _, definition := range []dynamodb.TableDefinition{events, records} {
 		keys := fmt.Sprintf(`{"AttributeName":%q,"KeyType":"HASH"}`, definition.PartitionKey.Name)
 		types := fmt.Sprintf(`{"AttributeName":%q,"AttributeType":%q}`, definition.PartitionKey.Name, definition.PartitionKey.Type)
 		if sort := definition.SortKey; sort.Name != "" {
@@ -131,6 +132,9 @@ func (o outcome) String() string {
 	return strings.TrimSpace(o.Code + " " + o.Message + " " + string(text))
 }
 
+// motoCrash is the code of an operation that moto ended with an exception of its own.
+const motoCrash = "crash"
+
 // ask runs the operation in moto.
 func (m *motoServer) ask(t *testing.T, operation, input string) outcome {
 	t.Helper()
@@ -139,7 +143,7 @@ func (m *motoServer) ask(t *testing.T, operation, input string) outcome {
 		t.Fatal(err)
 	}
 	if status >= http.StatusInternalServerError {
-		return outcome{Code: "crash", Message: "moto ended the operation with an exception of its own"}
+		return outcome{Code: motoCrash, Message: "moto ended the operation with an exception of its own"}
 	}
 	return newOutcome(t, body)
 }
@@ -215,6 +219,10 @@ type judge struct {
 	compared int
 	faults   map[string]bool // by reason, whether moto differed at least once
 	differed int
+
+	// ignoreCrashes is for requests that nobody has looked at, with some of which moto does not cope.
+	ignoreCrashes bool
+	crashes       int
 }
 
 func newJudge(t *testing.T) *judge {
@@ -232,8 +240,8 @@ func (j *judge) both(operation, input string) {
 }
 
 // compare runs an operation whose outcome has to be the same in both. A fault is the reason why it may not be, where moto
-// is wrong; it has to show at least once in a test, so that the list of faults stays true. The words of an error are not compared, since moto
-// has its own for many.
+// is wrong; it has to show at least once in a test, so that the list of faults stays true. The words of an error are not
+// compared, since moto has its own for many.
 func (j *judge) compare(name, fault, operation, input string) {
 	j.t.Helper()
 	theirs, ours := j.moto.ask(j.t, operation, input), own(j.t, j.store, operation, input)
@@ -247,7 +255,10 @@ func (j *judge) compare(name, fault, operation, input string) {
 		if different != "" {
 			j.differed++
 		}
-	case different != "":
+	case different == "":
+	case j.ignoreCrashes && theirs.Code == motoCrash:
+		j.crashes++
+	default:
 		j.t.Errorf("%s: %s %s\n-moto +store (moto says %q)\n%s", name, operation, input, theirWords, different)
 	}
 }
@@ -260,6 +271,6 @@ func (j *judge) report(what string) {
 			j.t.Errorf("moto agrees wherever it is said that %s", fault)
 		}
 	}
-	j.t.Logf("%s: %d operations compared with moto, which agrees on %d and is wrong about %d for one of %d listed reasons",
-		what, j.compared, j.compared-j.differed, j.differed, len(j.faults))
+	j.t.Logf("%s: %d operations compared with moto, which agrees on %d, is wrong about %d for one of %d listed reasons, and crashes on %d",
+		what, j.compared, j.compared-j.differed-j.crashes, j.differed, len(j.faults), j.crashes)
 }
