@@ -227,7 +227,7 @@ func appendCanonicalNumber(b []byte, token string) []byte {
 // appendComputedNumber writes a number that went through JMESPath, where integers and floats are one type. Floats with an integral
 // value do not go through it (see numbersForJMESPath), so that what is integral here was an integer.
 func appendComputedNumber(b []byte, f float64) []byte {
-	if f == math.Trunc(f) && math.Abs(f) <= maxExactInteger {
+	if f == math.Trunc(f) && math.Abs(f) < maxExactInteger {
 		return strconv.AppendInt(b, int64(f), 10)
 	}
 	return appendFloat(b, f)

@@ -41,7 +41,7 @@ type Config struct {
 	//
 	// Beside the functions of JMESPath Community there are powertools_json, powertools_base64 and powertools_base64_gzip. The body of an
 	// event that says isBase64Encoded is decoded before the expression sees it, unless the expression itself uses powertools_base64.
-	// Comparisons and functions of JMESPath see numbers unless they are floats with integral value, such as 5.0, or integers beyond 2^53; as
+	// Comparisons and functions of JMESPath see numbers unless they are floats with integral value, such as 5.0, or integers from 2^53 on; as
 	// part of a key every number counts as it is written.
 	Key string
 

@@ -88,10 +88,10 @@ func finish(ctx context.Context, m *Manager, r Record, value any, err error) err
 	switch action {
 	case StoreResult:
 		if err != nil {
-			return join(err, m.complete(ctx, r, packFailure(err), nil, nil))
+			return join(err, m.complete(ctx, r, ending{data: wrapFailure(err), failed: true}))
 		}
 		data, encodingErr := json.Marshal(value)
-		return m.complete(ctx, r, data, value, encodingErr)
+		return m.complete(ctx, r, ending{data: data, value: value, err: encodingErr})
 	case HoldKey:
 		m.emit(ctx, Event{Kind: EventHeld, ID: r.ID})
 		return err

@@ -24,7 +24,7 @@ import (
 // request could fill the function's memory.
 const MaxGunzippedBytes = 16 << 20
 
-// maxExactInteger is 2^53: up to it, a float64 holds every integer.
+// maxExactInteger is 2^53: below it, every integer has a float64 of its own.
 const maxExactInteger = 1 << 53
 
 // An expression selects a part of a payload with JMESPath. It is safe for concurrent use.
@@ -110,14 +110,14 @@ func decodeBody(event any) {
 }
 
 // numbersForJMESPath makes float64 of numbers, which is the only kind that JMESPath calculates with and compares. A float with an integral
-// value, such as 5.0, and an integer beyond 2^53 stay as they are written: as float64 they could no longer be told from the integer 5, or
+// value, such as 5.0, and an integer from 2^53 on stay as they are written: as float64 they could no longer be told from the integer 5, or
 // from their neighbours, and two payloads would have one key.
 func numbersForJMESPath(value any) any {
 	switch v := value.(type) {
 	case json.Number:
 		f, err := strconv.ParseFloat(string(v), 64)
 		integral := f == math.Trunc(f)
-		if err != nil || strings.ContainsAny(string(v), ".eE") == integral || math.Abs(f) > maxExactInteger {
+		if err != nil || strings.ContainsAny(string(v), ".eE") == integral || math.Abs(f) >= maxExactInteger {
 			return v
 		}
 		return f

@@ -228,29 +228,38 @@ func (m *Manager) abandon(ctx context.Context, r Record) {
 // Results that do not fit are compressed, if that has not been done. If they still do not fit, the record is completed without a result. The
 // context's end does not matter; FinishTimeout limits the time. Errors: [OwnershipLostError], [ResultNotStoredError].
 func (m *Manager) Complete(ctx context.Context, r Record, data json.RawMessage) error {
-	return m.complete(ctx, r, data, data, nil)
+	return m.complete(ctx, r, ending{data: data, value: data})
 }
 
-// complete stores data in the record. Errors carry the result. If the result could not be encoded, encodingErr says why and data is nil.
-func (m *Manager) complete(ctx context.Context, r Record, data json.RawMessage, result any, encodingErr error) error {
+// An ending is what is recorded of a run.
+type ending struct {
+	// data is the result as JSON, or if the run failed, a wrapping of its error. Nil if the result could not be encoded.
+	data   json.RawMessage
+	failed bool
+
+	// value is the result as it was returned, for errors to carry, and err why it could not be encoded.
+	value any
+	err   error
+}
+
+func (m *Manager) complete(ctx context.Context, r Record, e ending) error {
 	if m.disabled {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), FinishTimeout)
 	defer cancel()
-	r.Status, r.Data, r.Expiration = Completed, data, m.expiration(m.clock.Now())
-	_, ambiguous := unwrap(data)
-	if ambiguous || m.compressAbove > 0 && len(data) > m.compressAbove {
-		r.Data = pack(data)
+	r.Status, r.Data, r.Expiration = Completed, e.data, m.expiration(m.clock.Now())
+	if !e.failed {
+		r.Data = m.packed(e.data)
 	}
 	err := m.store.Complete(ctx, r)
-	if errors.Is(err, ErrTooLarge) {
-		if packed := pack(data); len(packed) < len(r.Data) {
-			r.Data = packed
+	if errors.Is(err, ErrTooLarge) && !e.failed {
+		if p := pack(e.data); len(p) < len(r.Data) {
+			r.Data = p
 			err = m.store.Complete(ctx, r)
 		}
 	}
-	cause := encodingErr
+	cause := e.err
 	if errors.Is(err, ErrTooLarge) {
 		cause = err
 		r.Data = nil
@@ -258,7 +267,7 @@ func (m *Manager) complete(ctx context.Context, r Record, data json.RawMessage, 
 	}
 	switch {
 	case errors.Is(err, ErrOwnershipLost):
-		err = &OwnershipLostError{ID: r.ID, Result: result}
+		err = &OwnershipLostError{ID: r.ID, Result: e.value}
 		m.emit(ctx, Event{Kind: EventOwnerLost, ID: r.ID, Err: err})
 		return err
 	case err != nil:
@@ -267,12 +276,25 @@ func (m *Manager) complete(ctx context.Context, r Record, data json.RawMessage, 
 		m.cache.put(r)
 	}
 	if cause != nil {
-		err = &ResultNotStoredError{ID: r.ID, Result: result, Err: cause}
+		err = &ResultNotStoredError{ID: r.ID, Result: e.value, Err: cause}
 		m.emit(ctx, Event{Kind: EventNotStored, ID: r.ID, Err: err})
 		return err
 	}
 	m.emit(ctx, Event{Kind: EventStored, ID: r.ID})
 	return nil
+}
+
+// packed is a result as it is stored, if it fits.
+func (m *Manager) packed(result json.RawMessage) json.RawMessage {
+	if _, ambiguous := unwrap(result); ambiguous {
+		return pack(result)
+	}
+	if m.compressAbove > 0 && len(result) > m.compressAbove {
+		if p := pack(result); len(p) < len(result) {
+			return p
+		}
+	}
+	return result
 }
 
 // Release frees the key of a record that Acquire gave, so that the next call runs. The context's end does not matter; FinishTimeout limits the

@@ -16,7 +16,7 @@ type MemoryStore struct {
 
 	mu      sync.Mutex
 	records map[string]Record
-	sweepAt int // the number of records at which to look for old ones
+	sweepAt int // the number of records at which to look for old ones; at least firstSweep
 }
 
 // NewMemoryStore makes an empty store.
@@ -37,7 +37,7 @@ func (s *MemoryStore) Insert(ctx context.Context, r Record, now time.Time) (bool
 		s.records = map[string]Record{}
 	}
 	s.records[r.ID] = stored(r)
-	if len(s.records) >= s.sweepAt {
+	if len(s.records) >= max(s.sweepAt, firstSweep) {
 		s.sweep(now)
 	}
 	return true, nil, nil
@@ -58,7 +58,7 @@ func (s *MemoryStore) sweep(now time.Time) {
 			delete(s.records, id)
 		}
 	}
-	s.sweepAt = max(2*len(s.records), firstSweep)
+	s.sweepAt = 2 * len(s.records)
 }
 
 // stored is a record as the store keeps it: in the precision of the table, and with bytes of its own.

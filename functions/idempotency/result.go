@@ -64,8 +64,12 @@ func pack(result []byte) json.RawMessage {
 	return encodeWrapping(wrapping{Gzip: &encoded})
 }
 
-func packFailure(err error) json.RawMessage {
+// maxFailureBytes is how much of an error's text is stored, in bytes.
+const maxFailureBytes = 32 << 10
+
+func wrapFailure(err error) json.RawMessage {
 	text := err.Error()
+	text = strings.ToValidUTF8(text[:min(len(text), maxFailureBytes)], "\uFFFD")
 	return encodeWrapping(wrapping{Error: &text})
 }
 
