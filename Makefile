@@ -1,0 +1,75 @@
+# Commands of the repository; `make help` lists them. Each installs what npm and the go command can bring.
+
+.DEFAULT_GOAL := help
+
+# What the go command's environment must not change between machines.
+export CDK_VALIDATION ?= false
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION ?= 18,20
+
+# Variants of the stack, handed to the CDK as context: make deploy UPSTREAM=https://api.example.com PROXIES=5
+CONTEXT := $(foreach name,UPSTREAM PROXIES ARCHITECTURE AUTH,$(if $($(name)),-c $(shell echo $(name) | tr A-Z a-z)=$($(name))))
+
+CDK := node_modules/.bin/cdk
+
+# Everything that does not import the CDK. It runs under the race detector; the CDK's own runtime cannot.
+WITHOUT_CDK := ./functions/... ./infra/local/...
+WITH_CDK := ./constructs/... ./infra
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  Variants, for local: ADDR=127.0.0.1:8787 UPSTREAM=https://… SPEED=1 PROXIES=3 DATA=file VERBOSE=1"
+	@echo "  Variants, for synth, diff, deploy, destroy: UPSTREAM=https://… PROXIES=3 ARCHITECTURE=arm64|x86_64 AUTH=AWS_IAM|NONE"
+
+.PHONY: local
+local: prerequisites ## run the stack on this machine, without AWS
+	@mkdir -p .local && go build -o .local/local ./infra/local && exec .local/local
+
+.PHONY: test
+test: prerequisites node_modules ## run all tests, as CI does
+	go test -race $(WITHOUT_CDK)
+	go test $(WITH_CDK)
+
+.PHONY: lint
+lint: prerequisites ## gofmt, go vet and staticcheck
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	go vet $(WITHOUT_CDK) $(WITH_CDK)
+	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 $(WITHOUT_CDK) $(WITH_CDK)
+
+.PHONY: bench
+bench: prerequisites ## run the simulation of retry strategies and all benchmarks
+	go run ./functions/retry/simulation
+	go test -run '^$$' -bench . -benchmem $(WITHOUT_CDK)
+
+.PHONY: snapshots
+snapshots: prerequisites ## rewrite the golden files; read the difference before you commit it
+	go test ./infra -update
+	git diff --stat -- infra/testdata
+
+.PHONY: synth
+synth: prerequisites node_modules ## write the CloudFormation template to cdk.out
+	CDK_VALIDATION=true $(CDK) synth --quiet $(CONTEXT)
+	@echo "the template is in cdk.out"
+
+.PHONY: diff
+diff: prerequisites node_modules ## show what a deployment would change
+	$(CDK) diff $(CONTEXT)
+
+.PHONY: deploy
+deploy: prerequisites node_modules ## deploy into the account that the AWS credentials are for
+	$(CDK) deploy $(CONTEXT)
+
+.PHONY: destroy
+destroy: prerequisites node_modules ## take the stack out of the account
+	$(CDK) destroy $(CONTEXT)
+
+.PHONY: prerequisites
+prerequisites:
+	@command -v go >/dev/null || { echo "Go 1.25 or later is needed: https://go.dev/dl" >&2; exit 1; }
+	@command -v node >/dev/null || { echo "Node.js 20 or later is needed, for the CDK: https://nodejs.org" >&2; exit 1; }
+
+node_modules: package.json package-lock.json
+	@command -v npm >/dev/null || { echo "npm is needed, for the CDK CLI; it comes with Node.js: https://nodejs.org" >&2; exit 1; }
+	npm ci --no-progress
+	@touch node_modules
