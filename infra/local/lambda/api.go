@@ -141,7 +141,6 @@ type functionConfiguration struct {
 	MemorySize    int
 	LastModified  string
 	Version       string
-	Description   string
 	Environment   *functionVariables `json:",omitempty"`
 	TracingConfig struct{ Mode string }
 	State         string

@@ -29,8 +29,6 @@ func heldInvocations(t *testing.T, host *lambda.Host, logged *logs, n int) (resu
 			reports <- parseReport(t, result)
 		}()
 	}
-	before := len(logged.of(lambda.LogFunction))
-	_ = before
 	eventually(t, fmt.Sprintf("%d invocations run at once", n), func() bool {
 		running := 0
 		for _, e := range logged.of(lambda.LogFunction) {
@@ -76,7 +74,7 @@ func TestTheProcessThatBecameIdleLastIsTakenFirst(t *testing.T) {
 	var logged logs
 	host := newHost(t, lambda.Config{Log: logged.add}, echo())
 	first, releaseFirst := heldInvocations(t, host, &logged, 1)
-	logged.events = nil
+	logged.forget()
 	second, releaseSecond := heldInvocations(t, host, &logged, 1)
 	releaseSecond()
 	b := (<-second).PID

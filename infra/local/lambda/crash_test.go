@@ -52,10 +52,14 @@ func TestAKilledProcessIsARuntimeExitError(t *testing.T) {
 }
 
 func TestAProcessThatDiesWhileIdleIsReplaced(t *testing.T) {
-	host := newHost(t, lambda.Config{}, echo())
+	var logged logs
+	host := newHost(t, lambda.Config{Log: logged.add}, echo())
 	pid := invokeReport(t, host, `{}`).PID
 	syscall.Kill(pid, syscall.SIGKILL)
-	eventually(t, "the process has been reaped", func() bool { return syscall.Kill(pid, 0) == syscall.ESRCH })
+	eventually(t, "the host has noticed", func() bool { return len(logged.of(lambda.LogFault)) == 1 })
+	if fault := logged.of(lambda.LogFault)[0]; fault.Message != "Error: Runtime exited with error: signal: killed" || fault.RequestID != "" {
+		t.Errorf("%+v", fault)
+	}
 	if r := invokeReport(t, host, `{}`); r.PID == pid || r.Count != 1 {
 		t.Errorf("process %d served invocation %d", r.PID, r.Count)
 	}

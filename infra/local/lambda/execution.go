@@ -120,7 +120,7 @@ func (s *sandbox) finish(inv *invocation, report Report, failure *functionError)
 	report.MemorySize = s.fn.MemorySize
 	report.BilledDuration = billed(report.Duration + report.InitDuration)
 	s.logReport(inv, report)
-	result.LogTail = inv.tail
+	result.LogTail = s.fn.host.tail(inv)
 	s.fn.put(s)
 	return result, nil
 }

@@ -40,6 +40,9 @@ const (
 // DefaultLogLevel is the application log level of a function that logs JSON.
 const DefaultLogLevel = "INFO"
 
+// logLevels are the application log levels that Lambda knows.
+var logLevels = []string{"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"}
+
 // Function describes a function.
 type Function struct {
 	// Name is the function's name: 1 to 64 letters, digits, dashes and underscores.
@@ -136,7 +139,7 @@ func newFunction(h *Host, f Function) (*function, error) {
 	}
 	problems := f.problems()
 	if path, err := filepath.Abs(f.Path); err != nil {
-		problems = append(problems, fmt.Errorf("Path: %w", err))
+		problems = append(problems, fmt.Errorf("Function.Path: %w", err))
 	} else {
 		f.Path = path
 	}
@@ -149,7 +152,7 @@ func newFunction(h *Host, f Function) (*function, error) {
 // problems checks a definition whose defaults are filled in.
 func (f *Function) problems() []error {
 	var problems []error
-	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf("Function."+format, args...)) }
 	if !functionName.MatchString(f.Name) {
 		problem("Name is %q: 1 to 64 letters, digits, dashes and underscores are allowed", f.Name)
 	}
@@ -167,6 +170,9 @@ func (f *Function) problems() []error {
 	}
 	if f.LogFormat != LogFormatText && f.LogFormat != LogFormatJSON {
 		problem("LogFormat is %q: %q and %q are allowed", f.LogFormat, LogFormatText, LogFormatJSON)
+	}
+	if !slices.Contains(logLevels, f.LogLevel) {
+		problem("LogLevel is %q: one of %s is allowed", f.LogLevel, strings.Join(logLevels, ", "))
 	}
 	if strings.ContainsRune(f.ProcessName, 0) {
 		problem("ProcessName contains a NUL")
@@ -198,14 +204,14 @@ func (f *Function) problems() []error {
 
 func executable(path string) []error {
 	if path == "" {
-		return []error{errors.New("Path is empty: the path of the bootstrap binary is needed")}
+		return []error{errors.New("Function.Path is empty: the path of the bootstrap binary is needed")}
 	}
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return []error{fmt.Errorf("Path: %w", err)}
+		return []error{fmt.Errorf("Function.Path: %w", err)}
 	case !info.Mode().IsRegular() || info.Mode()&0o111 == 0:
-		return []error{fmt.Errorf("Path: %s is not an executable file (mode %v)", path, info.Mode())}
+		return []error{fmt.Errorf("Function.Path: %s is not an executable file (mode %v)", path, info.Mode())}
 	}
 	return nil
 }

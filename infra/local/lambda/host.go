@@ -114,6 +114,8 @@ type Host struct {
 	sandboxes map[*sandbox]struct{}
 	active    int // invocations that are running, over all functions
 	closed    bool
+	// room tells waiting events that an invocation has ended or the host is closed.
+	room *sync.Cond
 
 	// invocations counts what Close waits for beside the sandboxes.
 	invocations sync.WaitGroup
@@ -133,6 +135,7 @@ func NewHost(config Config) (*Host, error) {
 		functions: make(map[string]*function),
 		sandboxes: make(map[*sandbox]struct{}),
 	}
+	h.room = sync.NewCond(&h.mu)
 	h.api = newAPI(h)
 	return h, nil
 }
@@ -186,6 +189,7 @@ func (h *Host) Close() error {
 	for s := range h.sandboxes {
 		s.process.kill()
 	}
+	h.room.Broadcast()
 	h.mu.Unlock()
 	h.invocations.Wait()
 	h.processes.Wait()

@@ -160,6 +160,12 @@ func (l *logs) add(e lambda.LogEvent) {
 	l.events = append(l.events, e)
 }
 
+func (l *logs) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.events = nil
+}
+
 // of returns the events of one type.
 func (l *logs) of(kind lambda.LogEventType) []lambda.LogEvent {
 	l.mu.Lock()

@@ -3,6 +3,7 @@ package lambda
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 )
@@ -124,19 +125,18 @@ func (h *Host) InvokeRequest(ctx context.Context, request Request) (Result, erro
 	}
 }
 
-// invokeEvent accepts an asynchronous invocation and returns its request id.
-// The function runs once; what becomes of it shows in the log alone.
+// invokeEvent accepts an asynchronous invocation. The function runs once, as
+// soon as its concurrency allows; what becomes of it shows in the log alone.
 func (h *Host) invokeEvent(request Request) (Result, error) {
 	fn, inv, err := h.prepare(request, MaxEventPayload)
 	if err != nil {
 		return Result{}, err
 	}
-	if err := fn.admit(); err != nil {
-		return Result{}, err
-	}
 	go func() {
-		fn.run(inv)
-		fn.release()
+		if h.waitForRoom(fn) {
+			fn.run(inv)
+			fn.release()
+		}
 	}()
 	return Result{RequestID: inv.id, TraceID: inv.traceID, ExecutedVersion: inv.version}, nil
 }
@@ -247,16 +247,19 @@ func (h *Host) find(name string) (*function, string, error) {
 
 // admit counts an invocation in, or says why there is no room for it.
 func (fn *function) admit() error {
+	fn.host.mu.Lock()
+	defer fn.host.mu.Unlock()
+	return fn.admitLocked()
+}
+
+func (fn *function) admitLocked() error {
 	h := fn.host
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed {
+	switch {
+	case h.closed:
 		return ErrClosed
-	}
-	if fn.ReservedConcurrency != nil && fn.active >= *fn.ReservedConcurrency {
+	case fn.ReservedConcurrency != nil && fn.active >= *fn.ReservedConcurrency:
 		return throttled(ReasonReservedConcurrency)
-	}
-	if h.active >= h.config.Concurrency {
+	case h.active >= h.config.Concurrency:
 		return throttled(ReasonConcurrency)
 	}
 	fn.active++
@@ -265,11 +268,26 @@ func (fn *function) admit() error {
 	return nil
 }
 
+// waitForRoom counts an invocation in as soon as there is room for it, and
+// reports whether there was any before the host was closed.
+func (h *Host) waitForRoom(fn *function) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for {
+		err := fn.admitLocked()
+		if err == nil || errors.Is(err, ErrClosed) {
+			return err == nil
+		}
+		h.room.Wait()
+	}
+}
+
 func (fn *function) release() {
 	h := fn.host
 	h.mu.Lock()
 	fn.active--
 	h.active--
+	h.room.Broadcast()
 	h.mu.Unlock()
 	h.invocations.Done()
 }

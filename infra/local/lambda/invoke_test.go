@@ -277,11 +277,11 @@ func TestConfigurationProblemsAreToldTogether(t *testing.T) {
 	}
 	err = host.Add(lambda.Function{
 		Name: "no spaces", ARN: "arn:aws:lambda:us-east-1:1:function:x:live", Path: plain, Timeout: time.Hour, MemorySize: 64,
-		ReservedConcurrency: reserve(-1), LogFormat: "XML", Aliases: map[string]string{"1": "live"},
+		ReservedConcurrency: reserve(-1), LogFormat: "XML", LogLevel: "LOUD", Aliases: map[string]string{"1": "live"},
 		Env: map[string]string{"AWS_REGION": "mars-1", "A=B": "", "BIG": strings.Repeat("x", 4096)},
 	})
 	for _, part := range []string{
-		`Name is "no spaces"`, "ARN is", "Timeout is 1h0m0s", "MemorySize is 64", "ReservedConcurrency is -1", `LogFormat is "XML"`,
+		`Name is "no spaces"`, "ARN is", "Timeout is 1h0m0s", "MemorySize is 64", "ReservedConcurrency is -1", `LogFormat is "XML"`, `LogLevel is "LOUD"`,
 		`Aliases["1"]: an alias`, `Aliases["1"] is "live"`, `Env["AWS_REGION"]: the name is reserved`, `Env["A=B"]`, "at most 4096",
 		"is not an executable file",
 	} {

@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"strings"
@@ -23,7 +24,8 @@ const (
 	LogInitReport LogEventType = "platform.initReport"
 	// LogStart: an invocation is handed to a process.
 	LogStart LogEventType = "platform.start"
-	// LogFault: the process exited, or was killed at the timeout.
+	// LogFault: the process exited, or was killed at the timeout. Without a
+	// request id it exited while it was idle.
 	LogFault LogEventType = "platform.fault"
 	// LogEnd: the invocation has ended.
 	LogEnd LogEventType = "platform.end"
@@ -107,6 +109,13 @@ func (s *sandbox) log(event LogEvent, inv *invocation) {
 	if h.config.Log != nil {
 		h.config.Log(event)
 	}
+}
+
+// tail returns the end of what was logged for an invocation.
+func (h *Host) tail(inv *invocation) []byte {
+	h.logMu.Lock()
+	defer h.logMu.Unlock()
+	return bytes.Clone(inv.tail)
 }
 
 func (s *sandbox) logReport(inv *invocation, report Report) {

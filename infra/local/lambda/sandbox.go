@@ -114,13 +114,17 @@ func (s *sandbox) reap() {
 	h := s.fn.host
 	defer h.processes.Done()
 	s.exit = s.process.wait()
+	wasIdle := s.fn.retire(s)
 	s.output.end(outputGrace)
 	s.server.Close()
-	s.fn.retire(s)
 	h.mu.Lock()
 	delete(h.sandboxes, s)
+	closed := h.closed
 	h.mu.Unlock()
 	close(s.exited)
+	if wasIdle && !closed {
+		s.log(LogEvent{Type: LogFault, Message: "Error: " + s.exit}, nil)
+	}
 }
 
 // end kills the process and returns when it is gone.
@@ -202,12 +206,13 @@ func (fn *function) put(s *sandbox) {
 	})
 }
 
-// retire sees to it that a sandbox is not taken again.
-func (fn *function) retire(s *sandbox) {
+// retire sees to it that a sandbox is not taken again, and reports whether it
+// was idle.
+func (fn *function) retire(s *sandbox) bool {
 	fn.mu.Lock()
 	defer fn.mu.Unlock()
 	s.retired = true
-	fn.removeIdle(s)
+	return fn.removeIdle(s)
 }
 
 // removeIdle reports whether the sandbox was idle, and is not now. The caller
