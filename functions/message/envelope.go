@@ -26,8 +26,23 @@ const (
 	MaxCauseBytes = 32_000
 )
 
+// MaxRecordBytes is the most that an answer which goes into an idempotency record may take as JSON in a JSON string,
+// which is how the state machine hands it to DynamoDB. The rest of a state's 256 KiB is left to the other parameters.
+const MaxRecordBytes = 256<<10 - 8<<10
+
+// RecordBytes is how long an envelope's JSON is inside a JSON string.
+func RecordBytes(text []byte) int {
+	n := len(text)
+	for _, b := range text {
+		if b == '"' || b == '\\' {
+			n++
+		}
+	}
+	return n
+}
+
 // attemptBytes is the most that an attempt takes as JSON: its texts are of limited length.
-const attemptBytes = 600
+const attemptBytes = 700
 
 // MaxCallBytes is the most that the envelope of a call may take as JSON when it starts out, so that it still fits into a
 // state when all attempts that the policy allows are listed in it.
@@ -42,7 +57,8 @@ func MaxCallBytes(p retry.Policy) int {
 // A proxy that crashes answers nothing, and a state machine in JSONPath cannot count how often that happened. So the
 // envelope that goes to a proxy holds, in Answer, what the state machine is to go on with if that proxy is lost: again
 // an envelope with an outcome, down to one that says failed. All of it is judged by the policy, as every other answer
-// is. The call itself sits in the innermost envelope that still leads to a proxy; see [Envelope.TheCall].
+// is. What they share is there once: the call sits in the innermost envelope that still leads to a proxy, see
+// [Envelope.TheCall], and the one that says failed lists the attempts, see [Envelope.History].
 type Envelope struct {
 	Response
 
@@ -63,12 +79,16 @@ type Envelope struct {
 	// SleepMilliseconds is the rest of the wait, below a second, which the next proxy sleeps before it sends.
 	SleepMilliseconds int64 `json:"sleepMilliseconds,omitempty"`
 
-	// Attempts lists every attempt, if the envelope hands back an answer.
-	Attempts []retry.Attempt `json:"attempts,omitempty"`
+	// Record is the idempotency record of the request, if there is one. It stands in the envelope that an execution
+	// starts with, where the state machine finds it at the end.
+	Record *Record `json:"record,omitempty"`
 
-	// Lost is how many proxies, from the one that the call was written for, were lost before the one that is handed
-	// the envelope.
-	Lost int `json:"lost,omitempty"`
+	// Expiration is until when the answer is replayed, in seconds since the Unix epoch, if it is recorded.
+	Expiration int64 `json:"expiration,omitempty"`
+
+	// Attempts lists every attempt, if the outcome is not retry. Of those of proxies that are assumed to be lost, it
+	// tells what will be decided after them.
+	Attempts []retry.Attempt `json:"attempts,omitempty"`
 
 	// Call is what is asked of the proxy. Nil once there is an answer to hand back.
 	Call *Call `json:"call,omitempty"`
@@ -99,25 +119,24 @@ func (e *Envelope) TheCall() *Call {
 }
 
 // History lists the attempts that were made before an envelope reached a proxy, those of lost proxies among them. It is
-// nil if the envelope holds no call.
-func (e *Envelope) History(ring Ring) []retry.Attempt {
-	call := e.TheCall()
-	if call == nil {
+// nil if the envelope does not lead to a proxy.
+func (e *Envelope) History() []retry.Attempt {
+	var end *Envelope
+	ahead := 0
+	for end = e; end != nil && end.Outcome == retry.Again; end = end.Answer {
+		ahead++
+	}
+	if end == nil || ahead == 0 || len(end.Attempts) < ahead {
 		return nil
 	}
-	history := slices.Clone(call.Attempts)
-	proxy := call.To
-	for range e.Lost {
-		history = append(history, lostAttempt(proxy))
-		proxy = ring.After(proxy)
-	}
-	if e.Fault != nil && e.Lost > 0 {
+	history := slices.Clone(end.Attempts[:len(end.Attempts)-ahead])
+	if e.Fault != nil && len(history) > 0 {
 		history[len(history)-1].Details = e.Fault.Error
 	}
 	return history
 }
 
-// A Call is what is asked of a proxy: the request, how long somebody waits for its answer, and what was tried before.
+// A Call is what is asked of a proxy: the request, and how long somebody waits for its answer.
 type Call struct {
 	Request Request `json:"request"`
 
@@ -130,8 +149,8 @@ type Call struct {
 	// MaxAttempts is the caller's own limit on attempts. Zero means the policy's alone.
 	MaxAttempts int `json:"maxAttempts,omitempty"`
 
-	// Attempts lists the attempts made before the call was written.
-	Attempts []retry.Attempt `json:"attempts,omitempty"`
+	// Recorded says that the answer goes into an idempotency record.
+	Recorded bool `json:"recorded,omitempty"`
 }
 
 // DeadlineTime is the call's deadline as a time.
@@ -147,6 +166,12 @@ func (c *Call) ForPolicy(ring Ring) retry.Request {
 		Deadline:       c.DeadlineTime(),
 		MaxAttempts:    c.MaxAttempts,
 	}
+}
+
+// A Record names the idempotency record that an execution completes or releases, as its owner.
+type Record struct {
+	ID    string `json:"id"`
+	Owner string `json:"owner"`
 }
 
 // A Request is the HTTP request that goes upstream, the same on every attempt.

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,6 +48,9 @@ type Dispatch struct {
 	// Call is what is asked of the proxy that Call.To names.
 	Call *Call
 
+	// History lists the attempts made before.
+	History []retry.Attempt
+
 	// Delay is how long to wait before the proxy sends.
 	Delay time.Duration
 
@@ -60,29 +64,28 @@ type Dispatch struct {
 // Envelope writes the envelope, with the answers that the state machine goes on with if that proxy, and those after
 // it, are lost. There are as many as the policy allows attempts to be lost.
 func (d Dispatch) Envelope() *Envelope {
-	first := d.envelope(0, d.Delay)
-	innermost, attempts := first, append([]retry.Attempt(nil), d.Call.Attempts...)
+	first := leadingTo(d.Delay)
+	innermost, attempts := first, slices.Clone(d.History)
 	request, now, proxy := d.Call.ForPolicy(d.Ring), d.Now.Add(d.Delay), d.Call.To
 	for {
 		// The moment of a loss is not known in advance. The earliest possible one is assumed; a proxy that is alive
 		// checks the deadline itself before it sends.
-		decision := d.Policy.Next(request, attempts, retry.Result{Failure: LostProxy(), Received: now}, d.Random)
-		attempt := lostAttempt(proxy)
-		attempt.Wait, attempt.Why = decision.Delay.Milliseconds(), decision.Why
-		attempts = append(attempts, attempt)
+		loss := retry.Result{Failure: LostProxy(), Received: now}
+		decision := d.Policy.Next(request, attempts, loss, d.Random)
+		attempts = append(attempts, loss.Attempt(proxy, time.Time{}, decision))
 		if decision.Outcome != retry.Again {
 			innermost.Call = d.Call
 			innermost.Answer = Failure(decision.Reason, attempts)
 			return first
 		}
-		innermost.Answer = d.envelope(innermost.Lost+1, decision.Delay)
+		innermost.Answer = leadingTo(decision.Delay)
 		innermost, now, proxy = innermost.Answer, now.Add(decision.Delay), d.Ring.After(proxy)
 	}
 }
 
-// envelope writes one that leads to a proxy, without the answer to go on with.
-func (d Dispatch) envelope(lost int, delay time.Duration) *Envelope {
-	e := &Envelope{Outcome: retry.Again, Lost: lost}
+// leadingTo writes an envelope that leads to a proxy, without the answer to go on with.
+func leadingTo(delay time.Duration) *Envelope {
+	e := &Envelope{Outcome: retry.Again}
 	e.WaitSeconds, e.SleepMilliseconds = SplitDelay(delay)
 	return e
 }
@@ -95,12 +98,6 @@ func LostProxy() *retry.Failure {
 		Processed: retry.MaybeProcessed,
 		Details:   "the proxy gave no answer",
 	}
-}
-
-// lostAttempt is the attempt of a proxy that gave no answer.
-func lostAttempt(proxy string) retry.Attempt {
-	failure := LostProxy()
-	return retry.Attempt{Proxy: proxy, Error: failure.Type, Details: failure.Details, Kind: retry.NetworkFailure}
 }
 
 // SplitDelay splits a delay into the whole seconds that a Wait state can wait and the milliseconds that remain. The

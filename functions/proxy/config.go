@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
@@ -20,6 +21,7 @@ type config struct {
 	baseURL         *url.URL
 	allowedNetworks []netip.Prefix
 	policy          retry.Policy
+	recordTTL       time.Duration
 }
 
 // configFrom reads the configuration and reports all that is wrong with it at once.
@@ -64,6 +66,12 @@ func configFrom(getenv func(string) string) (config, error) {
 	c.policy = c.policy.WithDefaults()
 	if err := c.policy.Validate(); err != nil {
 		problem("RETRY_POLICY: %w", err)
+	}
+
+	if text := getenv("IDEMPOTENCY_TTL"); text != "" {
+		if c.recordTTL, err = time.ParseDuration(text); err != nil || c.recordTTL < time.Second {
+			problem("IDEMPOTENCY_TTL is %q; it must be a duration of at least a second, such as 24h0m0s", text)
+		}
 	}
 
 	if err := errors.Join(problems...); err != nil {

@@ -49,7 +49,7 @@ func (p *proxy) handle(ctx context.Context, in message.Envelope) (*message.Envel
 	if call == nil {
 		return nil, errNoCall
 	}
-	history := in.History(p.ring)
+	history := in.History()
 	if err := p.sleep(ctx, time.Duration(in.SleepMilliseconds)*time.Millisecond); err != nil {
 		return nil, err
 	}
@@ -68,15 +68,16 @@ func (p *proxy) handle(ctx context.Context, in message.Envelope) (*message.Envel
 
 	if decision.Outcome == retry.Again {
 		next := *call
-		next.To, next.Attempts = p.ring.After(p.name), attempts
+		next.To = p.ring.After(p.name)
 		dispatch := message.Dispatch{
-			Policy: p.policy, Ring: p.ring, Call: &next, Delay: decision.Delay, Now: result.Received, Random: p.random,
+			Policy: p.policy, Ring: p.ring, Call: &next, History: attempts,
+			Delay: decision.Delay, Now: result.Received, Random: p.random,
 		}
 		out := dispatch.Envelope()
 		out.StatusCode = result.Status
 		return out, nil
 	}
-	return answer(response, decision, result, attempts)
+	return p.answer(call, response, decision, result, attempts)
 }
 
 // attempt sends the request once and reads the whole answer.
@@ -106,15 +107,19 @@ func (p *proxy) attempt(ctx context.Context, r *message.Request, timeout time.Du
 }
 
 // answer hands back the upstream's answer, or says that there is none.
-func answer(response *message.Response, decision retry.Decision, result retry.Result, attempts []retry.Attempt) (*message.Envelope, error) {
+func (p *proxy) answer(call *message.Call, response *message.Response, decision retry.Decision, result retry.Result, attempts []retry.Attempt) (*message.Envelope, error) {
 	out := &message.Envelope{Outcome: decision.Outcome, Error: decision.Reason, Attempts: attempts}
-	limit := message.MaxStateBytes
-	if decision.Outcome == retry.Failed {
-		limit = message.MaxCauseBytes
+	fits := func(text []byte) bool { return len(text) <= message.MaxStateBytes }
+	switch {
+	case decision.Outcome == retry.Failed:
+		fits = func(text []byte) bool { return len(text) <= message.MaxCauseBytes }
 		if decision.RetryAfter > 0 {
 			// Rounded up: a caller who comes a moment early comes in vain.
 			out.NotBefore = result.Received.Add(decision.RetryAfter + time.Millisecond - time.Nanosecond).UnixMilli()
 		}
+	case call.Recorded:
+		fits = func(text []byte) bool { return message.RecordBytes(text) <= message.MaxRecordBytes }
+		out.Expiration = result.Received.Add(p.recordTTL).Unix()
 	}
 	if response != nil {
 		out.Response = *response
@@ -123,7 +128,7 @@ func answer(response *message.Response, decision retry.Decision, result retry.Re
 	if err != nil {
 		return nil, err
 	}
-	if len(text) > limit {
+	if !fits(text) {
 		last := &attempts[len(attempts)-1]
 		last.Error, last.Details = retry.HTTPResponseBodySize, "the answer is larger than the state machine can carry"
 		return message.Failure(message.AnswerTooLarge, attempts), nil
