@@ -153,11 +153,13 @@ func (s *Service) startSyncExecution(ctx context.Context, in startInput) (any, e
 	if err != nil {
 		return nil, err
 	}
+	answer := describe(e)
+	answer.OutputDetails = &included{true} // here even if the execution failed
 	steps := math.Ceil(float64(e.Stopped.Sub(e.Started)) / float64(billedStep))
 	return struct {
 		executionAnswer
 		BillingDetails map[string]int64 `json:"billingDetails"`
-	}{describe(e), map[string]int64{
+	}{answer, map[string]int64{
 		"billedDurationInMilliseconds": int64(steps) * billedStep.Milliseconds(),
 		"billedMemoryUsedInMB":         billedMemory,
 	}}, nil

@@ -153,7 +153,7 @@ func (s *Service) run(ctx context.Context, e *execution) {
 		DynamoDB:     s.config.DynamoDB,
 		Clock:        s.config.Clock,
 		Random:       s.config.Random,
-		Execution:    asl.ExecutionContext{ID: e.ARN, Name: e.Name, RoleARN: e.machine.RoleARN, Started: e.Started},
+		Execution:    asl.ExecutionContext{ID: e.ARN, Name: e.Name, RoleARN: e.machine.RoleARN, Started: e.Started, Standard: e.Type == Standard},
 		StateMachine: asl.StateMachineContext{ID: e.machine.ARN, Name: e.machine.Name},
 		Region:       strings.Split(e.machine.ARN, ":")[3],
 		MaxDuration:  limit,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
+	"strconv"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions/uuid"
 )
@@ -27,7 +29,17 @@ func (f DynamoDBFunc) UpdateItem(ctx context.Context, input json.RawMessage) (js
 
 type dynamodbUpdateItem struct{}
 
-func (dynamodbUpdateItem) errorNames() (string, string) { return "DynamoDB", "AmazonDynamoDBv2" }
+// dynamodbErrors are the errors that Step Functions reports under their own names. Any other, a ValidationException say,
+// is an AmazonDynamoDBException.
+var dynamodbErrors = map[string]bool{
+	"ConditionalCheckFailedException": true, "InternalServerError": true, "ItemCollectionSizeLimitExceededException": true,
+	"ProvisionedThroughputExceededException": true, "ReplicatedWriteConflictException": true, "RequestLimitExceeded": true,
+	"ResourceNotFoundException": true, "TransactionConflictException": true,
+}
+
+func (dynamodbUpdateItem) errorNames() serviceErrors {
+	return serviceErrors{prefix: "DynamoDB", service: "AmazonDynamoDBv2", known: dynamodbErrors, other: "AmazonDynamoDBException"}
+}
 
 func (dynamodbUpdateItem) check(f *fields, parameters map[string]any) {
 	checkNames(f, parameters, []string{"TableName", "Key"},
@@ -61,7 +73,8 @@ func (dynamodbUpdateItem) call(ctx context.Context, e *execution, parameters map
 		return nil, fmt.Errorf("the answer to UpdateItem is not a JSON object: %.100q", output)
 	}
 	addMetadata(result, e.clock.Now(), uuid.New(e.options.Random), "application/x-amz-json-1.0", len(output), map[string]string{
-		"Server": "Server",
+		"Server":      "Server",
+		"x-amz-crc32": strconv.FormatUint(uint64(crc32.ChecksumIEEE(output)), 10),
 	})
 	return result, nil
 }

@@ -17,7 +17,8 @@ const (
 	// Catch sees it.
 	Runtime = "States.Runtime"
 
-	// DataLimitExceeded means that a payload was larger than MaxPayload. States.ALL does not stand for it.
+	// DataLimitExceeded means that a payload was larger than MaxPayload. As AWS documents it, States.ALL does not stand
+	// for it. (The service has been seen to match it all the same; a definition that names it is right either way.)
 	DataLimitExceeded = "States.DataLimitExceeded"
 
 	// NoChoiceMatched means that no choice matched and that there was no Default.

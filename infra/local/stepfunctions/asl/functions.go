@@ -405,6 +405,9 @@ func stringToJSON(_ *scope, args []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if strings.TrimSpace(text) == "" {
+		return nil, nil // null, as the service has it
+	}
 	v, err := decode([]byte(text))
 	if err != nil {
 		return nil, fmt.Errorf("the argument is not JSON: %w", err)

@@ -2,7 +2,9 @@ package asl
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions/uuid"
 )
@@ -40,7 +42,22 @@ func (f LambdaFunc) Invoke(ctx context.Context, functionName string, payload []b
 
 type lambdaInvoke struct{}
 
-func (lambdaInvoke) errorNames() (string, string) { return "Lambda", "AWSLambda" }
+// lambdaErrors are the errors that Step Functions reports under their own names. Any other is an AWSLambdaException.
+var lambdaErrors = map[string]bool{
+	"EC2AccessDeniedException": true, "EC2ThrottledException": true, "EC2UnexpectedException": true,
+	"ENILimitReachedException": true, "InvalidParameterValueException": true, "InvalidRequestContentException": true,
+	"InvalidRuntimeException": true, "InvalidSecurityGroupIDException": true, "InvalidSubnetIDException": true,
+	"InvalidZipFileException": true, "KMSAccessDeniedException": true, "KMSDisabledException": true,
+	"KMSInvalidStateException": true, "KMSNotFoundException": true, "RequestTooLargeException": true,
+	"ResourceConflictException": true, "ResourceNotFoundException": true, "ResourceNotReadyException": true,
+	"ServiceException": true, "SnapStartException": true, "SnapStartNotReadyException": true,
+	"SnapStartTimeoutException": true, "SubnetIPAddressLimitReachedException": true, "TooManyRequestsException": true,
+	"UnsupportedMediaTypeException": true,
+}
+
+func (lambdaInvoke) errorNames() serviceErrors {
+	return serviceErrors{prefix: "Lambda", service: "AWSLambda", known: lambdaErrors, other: "AWSLambdaException"}
+}
 
 func (lambdaInvoke) check(f *fields, parameters map[string]any) {
 	checkNames(f, parameters, []string{"FunctionName"}, "Payload")
@@ -56,10 +73,7 @@ func (lambdaInvoke) call(ctx context.Context, e *execution, parameters map[strin
 	if !ok {
 		return nil, invalidParameters(parameters, "The value for the field 'FunctionName' must be a STRING")
 	}
-	payload := "{}"
-	if v := parameters["Payload"]; v != nil {
-		payload = encode(v)
-	}
+	payload := lambdaPayload(parameters["Payload"])
 	answer, err := e.options.Lambda.Invoke(ctx, name, []byte(payload))
 	if err != nil {
 		return nil, err
@@ -84,9 +98,24 @@ func (lambdaInvoke) call(ctx context.Context, e *execution, parameters map[strin
 	}
 	addMetadata(result, e.clock.Now(), answer.RequestID, "application/json", len(answer.Payload), map[string]string{
 		"X-Amz-Executed-Version":         answer.ExecutedVersion,
+		"X-Amzn-Trace-Id":                e.traceID(),
 		"x-amzn-Remapped-Content-Length": "0",
 	})
 	return result, nil
+}
+
+// lambdaPayload is what a function is sent for a Payload: its JSON, except that a string which holds JSON is sent as it
+// is, and that there is always something to send.
+func lambdaPayload(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "{}"
+	case string:
+		if _, err := decode([]byte(v)); err == nil {
+			return v
+		}
+	}
+	return encode(v)
 }
 
 // functionFailure is the error of a function that failed: named by the errorType in its payload, with the payload as
@@ -98,4 +127,10 @@ func functionFailure(value any, payload []byte) *Failure {
 	}
 	return failure("Lambda.Unknown", "The cause could not be determined because Lambda did not return an error type. "+
 		"Returned payload: %s", payload)
+}
+
+// traceID is the X-Ray header of an invocation that is not sampled.
+func (e *execution) traceID() string {
+	id := strings.ReplaceAll(uuid.New(e.options.Random), "-", "")
+	return fmt.Sprintf("root=1-%08x-%s;parent=%s;sampled=0", e.clock.Now().Unix(), id[:24], id[16:])
 }

@@ -26,8 +26,16 @@ type integration interface {
 	// call makes the call. Its result has the form that Step Functions gives it.
 	call(ctx context.Context, e *execution, parameters map[string]any) (any, error)
 
-	// errorNames says how errors of the service are named, and how causes name the service.
-	errorNames() (prefix, service string)
+	// errorNames says how errors of the service are named.
+	errorNames() serviceErrors
+}
+
+// serviceErrors says how the errors of a service are named.
+type serviceErrors struct {
+	prefix  string          // of all of them
+	service string          // as causes name it
+	known   map[string]bool // the codes that become part of a name
+	other   string          // stands for the other codes
 }
 
 // integrations holds what the interpreter can call, by the end of its ARN.
@@ -91,7 +99,8 @@ func checkNames(f *fields, given map[string]any, required []string, optional ...
 }
 
 // A ServiceError is the answer of a service that refuses a call. The error that the state reports is named after its
-// code: Lambda.TooManyRequestsException, say.
+// code: Lambda.TooManyRequestsException, say. Codes that Step Functions has no name for are reported as
+// Lambda.AWSLambdaException and DynamoDB.AmazonDynamoDBException.
 type ServiceError struct {
 	// Code is the service's own name of the error, TooManyRequestsException say.
 	Code string
@@ -112,13 +121,17 @@ func callFailure(i integration, err error) *Failure {
 	if errors.As(err, &f) {
 		return f
 	}
-	prefix, service := i.errorNames()
+	names := i.errorNames()
 	var refused *ServiceError
 	if errors.As(err, &refused) {
-		return failure(prefix+"."+refused.Code, "%s (Service: %s; Status Code: %d; Error Code: %s; Request ID: %s; Proxy: null)",
-			refused.Message, service, refused.StatusCode, refused.Code, refused.RequestID)
+		name := refused.Code
+		if !names.known[name] {
+			name = names.other
+		}
+		return failure(names.prefix+"."+name, "%s (Service: %s; Status Code: %d; Error Code: %s; Request ID: %s; Proxy: null)",
+			refused.Message, names.service, refused.StatusCode, refused.Code, refused.RequestID)
 	}
-	return failure(prefix+".SdkClientException", "Unable to execute HTTP request: %v", err)
+	return failure(names.prefix+".SdkClientException", "Unable to execute HTTP request: %v", err)
 }
 
 func invalidParameters(parameters any, problem string) error {

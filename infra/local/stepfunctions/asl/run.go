@@ -59,6 +59,9 @@ type ExecutionContext struct {
 
 	// Started is when the execution was started. Zero means when Run is called.
 	Started time.Time
+
+	// Standard says that the workflow is a Standard one. The context object then has a RedriveCount, which is always 0.
+	Standard bool
 }
 
 // StateMachineContext is the part of the context object that describes the state machine.
@@ -244,7 +247,7 @@ func (e *execution) end(output document, err error) *Result {
 				r.Error, r.Cause = f.Name, f.Cause
 			}
 		default:
-			r.Status, r.Error = TimedOut, Timeout
+			r.Status = TimedOut // without an error, as the service has it
 		}
 		r.Output = ""
 		details := &FailureDetails{Error: r.Error, Cause: r.Cause}
@@ -303,16 +306,19 @@ func (e *execution) append(event Event) {
 
 // contextObject is what $$ stands for.
 func (e *execution) contextObject() map[string]any {
-	return map[string]any{
-		"Execution": map[string]any{
-			"Id": e.options.Execution.ID, "Name": e.options.Execution.Name, "RoleArn": e.options.Execution.RoleARN,
-			"Input": e.input.value, "StartTime": contextTime(e.started), "RedriveCount": integer(0),
-		},
-		"State": map[string]any{
-			"Name": e.state.name, "EnteredTime": contextTime(e.entered), "RetryCount": integer(e.retryCount),
-		},
-		"StateMachine": map[string]any{"Id": e.options.StateMachine.ID, "Name": e.options.StateMachine.Name},
+	run := map[string]any{
+		"Id": e.options.Execution.ID, "Name": e.options.Execution.Name, "RoleArn": e.options.Execution.RoleARN,
+		"Input": e.input.value, "StartTime": contextTime(e.started),
 	}
+	if e.options.Execution.Standard {
+		run["RedriveCount"] = integer(0)
+	}
+	state := map[string]any{"Name": e.state.name, "EnteredTime": contextTime(e.entered)}
+	if e.state.kind == Task {
+		state["RetryCount"] = integer(e.retryCount)
+	}
+	machine := map[string]any{"Id": e.options.StateMachine.ID, "Name": e.options.StateMachine.Name}
+	return map[string]any{"Execution": run, "State": state, "StateMachine": machine}
 }
 
 func contextTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -128,6 +127,9 @@ func (e *execution) wait(s *state, input document) (document, string, error) {
 	d, err := s.wait.duration(e.scope(v), e.clock.Now())
 	if err != nil {
 		return document{}, "", err
+	}
+	if d > maxWait {
+		return document{}, "", failure(Runtime, "Wait state delay is too long.")
 	}
 	if e.clock.Wait(e.ctx, d) != nil {
 		return document{}, "", errInterrupted
@@ -262,7 +264,7 @@ func (e *execution) call(s *state, input document) (any, error) {
 	if !ok {
 		return nil, invalidParameters(v, "The value must be an object")
 	}
-	text, err := limited(parameters, s.resource.arn)
+	text, err := limited(parameters, s.resource.service)
 	if err != nil {
 		return nil, err
 	}
@@ -296,7 +298,7 @@ func (e *execution) call(s *state, input document) (any, error) {
 	}
 	var document document
 	if err == nil {
-		document, err = limited(result, s.resource.arn)
+		document, err = limited(result, s.resource.service)
 	}
 	if err != nil {
 		f := callFailure(s.resource.integration, err)
@@ -323,7 +325,7 @@ func (e *execution) taskTimeout(s *state, input document) (time.Duration, error)
 	n, ok := wholeSeconds(v)
 	if !ok || n < 1 || n > maxSeconds {
 		return 0, failure(Runtime, "The TimeoutSecondsPath parameter must reference a whole number from 1 to %d: %s == %s",
-			maxSeconds, s.timeoutPath.text, strings.TrimSpace(encode(v)))
+			maxSeconds, s.timeoutPath.text, plain(v))
 	}
 	return time.Duration(n) * time.Second, nil
 }

@@ -12,6 +12,9 @@ import (
 // maxSeconds is the longest wait and timeout that a definition can ask for, in seconds.
 const maxSeconds = 99999999
 
+// maxWait is the longest that a Wait state waits, in whatever form it is asked to.
+const maxWait = math.MaxInt32 * time.Second
+
 // A waitUntil says how long a Wait state waits.
 type waitUntil interface {
 	duration(s *scope, now time.Time) (time.Duration, error)
@@ -35,13 +38,11 @@ func (w waitSecondsPath) duration(s *scope, _ time.Time) (time.Duration, error) 
 	n, ok := wholeSeconds(v)
 	switch {
 	case !ok:
-		return 0, failure(Runtime, "The SecondsPath parameter cannot be parsed as a long value: %s == %s", w.path.text, encode(v))
+		return 0, failure(Runtime, "The SecondsPath parameter cannot be parsed as a long value: %s == %s", w.path.text, plain(v))
 	case n < 0:
 		return 0, failure(Runtime, "The SecondsPath parameter references a negative value: %s == %d", w.path.text, n)
-	case n > maxSeconds:
-		return 0, failure(Runtime, "The SecondsPath parameter references a value above %d: %s == %d", maxSeconds, w.path.text, n)
 	}
-	return time.Duration(n) * time.Second, nil
+	return time.Duration(min(n, math.MaxInt64/int64(time.Second))) * time.Second, nil
 }
 
 func (w waitTimestamp) duration(_ *scope, now time.Time) (time.Duration, error) {
@@ -56,12 +57,8 @@ func (w waitTimestampPath) duration(s *scope, now time.Time) (time.Duration, err
 	}
 	t, ok := timestamp(v)
 	if !ok {
-		text, isText := v.(string)
-		if !isText {
-			text = encode(v)
-		}
 		return 0, failure(Runtime, "The TimestampPath parameter does not reference a valid ISO-8601 extended offset "+
-			"date-time format string: %s == %s", w.path.text, text)
+			"date-time format string: %s == %s", w.path.text, plain(v))
 	}
 	return t.Sub(now), nil
 }
@@ -80,4 +77,12 @@ func wholeSeconds(v any) (int64, bool) {
 		return 0, false
 	}
 	return int64(f), true
+}
+
+// plain writes a value for people: a string without quotes, anything else as JSON.
+func plain(v any) string {
+	if text, ok := v.(string); ok {
+		return text
+	}
+	return encode(v)
 }
