@@ -8,7 +8,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/gofunction"
@@ -36,6 +35,7 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 			"PROXY_COUNT":       jsii.String(strconv.Itoa(props.ProxyCount)),
 			"UPSTREAM_BASE_URL": jsii.String(props.Upstream.BaseURL),
 			"RETRY_POLICY":      policyJSON(props),
+			"IDEMPOTENCY_TTL":   jsii.String(props.Idempotency.TTL.String()),
 		}
 		if len(props.Upstream.AllowedNetworks) > 0 {
 			environment["UPSTREAM_ALLOWED_NETWORKS"] = jsii.String(strings.Join(props.Upstream.AllowedNetworks, ","))
@@ -50,17 +50,22 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 }
 
 // newGateway creates the function behind the URL.
-func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps, machine awsstepfunctions.StateMachine) awslambda.Function {
+func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Function {
 	gateway := newFunction(r, "gateway", gatewayImportPath, props, &awslambda.FunctionProps{
 		Description: jsii.String("Answers the function URL in front of " + props.Upstream.BaseURL),
 		Timeout:     seconds(props.gatewayTimeout()),
 		Environment: &map[string]*string{
-			"STATE_MACHINE_ARN": machine.StateMachineArn(),
-			"PROXY_COUNT":       jsii.String(strconv.Itoa(props.ProxyCount)),
-			"RETRY_POLICY":      policyJSON(props),
+			"STATE_MACHINE_ARN":            r.StateMachine.StateMachineArn(),
+			"PROXY_COUNT":                  jsii.String(strconv.Itoa(props.ProxyCount)),
+			"RETRY_POLICY":                 policyJSON(props),
+			"TABLE_NAME":                   r.Table.TableName(),
+			"IDEMPOTENCY_KEY_REQUIRED":     jsii.String(string(props.Idempotency.Required)),
+			"IDEMPOTENCY_CACHE_HEADERS":    jsii.String(strconv.FormatBool(props.Idempotency.CacheHeaders)),
+			"IDEMPOTENCY_SERVER_CACHE_HIT": jsii.String(strconv.FormatBool(props.Idempotency.ServerCacheHit)),
 		},
 	})
-	machine.GrantStartSyncExecution(gateway)
+	r.StateMachine.GrantStartSyncExecution(gateway)
+	GrantRecords(r.Table, gateway)
 	return gateway
 }
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 
@@ -22,6 +23,9 @@ const (
 	// time, which Lambda gives in proportion to memory.
 	DefaultMemorySizeMiB = 256
 
+	// DefaultKeyTTL is how long the answer to a request with an Idempotency-Key is replayed.
+	DefaultKeyTTL = 24 * time.Hour
+
 	// DefaultLogRetention is how long logs are kept.
 	DefaultLogRetention = awslogs.RetentionDays_ONE_MONTH
 )
@@ -36,6 +40,14 @@ type RetryingApiProxyProps struct {
 
 	// Retry says which answers are final, which are asked for again, how often, and when. Default: [retry.Default].
 	Retry retry.Policy
+
+	// Idempotency says what becomes of requests with an Idempotency-Key.
+	Idempotency Idempotency
+
+	// Table holds the idempotency records, if it is not to be the construct's own. Its partition key must be a string
+	// called id; its time-to-live attribute should be expiration. Several RetryingApiProxy can share a table: records
+	// hold the name of the gateway that wrote them. Default: a table is created.
+	Table awsdynamodb.ITableV2
 
 	// UrlAuthType says who may call the function URL. Default: AWS_IAM, that is, whoever [RetryingApiProxy.GrantInvoke]
 	// grants it to. With NONE everybody may.
@@ -54,6 +66,38 @@ type RetryingApiProxyProps struct {
 	// Default: RETAIN for the table, as for every table of the CDK, and DESTROY for the logs.
 	RemovalPolicy awscdk.RemovalPolicy
 }
+
+// Idempotency says what becomes of requests with an Idempotency-Key: the first one with a key is carried out, and every
+// later one is handed its answer.
+type Idempotency struct {
+	// Required says which requests must carry a key; others are answered with 400. Default: KeyNeverRequired.
+	Required KeyRequirement
+
+	// TTL is how long an answer is replayed, in whole seconds, from the moment that it came. Default: 24 hours.
+	TTL time.Duration
+
+	// CacheHeaders adds ETag, Cache-Control and Vary to recorded answers where the upstream sent none, so that a caller
+	// who asks again with If-None-Match gets 304 and no body. Default: false.
+	CacheHeaders bool
+
+	// ServerCacheHit adds "serverCacheHit": true to replayed answers whose body is a JSON object. It changes the
+	// upstream's body; the header Idempotent-Replayed says the same without that. Default: false.
+	ServerCacheHit bool
+}
+
+// A KeyRequirement says which requests must carry an Idempotency-Key.
+type KeyRequirement string
+
+const (
+	// KeyNeverRequired leaves it to the caller.
+	KeyNeverRequired KeyRequirement = "never"
+
+	// KeyRequiredForUnsafe asks for a key with every method but GET, HEAD, OPTIONS and TRACE, RFC 9110 section 9.2.1.
+	KeyRequiredForUnsafe KeyRequirement = "unsafe"
+
+	// KeyAlwaysRequired asks for a key with every request.
+	KeyAlwaysRequired KeyRequirement = "always"
+)
 
 // An Upstream is the API that is called.
 type Upstream struct {
@@ -76,6 +120,12 @@ func (p RetryingApiProxyProps) withDefaults() RetryingApiProxyProps {
 	p.Retry = p.Retry.WithDefaults()
 	if p.ProxyCount == 0 {
 		p.ProxyCount = DefaultProxyCount
+	}
+	if p.Idempotency.Required == "" {
+		p.Idempotency.Required = KeyNeverRequired
+	}
+	if p.Idempotency.TTL == 0 {
+		p.Idempotency.TTL = DefaultKeyTTL
 	}
 	if p.UrlAuthType == "" {
 		p.UrlAuthType = awslambda.FunctionUrlAuthType_AWS_IAM

@@ -3,6 +3,7 @@ package apiproxy
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
@@ -11,8 +12,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
-
-	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
 // A RetryingApiProxy is an HTTPS endpoint in front of an API that fails. It is a construct: it can be a scope, be
@@ -54,10 +53,12 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 	r := &RetryingApiProxy{}
 	constructs.NewConstruct_Override(r, scope, id)
 
-	r.Table = newTable(r, settled)
+	if r.Table = settled.Table; r.Table == nil {
+		r.Table = NewIdempotencyTable(r, jsii.String("Table"), &IdempotencyTableProps{RemovalPolicy: settled.RemovalPolicy})
+	}
 	r.Proxies = newProxies(r, settled)
-	r.StateMachine = newStateMachine(r, settled, r.Proxies)
-	r.Gateway = newGateway(r, settled, r.StateMachine)
+	r.StateMachine = newStateMachine(r, settled)
+	r.Gateway = newGateway(r, settled)
 	r.Url = r.Gateway.AddFunctionUrl(&awslambda.FunctionUrlOptions{AuthType: settled.UrlAuthType})
 
 	awscdk.NewCfnOutput(r, jsii.String("Url"), &awscdk.CfnOutputProps{
@@ -81,16 +82,6 @@ func (r *RetryingApiProxy) GrantInvoke(grantee awsiam.IGrantable) awsiam.Grant {
 	return r.Url.GrantInvokeUrl(grantee)
 }
 
-// newTable creates the table of idempotency records.
-func newTable(r *RetryingApiProxy, props RetryingApiProxyProps) awsdynamodb.TableV2 {
-	return awsdynamodb.NewTableV2(r, jsii.String("Table"), &awsdynamodb.TablePropsV2{
-		PartitionKey:                     &awsdynamodb.Attribute{Name: jsii.String("id"), Type: awsdynamodb.AttributeType_STRING},
-		TimeToLiveAttribute:              jsii.String("expiration"),
-		PointInTimeRecoverySpecification: &awsdynamodb.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: jsii.Bool(true)},
-		RemovalPolicy:                    props.RemovalPolicy,
-	})
-}
-
 // policyJSON writes the policy for the functions' environment.
 func policyJSON(props RetryingApiProxyProps) *string {
 	text, err := json.Marshal(props.Retry)
@@ -101,4 +92,4 @@ func policyJSON(props RetryingApiProxyProps) *string {
 }
 
 // proxyName is the name of the i-th proxy, counted from zero as in Proxies.
-func proxyName(i int) string { return message.ProxyName(i + 1) }
+func proxyName(i int) string { return "proxy-" + strconv.Itoa(i+1) }

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctionstasks"
@@ -34,7 +35,8 @@ var serviceFaults = []string{
 // The result of a Task is {"answer": <the proxy's answer>}. The envelope that the Task was given has an answer too,
 // the one to go on with if the proxy is lost. So the Choice finds an answer under the same name in either case, and
 // hands it on: to the end, or, since an answer that is to be retried is the next proxy's envelope, to the next proxy.
-func newRing(scope constructs.Construct, props RetryingApiProxyProps, proxies []awslambda.Alias) awsstepfunctions.IChainable {
+// On the way to the end the idempotency record is completed or released, if the execution started with one.
+func newRing(scope constructs.Construct, props RetryingApiProxyProps, proxies []awslambda.Alias, table awsdynamodb.ITableV2) awsstepfunctions.IChainable {
 	succeeded := awsstepfunctions.NewSucceed(scope, jsii.String("Succeeded"), &awsstepfunctions.SucceedProps{
 		Comment: jsii.String("The upstream gave a final answer"),
 	})
@@ -43,6 +45,8 @@ func newRing(scope constructs.Construct, props RetryingApiProxyProps, proxies []
 		ErrorPath: jsii.String("$.error"),
 		CausePath: jsii.String("States.JsonToString($)"),
 	})
+	record := newRecordState(scope, table, succeeded)
+	release := newReleaseState(scope, table, failed)
 
 	tasks := make([]awsstepfunctionstasks.LambdaInvoke, len(proxies))
 	for i, proxy := range proxies {
@@ -60,7 +64,9 @@ func newRing(scope constructs.Construct, props RetryingApiProxyProps, proxies []
 		outcomeIs := func(outcome retry.Outcome) awsstepfunctions.Condition {
 			return awsstepfunctions.Condition_StringEquals(jsii.String("$.answer.outcome"), jsii.String(string(outcome)))
 		}
+		check.When(awsstepfunctions.Condition_And(outcomeIs(retry.Succeeded), hasRecord()), record, nil)
 		check.When(outcomeIs(retry.Succeeded), succeeded, nil)
+		check.When(awsstepfunctions.Condition_And(outcomeIs(retry.Failed), hasRecord()), release, nil)
 		check.When(outcomeIs(retry.Failed), failed, nil)
 		check.When(awsstepfunctions.Condition_NumberGreaterThanEquals(jsii.String("$.answer.waitSeconds"), jsii.Number(1)), wait, nil)
 		check.Otherwise(next)

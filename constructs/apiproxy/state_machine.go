@@ -12,9 +12,9 @@ import (
 const maxLogGroupNameLength = 128
 
 // newStateMachine creates the Express state machine that goes round the proxies.
-func newStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps, proxies []awslambda.Function) awsstepfunctions.StateMachine {
-	aliases := make([]awslambda.Alias, len(proxies))
-	for i, proxy := range proxies {
+func newStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps) awsstepfunctions.StateMachine {
+	aliases := make([]awslambda.Alias, len(r.Proxies))
+	for i, proxy := range r.Proxies {
 		aliases[i] = proxy.AddAlias(jsii.String(liveAlias), nil)
 	}
 	logGroup := awslogs.NewLogGroup(r, jsii.String("StateMachineLogs"), &awslogs.LogGroupProps{
@@ -26,7 +26,7 @@ func newStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps, proxies [
 		Retention:     props.LogRetention,
 		RemovalPolicy: logRemovalPolicy(props),
 	})
-	graph := newRing(r, props, aliases)
+	graph := newRing(r, props, aliases, r.Table)
 	return awsstepfunctions.NewStateMachine(r, jsii.String("StateMachine"), &awsstepfunctions.StateMachineProps{
 		StateMachineType: awsstepfunctions.StateMachineType_EXPRESS,
 		DefinitionBody:   awsstepfunctions.DefinitionBody_FromChainable(graph),

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
@@ -32,6 +34,12 @@ func (p RetryingApiProxyProps) Validate() error {
 	}
 	if p.MemorySizeMiB < minMemorySizeMiB || p.MemorySizeMiB > maxMemorySizeMiB {
 		problem("MemorySizeMiB is %d; give %d to %d, or 0 for the default of %d", p.MemorySizeMiB, minMemorySizeMiB, maxMemorySizeMiB, DefaultMemorySizeMiB)
+	}
+	if !slices.Contains([]KeyRequirement{KeyNeverRequired, KeyRequiredForUnsafe, KeyAlwaysRequired}, p.Idempotency.Required) {
+		problem("Idempotency.Required is %q; give %q, %q or %q", p.Idempotency.Required, KeyNeverRequired, KeyRequiredForUnsafe, KeyAlwaysRequired)
+	}
+	if p.Idempotency.TTL < time.Second || p.Idempotency.TTL%time.Second != 0 {
+		problem("Idempotency.TTL is %v; give whole seconds from 1s, or 0 for the default of %v", p.Idempotency.TTL, DefaultKeyTTL)
 	}
 	if err := p.Retry.Validate(); err != nil {
 		problems = append(problems, fmt.Errorf("Retry: %w", err))

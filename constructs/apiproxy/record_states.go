@@ -1,0 +1,113 @@
+package apiproxy
+
+import (
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctionstasks"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// Where an execution finds its idempotency record: in the input that it was started with. What travels between the
+// states need not carry it.
+const (
+	recordPath      = "$$.Execution.Input.record"
+	recordIDPath    = recordPath + ".id"
+	recordOwnerPath = recordPath + ".owner"
+)
+
+// Retries of the writes to the table. Both writes may be repeated: they say the same each time.
+const (
+	tableFaultAttempts = 4
+	tableFaultInterval = 1 * time.Second
+	tableFaultMaxDelay = 4 * time.Second
+	tableFaultRate     = 2
+)
+
+// tableFaults are errors after which the same write may succeed. A condition that fails is not among them.
+var tableFaults = []string{
+	"DynamoDB.ProvisionedThroughputExceededException",
+	"DynamoDB.RequestLimitExceeded",
+	"DynamoDB.ThrottlingException",
+	"DynamoDB.InternalServerError",
+	"DynamoDB.SdkClientException",
+	"States.Timeout",
+}
+
+// statusCompleted is the status of a completed record, in the format that package idempotency describes.
+const statusCompleted = "COMPLETED"
+
+// tableTimeout is how long one write may take.
+const tableTimeout = 5 * time.Second
+
+// hasRecord says that the request carried an Idempotency-Key, so that its outcome is to be recorded.
+func hasRecord() awsstepfunctions.Condition {
+	return awsstepfunctions.Condition_IsPresent(jsii.String(recordIDPath))
+}
+
+// newRecordState creates the state that completes the record with the answer, as package idempotency would.
+func newRecordState(scope constructs.Construct, table awsdynamodb.ITableV2, next awsstepfunctions.IChainable) awsstepfunctionstasks.DynamoUpdateItem {
+	return newWrite(scope, "Record", next, &awsstepfunctionstasks.DynamoUpdateItemProps{
+		Comment:          jsii.String("The answer is kept, for whoever asks again with the same Idempotency-Key"),
+		Table:            table,
+		UpdateExpression: jsii.String("SET #status = :completed, #expiration = :expiration, #data = :data"),
+		ExpressionAttributeNames: &map[string]*string{
+			"#status": jsii.String("status"), "#expiration": jsii.String(tableTTLAttribute), "#data": jsii.String("data"), "#owner": jsii.String("owner"),
+		},
+		ExpressionAttributeValues: &map[string]awsstepfunctionstasks.DynamoAttributeValue{
+			":completed":  stringValue(statusCompleted),
+			":expiration": awsstepfunctionstasks.DynamoAttributeValue_NumberFromString(awsstepfunctions.JsonPath_Format(jsii.String("{}"), awsstepfunctions.JsonPath_StringAt(jsii.String("$.expiration")))),
+			":data":       stringValue(*awsstepfunctions.JsonPath_JsonToString(awsstepfunctions.JsonPath_ObjectAt(jsii.String("$")))),
+			":me":         stringValue(*awsstepfunctions.JsonPath_StringAt(jsii.String(recordOwnerPath))),
+		},
+	})
+}
+
+// newReleaseState creates the state that frees the key after a failure: a lease that has ended is one that the next
+// caller may take over.
+func newReleaseState(scope constructs.Construct, table awsdynamodb.ITableV2, next awsstepfunctions.IChainable) awsstepfunctionstasks.DynamoUpdateItem {
+	return newWrite(scope, "Release", next, &awsstepfunctionstasks.DynamoUpdateItemProps{
+		Comment:          jsii.String("The request failed, and may be tried again with the same Idempotency-Key"),
+		Table:            table,
+		UpdateExpression: jsii.String("SET #lease = :ended"),
+		ExpressionAttributeNames: &map[string]*string{
+			"#lease": jsii.String("in_progress_expiration"), "#owner": jsii.String("owner"),
+		},
+		ExpressionAttributeValues: &map[string]awsstepfunctionstasks.DynamoAttributeValue{
+			":ended": awsstepfunctionstasks.DynamoAttributeValue_NumberFromString(jsii.String("0")),
+			":me":    stringValue(*awsstepfunctions.JsonPath_StringAt(jsii.String(recordOwnerPath))),
+		},
+	})
+}
+
+// newWrite creates a state that updates the record as its owner and goes on to next, whatever comes of it: the caller
+// gets the answer in any case. If another call has taken over the record, it stays as it is.
+func newWrite(scope constructs.Construct, name string, next awsstepfunctions.IChainable, props *awsstepfunctionstasks.DynamoUpdateItemProps) awsstepfunctionstasks.DynamoUpdateItem {
+	props.Key = &map[string]awsstepfunctionstasks.DynamoAttributeValue{
+		tableKey: stringValue(*awsstepfunctions.JsonPath_StringAt(jsii.String(recordIDPath))),
+	}
+	props.ConditionExpression = jsii.String("#owner = :me")
+	props.ResultPath = awsstepfunctions.JsonPath_DISCARD()
+	props.TaskTimeout = awsstepfunctions.Timeout_Duration(seconds(tableTimeout))
+	write := awsstepfunctionstasks.NewDynamoUpdateItem(scope, jsii.String(name), props)
+	write.AddRetry(&awsstepfunctions.RetryProps{
+		Errors:         jsii.Strings(tableFaults...),
+		MaxAttempts:    jsii.Number(tableFaultAttempts),
+		Interval:       seconds(tableFaultInterval),
+		MaxDelay:       seconds(tableFaultMaxDelay),
+		BackoffRate:    jsii.Number(tableFaultRate),
+		JitterStrategy: awsstepfunctions.JitterType_FULL,
+	})
+	write.AddCatch(next, &awsstepfunctions.CatchProps{
+		Errors:     jsii.Strings("States.ALL"),
+		ResultPath: jsii.String("$.fault"),
+	})
+	write.Next(next)
+	return write
+}
+
+func stringValue(text string) awsstepfunctionstasks.DynamoAttributeValue {
+	return awsstepfunctionstasks.DynamoAttributeValue_FromString(&text)
+}

@@ -1,0 +1,59 @@
+package apiproxy
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// The attributes of an idempotency record that a table has to know.
+const (
+	tableKey          = "id"
+	tableTTLAttribute = "expiration"
+)
+
+// IdempotencyTableProps says what an idempotency table is to be like. Everything has a default.
+type IdempotencyTableProps struct {
+	// TableName is the table's physical name. Default: CloudFormation makes one.
+	TableName string
+
+	// EncryptionKey encrypts the table, if it is not to be a key that DynamoDB owns. Default: a key that DynamoDB owns.
+	EncryptionKey awskms.IKey
+
+	// RemovalPolicy says what becomes of the table when it is taken out of the stack. Default: RETAIN.
+	RemovalPolicy awscdk.RemovalPolicy
+}
+
+// NewIdempotencyTable creates a table for idempotency records: paid by request, with time to live and point-in-time
+// recovery. RetryingApiProxy creates one for itself; it is public for functions that use package idempotency.
+//
+//	table := apiproxy.NewIdempotencyTable(stack, jsii.String("Records"), nil)
+//	apiproxy.GrantRecords(table, handler)
+func NewIdempotencyTable(scope constructs.Construct, id *string, props *IdempotencyTableProps) awsdynamodb.TableV2 {
+	if props == nil {
+		props = &IdempotencyTableProps{}
+	}
+	table := &awsdynamodb.TablePropsV2{
+		PartitionKey:                     &awsdynamodb.Attribute{Name: jsii.String(tableKey), Type: awsdynamodb.AttributeType_STRING},
+		TimeToLiveAttribute:              jsii.String(tableTTLAttribute),
+		PointInTimeRecoverySpecification: &awsdynamodb.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: jsii.Bool(true)},
+		RemovalPolicy:                    props.RemovalPolicy,
+	}
+	if props.TableName != "" {
+		table.TableName = &props.TableName
+	}
+	if props.EncryptionKey != nil {
+		table.Encryption = awsdynamodb.TableEncryptionV2_CustomerManagedKey(props.EncryptionKey, nil)
+	}
+	return awsdynamodb.NewTableV2(scope, id, table)
+}
+
+// GrantRecords lets a principal do with the records of a table what package idempotency does with them: read, write,
+// update and delete single items. It grants neither scans nor streams nor the table itself.
+func GrantRecords(table awsdynamodb.ITableV2, grantee awsiam.IGrantable) awsiam.Grant {
+	return table.Grant(grantee, jsii.String("dynamodb:GetItem"), jsii.String("dynamodb:PutItem"),
+		jsii.String("dynamodb:UpdateItem"), jsii.String("dynamodb:DeleteItem"))
+}
