@@ -1,6 +1,8 @@
 package retry_test
 
 import (
+	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +28,26 @@ func TestThePolicyExplainsItself(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("the explanation does not say %q:\n%s", want, text)
 		}
+	}
+}
+
+func TestTheDocumentationShowsTheDefaultAsItIs(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/retry.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), "```\n"+retry.Default().Explain().String()+"```\n") {
+		t.Errorf("the explanation in the documentation is not\n%s", retry.Default().Explain())
+	}
+	_, rest, _ := strings.Cut(string(text), "```json\n")
+	example, _, _ := strings.Cut(rest, "```\n")
+	var policy retry.Policy
+	if err := json.Unmarshal([]byte(example), &policy); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(retry.Default(), policy); diff != "" {
+		t.Errorf("the policy in the documentation is not the default: %s", diff)
 	}
 }
 

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestABucketLetsItsRateThroughAndTellsWhenTheNextTokenComes(t *testing.T) {
+	t.Parallel()
+	b := newBucket(10, 5)()
+	through := 0
+	for at := time.Duration(0); at < 10*time.Second; at += time.Millisecond {
+		if b.take(at) {
+			through++
+		}
+	}
+	if through != 104 { // 5 at once, and 10 per second of which the last is due at the very end
+		t.Errorf("%d calls in 10 s, want 104", through)
+	}
+	now := 10 * time.Second
+	for b.take(now) {
+	}
+	wait := b.wait(now)
+	if wait <= 0 || b.take(now+wait-time.Millisecond) || !b.take(now+wait+time.Microsecond) {
+		t.Errorf("the next token does not come in %v", wait)
+	}
+}
+
+func TestAWindowLetsItsQuotaThroughAndTellsWhenTheNextBegins(t *testing.T) {
+	t.Parallel()
+	w := newWindow(10*time.Second, 2)()
+	if !w.take(time.Second) || !w.take(2*time.Second) || w.take(3*time.Second) {
+		t.Error("the quota of two is not what is let through")
+	}
+	if wait := w.wait(3 * time.Second); wait != 7*time.Second {
+		t.Errorf("the next window begins in %v, want 7 s", wait)
+	}
+	if !w.take(10 * time.Second) {
+		t.Error("nothing is let through in the next window")
+	}
+}
+
+func TestPlacesThatAreBookedComeOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	for name, l := range map[string]limiter{"bucket": newBucket(2, 2)(), "window": newWindow(time.Second, 2)()} {
+		var waits []time.Duration
+		for range 6 {
+			waits = append(waits, l.book(0))
+		}
+		if !slices.IsSorted(waits) || waits[1] != 0 || waits[5] != 2*time.Second {
+			t.Errorf("%s: places after %v", name, waits)
+		}
+	}
+}
+
+func TestTheSameSeedGivesTheSameMeasures(t *testing.T) {
+	t.Parallel()
+	s := scenarios[len(scenarios)-1]
+	times := func(seed uint64) []time.Duration { return s.play(seed, &strategies[0]).times }
+	first := times(7)
+	if !slices.Equal(first, times(7)) {
+		t.Error("one seed has two results")
+	}
+	if slices.Equal(first, times(8)) {
+		t.Error("two seeds have one result")
+	}
+}
+
+func TestThePolicyNeverCallsBeforeAFloor(t *testing.T) {
+	t.Parallel()
+	for _, scenario := range scenarios {
+		if scenario.upstream.limit == nil && !scenario.upstream.announced {
+			continue // an upstream that names no moment
+		}
+		for _, strategy := range append([]strategy{thisPolicy}, scenario.variants...) {
+			if m := scenario.play(defaultSeed, &strategy); m.early > 0 {
+				t.Errorf("%s, %s: %d calls too early", scenario.name, strategy.name, m.early)
+			}
+		}
+	}
+}
+
+func TestAKnownLimitByKeyCostsOneCallInTen(t *testing.T) {
+	t.Parallel()
+	for _, scenario := range scenarios[:2] {
+		m := scenario.play(defaultSeed, &limitPolicies[1])
+		if m.callsPerSuccess() > 1.1 || m.callsPerSuccessAfterLimit() > 1.1 || m.shareSuccessful() < 0.999 {
+			t.Errorf("%s: %.2f calls per success, %.2f after a 429, %.1f%% successful",
+				scenario.name, m.callsPerSuccess(), m.callsPerSuccessAfterLimit(), 100*m.shareSuccessful())
+		}
+	}
+}
+
+func TestTheTablesInTheDocumentationAreThoseOfTheCommand(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../../docs/retry.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, scenario := range scenarios {
+		_, section, found := strings.Cut(string(text), "### "+scenario.name+"\n\n"+scenario.about+"\n\n")
+		if !found {
+			t.Errorf("there is no section on %q", scenario.name)
+			continue
+		}
+		row := scenario.row(thisPolicy.name, scenario.play(defaultSeed, &thisPolicy))
+		if before, _, _ := strings.Cut(section, "### "); !strings.Contains(before, row) {
+			t.Errorf("%s: the row of the documentation is not\n%sRun the command with -write.", scenario.name, row)
+		}
+	}
+}
+
+func TestTablesAreWrittenBetweenTheMarkers(t *testing.T) {
+	t.Parallel()
+	text, err := replace([]byte("a\n"+beginMarker+"old\n"+endMarker+"b\n"), "new\n")
+	if want := "a\n" + beginMarker + "new\n" + endMarker + "b\n"; err != nil || string(text) != want {
+		t.Errorf("got %q, %v", text, err)
+	}
+	if _, err := replace([]byte("a\n"+beginMarker), "new\n"); err == nil {
+		t.Error("a text without the second marker is written")
+	}
+}
