@@ -38,7 +38,7 @@ func Do[Out any](ctx context.Context, m *Manager, payload any, fn func(context.C
 		var none Out
 		return none, err
 	}
-	result, err := DoClaim(ctx, m, Claim{ID: id, Fingerprint: fingerprint, Wait: m.wait}, fn)
+	result, err := DoClaim(ctx, m, Claim{ID: id, Fingerprint: fingerprint}, fn)
 	return result.Value, err
 }
 

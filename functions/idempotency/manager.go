@@ -60,12 +60,18 @@ func (m *Manager) WithTTL(ttl time.Duration) *Manager {
 	return &with
 }
 
-// WithPolicy returns a Manager with another [Config.Policy] that is like m otherwise. It shares m's cache.
+// WithPolicy returns a Manager with another [Config.Policy], also in the place of [Config.LockOnly], that is like m otherwise. It shares m's cache.
 func (m *Manager) WithPolicy(p Policy) *Manager {
 	with := *m
 	with.policy = p
 	return &with
 }
+
+// Prefix is with what the IDs of records begin: see [Config.Prefix].
+func (m *Manager) Prefix() string { return m.prefix }
+
+// Now is the time by the manager's clock.
+func (m *Manager) Now() time.Time { return m.clock.Now() }
 
 // Enabled says whether the environment lets idempotency be: see [DisabledVariable].
 func (m *Manager) Enabled() bool { return !m.disabled }
@@ -81,7 +87,7 @@ type Claim struct {
 	// LeaseEnd is until when the key is locked at most. Zero: as [Config.Lease] says.
 	LeaseEnd time.Time
 
-	// Wait is how long to wait for another call with the same key. Zero: not at all.
+	// Wait is how long to wait for another call with the same key. Zero: as [Config.Wait] says; negative: not at all.
 	Wait time.Duration
 }
 
@@ -120,6 +126,9 @@ func (m *Manager) acquire(ctx context.Context, c Claim, start time.Time) (Acquis
 			kind = EventCacheHit
 		}
 		return a, kind, err
+	}
+	if c.Wait == 0 {
+		c.Wait = m.wait
 	}
 	owner := m.newOwner()
 	end := waitEnd(ctx, start, c.Wait)

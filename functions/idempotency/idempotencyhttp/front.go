@@ -1,0 +1,180 @@
+package idempotencyhttp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
+)
+
+// A Requirement says which requests need a key.
+type Requirement int
+
+const (
+	// Never needs none; requests without a key run unprotected.
+	Never Requirement = iota
+
+	// UnsafeMethods need one, which are all but GET, HEAD, OPTIONS and TRACE (RFC 9110, section 9.2.1).
+	UnsafeMethods
+
+	// Always needs one.
+	Always
+)
+
+// Requires says whether requests with a method need a key.
+func (r Requirement) Requires(method string) bool {
+	switch r {
+	case Always:
+		return true
+	case UnsafeMethods:
+		switch method {
+		case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+			return false
+		}
+		return true
+	default:
+		return false
+	}
+}
+
+// Options say how a Front treats requests and responses. The zero value protects requests that carry a key.
+type Options struct {
+	// Require says which requests need a key. Default: Never.
+	Require Requirement
+
+	// Store says which responses are recorded; any other leaves the key free. Default: StoreFinal.
+	Store func(Response) bool
+
+	// Caller says who sends a request. One caller never gets another's responses. Default: Request.Caller, which the event's authorizer
+	// says; that is empty, and so the same for all, on a function URL with auth type NONE.
+	Caller func(Request) string
+
+	// Cache adds header fields for caches to recorded responses. Default: none.
+	Cache Cache
+
+	// ServerCacheHit adds "serverCacheHit": true to the body of a replay, if that is a JSON object. Default: false.
+	ServerCacheHit bool
+
+	// CORS answers preflight requests and marks responses for browsers. Default: nil, none.
+	CORS *CORS
+}
+
+// StoreFinal says whether a response is final: all are, but those that ask for another try, 408, 425, 429 and 5xx.
+func StoreFinal(r Response) bool {
+	switch r.StatusCode {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return false
+	default:
+		return r.StatusCode < 500
+	}
+}
+
+// A Front puts idempotency in front of HTTP handlers. It is safe for concurrent use.
+//
+// Of the manager's configuration it uses all but Key, RequireKey, Validation, Policy and LockOnly, in whose place are the header field, [Options.Require],
+// [Fingerprint] and [Options.Store].
+type Front struct {
+	manager *idempotency.Manager
+	options Options
+}
+
+// NewFront checks the options and makes a Front.
+func NewFront(m *idempotency.Manager, o Options) (*Front, error) {
+	var problems []error
+	if m == nil {
+		problems = append(problems, errors.New("manager is nil: pass one that idempotency.New made"))
+	}
+	if o.Require < Never || o.Require > Always {
+		problems = append(problems, fmt.Errorf("Require is %d: Never, UnsafeMethods or Always", o.Require))
+	}
+	if o.Cache.MaxAge < 0 || o.Cache.MaxAge > 0 && o.Cache.MaxAge < time.Second {
+		problems = append(problems, fmt.Errorf("Cache.MaxAge is %v: 0 for none, or at least 1s", o.Cache.MaxAge))
+	}
+	if o.CORS != nil {
+		problems = append(problems, o.CORS.validate())
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, fmt.Errorf("idempotencyhttp.NewFront: %w", err)
+	}
+	if o.Store == nil {
+		o.Store = StoreFinal
+	}
+	if o.Caller == nil {
+		o.Caller = func(r Request) string { return r.Caller }
+	}
+	return &Front{m, o}, nil
+}
+
+// Serve answers a request: with the handler's response, a recorded one, or a problem. An error is the handler's own.
+//
+// A response that could not be recorded is answered all the same, since what it tells has happened. [idempotency.Config.Observe] tells of that.
+func (f *Front) Serve(ctx context.Context, r Request, handle func(context.Context) (Response, error)) (Response, error) {
+	if answer, ok := f.options.CORS.preflight(r); ok {
+		return answer, nil
+	}
+	answer, err := f.serve(ctx, r, handle)
+	if err != nil {
+		return Response{}, err
+	}
+	return f.options.CORS.decorate(r, answer), nil
+}
+
+func (f *Front) serve(ctx context.Context, r Request, handle func(context.Context) (Response, error)) (Response, error) {
+	if !f.manager.Enabled() {
+		return handle(ctx)
+	}
+	field, present := r.Headers[KeyField]
+	if !present {
+		if f.options.Require.Requires(r.Method) {
+			return MissingKey().Response(), nil
+		}
+		return handle(ctx)
+	}
+	key, err := ParseKey(field)
+	if err != nil {
+		return f.refuse(err)
+	}
+	r.Caller = f.options.Caller(r)
+
+	ran, recorded := false, false
+	var handlerErr error
+	policy := func(_ context.Context, _ any, err error) idempotency.Action {
+		if recorded = err == nil && recorded; recorded {
+			return idempotency.StoreResult
+		}
+		return idempotency.ReleaseKey
+	}
+	claim := idempotency.Claim{ID: RecordID(f.manager.Prefix(), r, key), Fingerprint: Fingerprint(r)}
+	result, err := idempotency.DoClaim(ctx, f.manager.WithPolicy(policy), claim, func(ctx context.Context) (Response, error) {
+		ran = true
+		response, err := handle(ctx)
+		handlerErr = err
+		recorded = err == nil && f.options.Store(response)
+		return response, err
+	})
+	switch {
+	case handlerErr != nil:
+		return Response{}, handlerErr
+	case ran && (err != nil || !recorded):
+		return result.Value, nil
+	case err != nil:
+		return f.refuse(err)
+	}
+	answer := f.options.Cache.Decorate(result.Value, result.Record.Expiration.Sub(f.manager.Now()))
+	if result.Replayed {
+		answer = Replayed(answer, f.options.ServerCacheHit)
+		answer, _ = NotModified(r, answer)
+	}
+	return answer, nil
+}
+
+// refuse answers with a problem, or returns an error that is not the package's, such as that of a replay hook.
+func (f *Front) refuse(err error) (Response, error) {
+	if p, ok := ProblemFor(err, f.manager.Now()); ok {
+		return p.Response(), nil
+	}
+	return Response{}, err
+}
