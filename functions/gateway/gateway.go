@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	mathrand "math/rand/v2"
 	"net"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -19,6 +21,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 	"github.com/aws/smithy-go"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
@@ -37,14 +41,15 @@ type gateway struct {
 	settings
 	pseudonym string
 	engine    engine
+	records   *idempotency.Manager
 	log       *slog.Logger
 
 	now    func() time.Time
 	random func() float64
 }
 
-func newGateway(s settings, e engine, logger *slog.Logger) *gateway {
-	return &gateway{settings: s, pseudonym: s.pseudonym(), engine: e, log: logger, now: time.Now, random: mathrand.Float64}
+func newGateway(s settings, e engine, records *idempotency.Manager, logger *slog.Logger) *gateway {
+	return &gateway{settings: s, pseudonym: s.pseudonym(), engine: e, records: records, log: logger, now: time.Now, random: mathrand.Float64}
 }
 
 // handle answers one request. It never returns an error: whatever goes wrong is an HTTP answer.
@@ -66,20 +71,42 @@ func (g *gateway) answer(ctx context.Context, event *events.LambdaFunctionURLReq
 	if refused != nil {
 		return refused.response(), 0
 	}
+	asked := idempotencyhttp.FromFunctionURL(*event)
+	key, refused := g.keyFor(asked)
+	if refused != nil {
+		return refused.response(), 0
+	}
 	wanted := parsePreferences(event.Headers["prefer"])
 	call := &message.Call{
 		Request:     *request,
 		To:          g.ring.First(),
 		Deadline:    started.Add(g.patience(wanted)).UnixMilli(),
 		MaxAttempts: wanted.attempts,
+		Recorded:    key != "" && g.records.Enabled(),
 	}
-	input, refused := g.input(call)
+
+	var record *idempotency.Record
+	if call.Recorded {
+		acquired, refused := g.acquire(ctx, asked, key, call.DeadlineTime())
+		if refused != nil {
+			return refused.response(), 0
+		}
+		if acquired.Replay {
+			return g.replay(asked, acquired.Record), 0
+		}
+		record = &acquired.Record
+	}
+	input, refused := g.input(call, record)
 	if refused != nil {
+		g.release(ctx, record)
 		return refused.response(), 0
 	}
 	envelope, failed := g.execute(ctx, call, input)
 	if failed != nil {
-		return failed.response(), len(failed.Attempts)
+		if failed.Status == http.StatusServiceUnavailable {
+			g.release(ctx, record) // nothing was started that would do it
+		}
+		return failed.response(), len(failed.attempts)
 	}
 	return g.response(envelope, wanted), len(envelope.Attempts)
 }
@@ -93,9 +120,13 @@ func (g *gateway) patience(wanted preferences) time.Duration {
 }
 
 // input writes what the state machine starts with: the envelope that leads to the first proxy.
-func (g *gateway) input(call *message.Call) ([]byte, *problem) {
+func (g *gateway) input(call *message.Call, record *idempotency.Record) ([]byte, *problem) {
 	dispatch := message.Dispatch{Policy: g.policy, Ring: g.ring, Call: call, Now: g.now(), Random: g.random}
-	input, err := message.Marshal(dispatch.Envelope())
+	envelope := dispatch.Envelope()
+	if record != nil {
+		envelope.Record = &message.Record{ID: record.ID, Owner: record.Owner}
+	}
+	input, err := message.Marshal(envelope)
 	if err != nil {
 		return nil, engineFailed(err.Error())
 	}
@@ -173,26 +204,35 @@ func (g *gateway) response(envelope *message.Envelope, wanted preferences) event
 	if envelope.StatusCode == 0 {
 		return unanswered(envelope).response()
 	}
-	headers := envelope.Headers
-	if headers == nil {
-		headers = make(map[string]string)
-	}
-	// An upstream that is itself behind proxies tells of those first: they are nearer to the origin, RFC 9209 section 2.
-	headers["proxy-status"] = joinFields(headers["proxy-status"], proxyStatus(envelope.Attempts))
-	headers["via"] = joinFields(headers["via"], "1.1 "+g.pseudonym)
+	response := g.decorate(envelope, time.Unix(envelope.Expiration, 0))
 	if envelope.NotBefore > 0 {
-		headers["retry-after"] = retryAfterSeconds(time.UnixMilli(envelope.NotBefore).Sub(g.now()))
+		response.Headers["retry-after"] = retryAfterSeconds(time.UnixMilli(envelope.NotBefore).Sub(g.now()))
 	}
 	if wanted.wait > 0 {
-		headers["preference-applied"] = joinFields(headers["preference-applied"], "wait="+strconv.FormatInt(int64(g.patience(wanted)/time.Second), 10))
+		response.Headers["preference-applied"] = joinFields(response.Headers["preference-applied"], "wait="+strconv.FormatInt(int64(g.patience(wanted)/time.Second), 10))
 	}
-	return events.LambdaFunctionURLResponse{
-		StatusCode:      envelope.StatusCode,
-		Headers:         headers,
-		Cookies:         envelope.Cookies,
-		Body:            envelope.Body,
-		IsBase64Encoded: envelope.IsBase64Encoded,
+	return urlResponse(response)
+}
+
+// decorate adds what the gateway says of an upstream's answer: through whom it came, and if it is recorded, how long it
+// lives.
+func (g *gateway) decorate(envelope *message.Envelope, expiration time.Time) idempotencyhttp.Response {
+	response := idempotencyhttp.Response(envelope.Response)
+	if response.Headers == nil {
+		response.Headers = make(map[string]string)
 	}
+	// An upstream that is itself behind proxies tells of those first: they are nearer to the origin, RFC 9209 section 2.
+	response.Headers["proxy-status"] = joinFields(response.Headers["proxy-status"], proxyStatus(envelope.Attempts))
+	response.Headers["via"] = joinFields(response.Headers["via"], "1.1 "+g.pseudonym)
+	if envelope.Expiration > 0 {
+		response = g.cache.Decorate(response, expiration.Sub(g.now()))
+	}
+	return response
+}
+
+// retryAfterSeconds writes a delay as RFC 9110 section 10.2.3 has it, rounded up so that nobody comes too early.
+func retryAfterSeconds(delay time.Duration) string {
+	return strconv.FormatInt(int64(math.Ceil(max(delay, 0).Seconds())), 10)
 }
 
 // unanswered says that no attempt reached an answer that can be handed back.
@@ -224,4 +264,11 @@ func requestID(ctx context.Context) string {
 		return lc.AwsRequestID
 	}
 	return rand.Text()
+}
+
+// urlResponse writes a response in the form that the function URL takes.
+func urlResponse(r idempotencyhttp.Response) events.LambdaFunctionURLResponse {
+	return events.LambdaFunctionURLResponse{
+		StatusCode: r.StatusCode, Headers: r.Headers, Cookies: r.Cookies, Body: r.Body, IsBase64Encoded: r.IsBase64Encoded,
+	}
 }

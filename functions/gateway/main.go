@@ -3,9 +3,13 @@
 //
 // Environment:
 //
-//	STATE_MACHINE_ARN  the Express state machine that carries calls out
-//	PROXY_COUNT        how many proxies it goes round
-//	RETRY_POLICY       the policy, as JSON; empty for the default one
+//	STATE_MACHINE_ARN             the Express state machine that carries calls out
+//	PROXY_COUNT                   how many proxies it goes round
+//	RETRY_POLICY                  the policy, as JSON; empty for the default one
+//	TABLE_NAME                    the table of idempotency records
+//	IDEMPOTENCY_KEY_REQUIRED      never, unsafe or always: which requests need an Idempotency-Key (default never)
+//	IDEMPOTENCY_CACHE_HEADERS     true adds ETag, Cache-Control and Vary to recorded answers
+//	IDEMPOTENCY_SERVER_CACHE_HIT  true adds serverCacheHit to the JSON body of replays
 package main
 
 import (
@@ -16,7 +20,11 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/dynamostore"
 )
 
 func main() {
@@ -35,6 +43,12 @@ func main() {
 		// A repeated StartSyncExecution is a second execution, and so perhaps a second call of the upstream.
 		o.RetryMaxAttempts = 1
 	})
-	g := newGateway(settings, engine, logger)
+	store := dynamostore.New(dynamodb.NewFromConfig(awsConfig), settings.table)
+	records, err := idempotency.New(store, idempotency.Config{Prefix: settings.recordPrefix})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "gateway:", err)
+		os.Exit(1)
+	}
+	g := newGateway(settings, engine, records, logger)
 	lambda.StartWithOptions(g.handle, lambda.WithSetEscapeHTML(false))
 }

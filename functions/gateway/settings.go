@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
@@ -17,7 +19,28 @@ type settings struct {
 	stateMachineARN string
 	ring            message.Ring
 	policy          retry.Policy
+
+	table          string
+	recordPrefix   string
+	keyRequirement idempotencyhttp.Requirement
+	cache          idempotencyhttp.Cache
+	serverCacheHit bool
 }
+
+// requirements are the values of IDEMPOTENCY_KEY_REQUIRED.
+var requirements = map[string]idempotencyhttp.Requirement{
+	"":       idempotencyhttp.Never,
+	"never":  idempotencyhttp.Never,
+	"unsafe": idempotencyhttp.UnsafeMethods,
+	"always": idempotencyhttp.Always,
+}
+
+// cacheMaxAge bounds Cache-Control: max-age on recorded answers. What counts is how long the record still lives, which
+// is less.
+const cacheMaxAge = 365 * 24 * time.Hour
+
+// cacheHeaders are the fields that recorded answers get if the construct asks for it.
+var cacheHeaders = idempotencyhttp.Cache{ETag: true, MaxAge: cacheMaxAge, Vary: []string{"Idempotency-Key"}}
 
 // settingsFrom reads the settings and reports all that is wrong with them at once.
 func settingsFrom(getenv func(string) string) (settings, error) {
@@ -38,6 +61,27 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 			problem("RETRY_POLICY: %w", err)
 		}
 	}
+	if s.table = getenv("TABLE_NAME"); s.table == "" {
+		problem("TABLE_NAME is empty; it must be the name of the table of idempotency records")
+	}
+	if s.recordPrefix = getenv("AWS_LAMBDA_FUNCTION_NAME"); s.recordPrefix == "" {
+		problem("AWS_LAMBDA_FUNCTION_NAME is empty; Lambda sets it")
+	}
+	var known bool
+	if s.keyRequirement, known = requirements[getenv("IDEMPOTENCY_KEY_REQUIRED")]; !known {
+		problem("IDEMPOTENCY_KEY_REQUIRED is %q; it must be never, unsafe or always", getenv("IDEMPOTENCY_KEY_REQUIRED"))
+	}
+	flag := func(name string) bool {
+		text := getenv(name)
+		if text != "" && text != "true" && text != "false" {
+			problem("%s is %q; it must be true or false", name, text)
+		}
+		return text == "true"
+	}
+	if flag("IDEMPOTENCY_CACHE_HEADERS") {
+		s.cache = cacheHeaders
+	}
+	s.serverCacheHit = flag("IDEMPOTENCY_SERVER_CACHE_HIT")
 	s.policy = s.policy.WithDefaults()
 	if err := s.policy.Validate(); err != nil {
 		problem("RETRY_POLICY: %w", err)
