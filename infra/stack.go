@@ -30,7 +30,9 @@ func newProxyStack(scope constructs.Construct, id string) (awscdk.Stack, *apipro
 
 // propsFrom reads the context and reports all that is wrong with it at once.
 func propsFrom(node constructs.Node) (*apiproxy.RetryingApiProxyProps, error) {
-	props := &apiproxy.RetryingApiProxyProps{}
+	props := &apiproxy.RetryingApiProxyProps{
+		Idempotency: apiproxy.Idempotency{CacheHeaders: true},
+	}
 	var problems []error
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 
