@@ -22,7 +22,7 @@ func newProxyStack(scope constructs.Construct, id string) (awscdk.Stack, *apipro
 		Description: jsii.String("An HTTPS endpoint that calls an API which fails, until it does not"),
 	})
 	props, err := propsFrom(stack.Node())
-	if err != nil {
+	if err := errors.Join(err, props.Validate()); err != nil {
 		panic(fmt.Sprintf("%s cannot be built with this context:\n%v", id, err))
 	}
 	return stack, apiproxy.NewRetryingApiProxy(stack, jsii.String("Proxy"), props)
@@ -40,10 +40,11 @@ func propsFrom(node constructs.Node) (*apiproxy.RetryingApiProxyProps, error) {
 
 	if text := context(node, "proxies", ""); text != "" {
 		count, err := strconv.Atoi(text)
-		if err != nil || count < 1 {
+		if err != nil || count < 1 || count > apiproxy.MaxProxyCount {
 			problem("context proxies is %q; give a whole number from 1 to %d", text, apiproxy.MaxProxyCount)
+		} else {
+			props.ProxyCount = count
 		}
-		props.ProxyCount = count
 	}
 
 	switch text := context(node, "architecture", "arm64"); text {

@@ -148,6 +148,9 @@ const (
 	// taskMargin is what a Task has beside the function: the queueing of the invocation.
 	taskMargin = 5 * time.Second
 
+	// machineMargin is what an execution has beside its last Task.
+	machineMargin = 1 * time.Second
+
 	// gatewayMargin is what the gateway function has beside the longest execution.
 	gatewayMargin = 10 * time.Second
 )
@@ -159,9 +162,9 @@ func (p RetryingApiProxyProps) proxyTimeout() time.Duration {
 func (p RetryingApiProxyProps) taskTimeout() time.Duration { return p.proxyTimeout() + taskMargin }
 
 // machineTimeout is the longest that an execution may take: the longest deadline, and what the last attempt's function
-// may still take to say how it ended.
+// may still take to say how it ended. However short the deadline, one Task fits in.
 func (p RetryingApiProxyProps) machineTimeout() time.Duration {
-	return min(roundUp(p.Retry.MaxDeadline)+proxyMargin, retry.ExpressDuration)
+	return min(max(roundUp(p.Retry.MaxDeadline)+proxyMargin, p.taskTimeout()+machineMargin), retry.ExpressDuration)
 }
 
 func (p RetryingApiProxyProps) gatewayTimeout() time.Duration {

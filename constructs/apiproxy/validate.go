@@ -16,7 +16,6 @@ import (
 const (
 	minMemorySizeMiB = 128
 	maxMemorySizeMiB = 10240
-	maxTimeout       = 900 // seconds
 )
 
 // Validate returns all problems of the props in one error, or nil. Each names the prop, what was given, and what is
@@ -50,8 +49,8 @@ func (p RetryingApiProxyProps) Validate() error {
 		if p.Retry.AttemptTimeout > p.Retry.MaxDeadline {
 			problem("Retry.AttemptTimeout is %v, more than Retry.MaxDeadline, which is %v; no attempt could take so long", p.Retry.AttemptTimeout, p.Retry.MaxDeadline)
 		}
-		if p.taskTimeout().Seconds() > maxTimeout {
-			problem("Retry.AttemptTimeout is %v; with its margins it must fit the %d s of a Lambda function", p.Retry.AttemptTimeout, maxTimeout)
+		if most := retry.ExpressDuration - machineMargin - taskMargin - proxyMargin; p.Retry.AttemptTimeout > most {
+			problem("Retry.AttemptTimeout is %v; with the margins of its function, Task and state machine it must fit the %v of an Express execution: give %v or less", p.Retry.AttemptTimeout, retry.ExpressDuration, most)
 		}
 	}
 	return errors.Join(problems...)
