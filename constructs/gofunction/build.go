@@ -52,23 +52,35 @@ func (e *BuildError) Error() string {
 // Unwrap gives access to the error of the command.
 func (e *BuildError) Unwrap() error { return e.Err }
 
+// A handlerOf is a handler of one app: what a directory is compiled for.
+type handlerOf struct {
+	app        string // the directory that the import path is resolved from
+	importPath string
+	goarch     string
+}
+
 // building keeps the results of this process: a handler that several functions share is compiled once.
-var building sync.Map // of key string to func() (string, error)
+var building sync.Map // of handlerOf to func() (string, error)
 
 // Build compiles the main package with the given import path for Linux on goarch (arm64 or amd64) and returns the
 // directory that holds the binary, under the name bootstrap, and nothing else. The import path is resolved from the
 // current directory, as the go command does it.
 //
-// The same sources give the same bytes, whatever directory they lie in and whatever the user's environment says. The
-// error is a [*BuildError] if the compiler had something to say.
+// The same sources give the same bytes, whatever directory they lie in and whatever the user's environment says; only a
+// GOEXPERIMENT that was stored with go env -w has a say. The error is a [*BuildError] if the compiler had something to
+// say.
 func Build(importPath, goarch string) (dir string, err error) {
-	build, _ := building.LoadOrStore(importPath+" "+goarch, sync.OnceValues(func() (string, error) {
-		return compile(importPath, goarch)
-	}))
+	app, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("gofunction: %w", err)
+	}
+	handler := handlerOf{app: app, importPath: importPath, goarch: goarch}
+	build, _ := building.LoadOrStore(handler, sync.OnceValues(handler.compile))
 	return build.(func() (string, error))()
 }
 
-func compile(importPath, goarch string) (string, error) {
+func (h handlerOf) compile() (string, error) {
+	importPath, goarch := h.importPath, h.goarch
 	if goarch != ARM64 && goarch != X8664 {
 		return "", fmt.Errorf("gofunction: architecture %q is not one that Lambda has; use arm64 or amd64", goarch)
 	}
@@ -76,7 +88,7 @@ func compile(importPath, goarch string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("gofunction: the go command is needed to compile %s and is not on the PATH; install Go from https://go.dev/dl: %w", importPath, err)
 	}
-	dir, err := cacheDir(importPath, goarch)
+	dir, err := h.cacheDir()
 	if err != nil {
 		return "", err
 	}
@@ -89,6 +101,7 @@ func compile(importPath, goarch string) (string, error) {
 	defer os.Remove(scratch.Name())
 
 	command := exec.Command(goCommand, "build", "-trimpath", "-buildvcs=false", "-tags=lambda.norpc", "-ldflags=-s -w", "-o", scratch.Name(), importPath)
+	command.Dir = h.app
 	command.Env = buildEnvironment(os.Environ(), goarch)
 	var output bytes.Buffer
 	command.Stdout, command.Stderr = &output, &output
@@ -103,17 +116,13 @@ func compile(importPath, goarch string) (string, error) {
 
 // cacheDir makes the directory of one handler of one app. Apps have directories of their own, so that two of them with
 // different versions of a handler do not change each other's.
-func cacheDir(importPath, goarch string) (string, error) {
+func (h handlerOf) cacheDir() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("gofunction: no cache directory to build %s in: %w", importPath, err)
+		return "", fmt.Errorf("gofunction: no cache directory to build %s in: %w", h.importPath, err)
 	}
-	app, err := os.Getwd()
-	if err != nil {
-		return "", fmt.Errorf("gofunction: %w", err)
-	}
-	sum := sha256.Sum256([]byte(app + "\x00" + importPath))
-	dir := filepath.Join(cache, cacheFolder, goarch, path.Base(importPath)+"-"+hex.EncodeToString(sum[:6]))
+	sum := sha256.Sum256([]byte(h.app + "\x00" + h.importPath))
+	dir := filepath.Join(cache, cacheFolder, h.goarch, path.Base(h.importPath)+"-"+hex.EncodeToString(sum[:6]))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("gofunction: %w", err)
 	}
@@ -158,7 +167,7 @@ func digest(file string) (string, error) {
 }
 
 // pinned are the settings that have a say in the bytes of a binary. They are set to fixed values, because leaving one
-// out would let the user's own go env in.
+// out would let the user's own go env in. GOEXPERIMENT is left out for want of a value that means none in particular.
 var pinned = map[string]string{
 	"CGO_ENABLED": "0",
 	"GOOS":        "linux",
