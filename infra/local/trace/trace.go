@@ -41,8 +41,7 @@ type envelope struct {
 	Error      string
 	Attempts   []attempt
 	Call       *struct {
-		Request  struct{ Method, Path, Query string }
-		Attempts []attempt
+		Request struct{ Method, Path string }
 	}
 	Answer *envelope
 }
@@ -57,14 +56,14 @@ type attempt struct {
 	Why      string
 }
 
-// call finds the innermost envelope that has a call.
-func (e *envelope) call() *envelope {
-	for ; e != nil; e = e.Answer {
-		if e.Call != nil {
-			return e
-		}
+// made lists the attempts that were made when an envelope was written. One that leads to a proxy holds, innermost, how
+// the execution ends if that proxy and the next ones are all lost; their attempts stand in the list in advance.
+func (e *envelope) made() []attempt {
+	end, ahead := e, 0
+	for ; end.Outcome == "retry" && end.Answer != nil; end = end.Answer {
+		ahead++
 	}
-	return nil
+	return end.Attempts[:max(0, len(end.Attempts)-ahead)]
 }
 
 // Event prints what there is to say of an event. It has the form that [stepfunctions.Service.Observe] takes.
@@ -97,10 +96,7 @@ func (p *Printer) Event(execution stepfunctions.Execution, event asl.Event) {
 
 // attempt prints the last attempt that an answer tells of.
 func (p *Printer) attempt(execution stepfunctions.Execution, event asl.Event, r *running, answer *envelope) {
-	attempts := answer.Attempts
-	if again := answer.call(); again != nil {
-		attempts = again.Call.Attempts
-	}
+	attempts := answer.made()
 	if len(attempts) == 0 || attempts[len(attempts)-1].Proxy != r.proxy {
 		return // the proxy made none, because there was no time left
 	}
@@ -162,11 +158,15 @@ func (p *Printer) print(execution stepfunctions.Execution, event asl.Event, text
 // secrets.
 func requestLine(input string) string {
 	var e envelope
-	if json.Unmarshal([]byte(input), &e) != nil || e.call() == nil {
+	if json.Unmarshal([]byte(input), &e) != nil {
 		return "execution"
 	}
-	request := e.call().Call.Request
-	return request.Method + " " + request.Path
+	for at := &e; at != nil; at = at.Answer {
+		if at.Call != nil {
+			return at.Call.Request.Method + " " + at.Call.Request.Path
+		}
+	}
+	return "execution"
 }
 
 // milliseconds writes a duration for people.
