@@ -14,6 +14,7 @@ package dynamodb
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -137,7 +138,11 @@ func (s *Store) Call(ctx context.Context, operation string, input json.RawMessag
 	}
 	output, err := run(s, input)
 	if err != nil {
-		return nil, malformed(err)
+		var own *Error
+		if !errors.As(err, &own) {
+			own = &Error{Code: CodeInternalServerError, Message: err.Error()}
+		}
+		return nil, own
 	}
 	encoded, err := json.Marshal(output)
 	if err != nil {

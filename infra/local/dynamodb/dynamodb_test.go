@@ -90,3 +90,11 @@ func TestAnItemComesBackAsItWasPut(t *testing.T) {
 	equalJSON(t, "GetItem", call(t, store, "GetItem", `{"TableName":"records","Key":{"id":{"S":"k"}}}`), `{"Item":`+item+`}`)
 	equalJSON(t, "GetItem of another key", call(t, store, "GetItem", `{"TableName":"records","Key":{"id":{"S":"other"}}}`), `{}`)
 }
+
+// decode reads JSON that has to be right.
+func decode(t testing.TB, text string, into any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), into); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+}

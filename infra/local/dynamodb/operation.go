@@ -34,7 +34,7 @@ func operation[In any](run func(*Store, *In) (any, error)) func(*Store, []byte) 
 		supported[field.Name] = !field.Anonymous
 	}
 	return func(s *Store, input []byte) (any, error) {
-		parameters, err := read[map[string]json.RawMessage](input)
+		parameters, err := read[map[string]json.RawMessage]("the request", input)
 		if err != nil {
 			return nil, err
 		}
@@ -43,7 +43,7 @@ func operation[In any](run func(*Store, *In) (any, error)) func(*Store, []byte) 
 				return nil, invalid("The local DynamoDB does not support the parameter %s here", name)
 			}
 		}
-		in, err := read[In](input)
+		in, err := read[In]("the request", input)
 		if err != nil {
 			return nil, err
 		}

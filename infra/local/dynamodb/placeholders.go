@@ -2,6 +2,7 @@ package dynamodb
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -66,7 +67,7 @@ func (a expressionAttributes) placeholders(allowsValues []expressionText, others
 		}
 		read, err := readValue(a.ExpressionAttributeValues[key], 0)
 		if err != nil {
-			if own := malformed(err).(*Error); own.Code == CodeValidation {
+			if own := (*Error)(nil); errors.As(err, &own) && own.Code == CodeValidation {
 				return nil, invalid("ExpressionAttributeValues contains invalid value: %s for key %s", own.Message, key)
 			}
 			return nil, err

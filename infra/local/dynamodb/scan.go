@@ -2,6 +2,7 @@ package dynamodb
 
 import (
 	"slices"
+	"strings"
 )
 
 // MaxPageSize is how many bytes of items Scan and Query go through before they answer, whatever the filter keeps.
@@ -86,7 +87,7 @@ func (p readParameters) page(t *table, keys []string, filter condition, projecti
 // startKey encodes the key after which the answer begins; it need not be in the table any more.
 func (p readParameters) startKey(t *table) (string, error) {
 	if err := t.definition.checkKey(p.ExclusiveStartKey); err != nil {
-		return "", invalid("The provided starting key is invalid: %s", malformed(err).(*Error).Message)
+		return "", invalid("The provided starting key is invalid: %s", strings.TrimPrefix(err.Error(), CodeValidation+": "))
 	}
 	return t.definition.encodeKey(p.ExclusiveStartKey), nil
 }

@@ -59,10 +59,8 @@ func (d TableDefinition) Validate() error {
 	if !tableNameSyntax.MatchString(d.Name) {
 		problems = append(problems, fmt.Errorf("the table name %q does not have 3 to 255 letters, digits, underscores, dots and hyphens", d.Name))
 	}
-	for part, key := range map[string]KeyAttribute{"partition": d.PartitionKey, "sort": d.SortKey} {
-		if part == "sort" && key == (KeyAttribute{}) {
-			continue
-		}
+	for i, key := range d.keys() {
+		part := []string{"partition", "sort"}[i]
 		if key.Name == "" {
 			problems = append(problems, fmt.Errorf("the %s key of table %q has no name", part, d.Name))
 		}
@@ -78,7 +76,7 @@ func (d TableDefinition) Validate() error {
 
 // keys are the attributes of the primary key, one or two.
 func (d TableDefinition) keys() []KeyAttribute {
-	if d.SortKey.Name == "" {
+	if d.SortKey == (KeyAttribute{}) {
 		return []KeyAttribute{d.PartitionKey}
 	}
 	return []KeyAttribute{d.PartitionKey, d.SortKey}

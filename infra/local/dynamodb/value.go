@@ -221,9 +221,9 @@ func readValue(data []byte, depth int) (value, error) {
 	if depth > MaxNesting {
 		return value{}, errNesting
 	}
-	var members map[kind]json.RawMessage
-	if err := json.Unmarshal(data, &members); err != nil {
-		return value{}, malformed(err)
+	members, err := read[map[kind]json.RawMessage]("an attribute value", data)
+	if err != nil {
+		return value{}, err
 	}
 	for name, content := range members {
 		if bytes.Equal(content, []byte("null")) {
@@ -246,24 +246,24 @@ func readContent(name kind, content []byte, depth int) (value, error) {
 	var err error
 	switch name {
 	case stringKind:
-		v.text, err = read[string](content)
+		v.text, err = read[string](contentOfValue, content)
 	case binaryKind:
 		v.text, err = readBinary(content)
 	case numberKind:
 		var text string
-		if text, err = read[string](content); err == nil {
+		if text, err = read[string](contentOfValue, content); err == nil {
 			v.number, err = parseNumber(text)
 		}
 	case booleanKind:
-		v.boolean, err = read[bool](content)
+		v.boolean, err = read[bool](contentOfValue, content)
 	case nullKind:
 		var null bool
-		if null, err = read[bool](content); err == nil && !null {
+		if null, err = read[bool](contentOfValue, content); err == nil && !null {
 			err = invalid("One or more parameter values were invalid: Null attribute value types must have the value of true")
 		}
 	case listKind:
 		var elements []json.RawMessage
-		elements, err = read[[]json.RawMessage](content)
+		elements, err = read[[]json.RawMessage](contentOfValue, content)
 		v.elements = make([]value, len(elements))
 		for i := 0; i < len(elements) && err == nil; i++ {
 			v.elements[i], err = readValue(elements[i], depth+1)
@@ -280,7 +280,7 @@ func readContent(name kind, content []byte, depth int) (value, error) {
 
 // readItem reads attributes by name; depth is how many lists and maps they are in.
 func readItem(data []byte, depth int) (item, error) {
-	raw, err := read[map[string]json.RawMessage](data)
+	raw, err := read[map[string]json.RawMessage]("an item or map", data)
 	if err != nil {
 		return nil, err
 	}
@@ -303,8 +303,11 @@ func (it *item) UnmarshalJSON(data []byte) error {
 	return err
 }
 
+// contentOfValue is what the errors call that which stands after the type of an attribute value.
+const contentOfValue = "the content of an attribute value"
+
 func readSet(elementKind kind, content []byte) ([]value, error) {
-	raw, err := read[[]json.RawMessage](content)
+	raw, err := read[[]json.RawMessage](contentOfValue, content)
 	if err != nil {
 		return nil, err
 	}
@@ -345,7 +348,7 @@ func texts(elements []value) string {
 }
 
 func readBinary(content []byte) (string, error) {
-	text, err := read[string](content)
+	text, err := read[string](contentOfValue, content)
 	if err != nil {
 		return "", err
 	}
@@ -356,18 +359,25 @@ func readBinary(content []byte) (string, error) {
 	return string(decoded), nil
 }
 
-func read[T any](content []byte) (T, error) {
+// read decodes JSON; what it is for is said in the error if its type is wrong.
+func read[T any](what string, content []byte) (T, error) {
 	var result T
 	if err := json.Unmarshal(content, &result); err != nil {
-		return result, malformed(err)
+		return result, malformed(what, err)
 	}
 	return result, nil
 }
 
 // malformed turns an error of encoding/json into the service's, and leaves an [Error] as it is.
-func malformed(err error) error {
+func malformed(what string, err error) *Error {
 	if own := (*Error)(nil); errors.As(err, &own) {
 		return own
+	}
+	if mismatch := (*json.UnmarshalTypeError)(nil); errors.As(err, &mismatch) {
+		if mismatch.Field != "" {
+			what = mismatch.Field
+		}
+		return &Error{Code: CodeSerialization, Message: what + " cannot be a JSON " + mismatch.Value}
 	}
 	return &Error{Code: CodeSerialization, Message: err.Error()}
 }
