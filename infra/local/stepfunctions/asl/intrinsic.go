@@ -16,7 +16,7 @@ func parseExpression(text string) (expression, error) {
 		return parsePath(text)
 	}
 	if !strings.HasPrefix(text, "States.") {
-		return nil, fmt.Errorf("%q is neither a path, which begins with $, nor an intrinsic function, which begins with States.", text)
+		return nil, fmt.Errorf("%q is neither a path, which begins with $, nor an intrinsic function such as States.Format()", text)
 	}
 	p := intrinsicParser{text: text}
 	call, err := p.call(1)

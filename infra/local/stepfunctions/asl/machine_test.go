@@ -61,7 +61,7 @@ func wantFailure(t testing.TB, r *asl.Result, name, cause string) {
 		t.Errorf("got %s %q\n     cause %q,\nwant FAILED %q\n     cause %q", r.Status, r.Error, r.Cause, name, cause)
 	}
 	if r.Output != "" {
-		t.Errorf("an execution that failed has the output %s", r.Output)
+		t.Errorf("an execution that failed has the output %.200s", r.Output)
 	}
 }
 

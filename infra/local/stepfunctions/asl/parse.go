@@ -170,7 +170,6 @@ func (p *parser) checkTransitions() {
 		top.problem("StartAt", "there is no state %q", m.startAt)
 	}
 	terminal := false
-	reached := map[string]bool{m.startAt: true}
 	for _, name := range sortedNames(m.states) {
 		s := m.states[name]
 		terminal = terminal || s.kind == Succeed || s.kind == Fail || (s.next == "" && s.kind != Choice)
@@ -178,18 +177,22 @@ func (p *parser) checkTransitions() {
 			if _, ok := m.states[t.To]; !ok {
 				newFields(p, name, "", nil).problem(t.By, "there is no state %q", t.To)
 			}
-			if t.To != name {
-				reached[t.To] = true
-			}
-		}
-	}
-	for _, name := range sortedNames(m.states) {
-		if !reached[name] {
-			newFields(p, name, "", nil).problem("", "no transition leads to it")
 		}
 	}
 	if !terminal {
 		top.problem("States", "none of them ends the execution: one must be Succeed or Fail, or have End")
+	}
+	if len(p.problems) > 0 {
+		return
+	}
+	reached := map[string]bool{}
+	for _, s := range m.States() {
+		reached[s.Name] = true
+	}
+	for _, name := range sortedNames(m.states) {
+		if !reached[name] {
+			newFields(p, name, "", nil).problem("", "no way leads to it from StartAt")
+		}
 	}
 }
 
