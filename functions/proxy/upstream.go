@@ -109,7 +109,8 @@ var hopByHop = []string{
 	"Transfer-Encoding", "Upgrade", "Content-Length",
 }
 
-// newResponse turns an upstream's answer into the words of API Gateway.
+// newResponse turns an upstream's answer into the words of API Gateway. The fields that Connection names are left out as
+// far as net/http shows them: where close is one of the names, it keeps the whole field to itself.
 func newResponse(r *http.Response, body []byte) message.Response {
 	header := r.Header.Clone()
 	for _, field := range header.Values("Connection") {
