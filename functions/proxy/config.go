@@ -44,7 +44,7 @@ func configFrom(getenv func(string) string) (config, error) {
 	c.baseURL, err = url.Parse(getenv("UPSTREAM_BASE_URL"))
 	switch {
 	case err != nil:
-		problem("UPSTREAM_BASE_URL is not a URL: %w", err)
+		problem("UPSTREAM_BASE_URL is not a URL: %w", errors.Unwrap(err)) // without the URL, which may hold a password
 	case (c.baseURL.Scheme != "https" && c.baseURL.Scheme != "http") || c.baseURL.Host == "":
 		problem("UPSTREAM_BASE_URL is %q; it must be an https or http URL with a host", c.baseURL.Redacted())
 	}

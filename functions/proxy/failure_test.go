@@ -254,3 +254,28 @@ func TestAnAnswerMayBeAsLargeAsAStateAndNoLarger(t *testing.T) {
 		})
 	}
 }
+
+func TestAnAnswerThatIsRecordedSaysUntilWhenAndFitsIntoTheRecord(t *testing.T) {
+	body := ""
+	b := newBench(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, body)
+	}))
+	b.recordTTL = 24 * time.Hour
+	in := b.call(message.Request{Method: "PUT"})
+	in.TheCall().Recorded = true
+	out := b.invoke(t, in)
+	if want := morning.Add(24 * time.Hour).Unix(); out.Outcome != retry.Succeeded || out.Expiration != want {
+		t.Errorf("the outcome is %s, and it is replayed until %d, want %d", out.Outcome, out.Expiration, want)
+	}
+
+	// Quotes take three characters more where an answer is JSON in JSON in JSON: it fits into a state, not into a record.
+	body = strings.Repeat(`"`, message.MaxStateBytes/3)
+	if out := b.invoke(t, in); out.Outcome != retry.Failed || out.Error != message.AnswerTooLarge || out.Expiration != 0 {
+		t.Errorf("a larger one became %s, %s, replayed until %d", out.Outcome, out.Error, out.Expiration)
+	}
+	in.TheCall().Recorded = false
+	if out := b.invoke(t, in); out.Outcome != retry.Succeeded || out.Expiration != 0 {
+		t.Errorf("where nothing is recorded it became %s, %s, replayed until %d", out.Outcome, out.Error, out.Expiration)
+	}
+}
