@@ -167,6 +167,7 @@ func awsEnvironment(url string) []string {
 }
 
 func TestTheAwsCommandWorksUnmodified(t *testing.T) {
+	t.Parallel()
 	command, err := exec.LookPath("aws")
 	if err != nil {
 		t.Skip("the aws command is not installed, so it cannot be tried")
@@ -238,6 +239,7 @@ print("done")
 `
 
 func TestBoto3WorksUnmodified(t *testing.T) {
+	t.Parallel()
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		t.Skip("python3 is not installed, so boto3 cannot be tried")

@@ -107,6 +107,7 @@ var conditionFaults = map[string]string{
 }
 
 func TestConditionsAgreeWithTheJudge(t *testing.T) {
+	t.Parallel()
 	j := newJudge(t)
 	for i, condition := range conditions {
 		id := fmt.Sprintf("condition-%d", i)
@@ -159,6 +160,7 @@ var updatedFaults = map[string]string{
 const unchangedFault = "moto leaves out attributes that the update set to what they were"
 
 func TestUpdatesAgreeWithTheJudge(t *testing.T) {
+	t.Parallel()
 	j := newJudge(t)
 	for i, update := range updates {
 		for _, returnValues := range []string{"NONE", "ALL_OLD", "ALL_NEW", "UPDATED_OLD", "UPDATED_NEW"} {

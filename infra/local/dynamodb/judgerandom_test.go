@@ -177,6 +177,7 @@ func (w *writer) request(t *testing.T, parameters map[string]any) string {
 }
 
 func TestRandomExpressionsAgreeWithTheJudge(t *testing.T) {
+	t.Parallel()
 	j := newJudge(t)
 	j.ignoreCrashes = true
 	w := &writer{rand.New(rand.NewPCG(randomSeed, 0)), map[string]any{}}
