@@ -1,5 +1,5 @@
 // Command infra is the CDK app. cdk.json runs it; it can be run by itself too, with the cloud assembly's directory in
-// CDK_OUTDIR.
+// CDK_OUTDIR. With the argument explain it prints what the stack's retry policy comes to instead.
 //
 // Context, by cdk -c or cdk.json:
 //
@@ -18,6 +18,11 @@ import (
 )
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] != "explain" {
+		fmt.Fprintf(os.Stderr, "infra: the argument is %q; give explain, or none to synthesise the stack\n", os.Args[1])
+		os.Exit(2)
+	}
+
 	defer jsii.Close()
 	// The constructs of the CDK panic with what is wrong; a stack trace under it helps nobody.
 	defer func() {
@@ -29,6 +34,10 @@ func main() {
 	}()
 
 	app := awscdk.NewApp(nil)
+	if len(os.Args) > 1 && os.Args[1] == "explain" {
+		explain(app)
+		return
+	}
 	newProxyStack(app, "RetryingApiProxy")
 	app.Synth(nil)
 }

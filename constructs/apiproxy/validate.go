@@ -42,15 +42,16 @@ func (p RetryingApiProxyProps) Validate() error {
 	}
 	if err := p.Retry.Validate(); err != nil {
 		problems = append(problems, fmt.Errorf("Retry: %w", err))
-	} else {
-		if p.Retry.MaxDeadline > retry.DefaultMaxDeadline {
-			problem("Retry.MaxDeadline is %v; an Express execution holds %v at most", p.Retry.MaxDeadline, retry.DefaultMaxDeadline)
-		}
-		if p.Retry.AttemptTimeout > p.Retry.MaxDeadline {
-			problem("Retry.AttemptTimeout is %v, more than Retry.MaxDeadline, which is %v; no attempt could take so long", p.Retry.AttemptTimeout, p.Retry.MaxDeadline)
-		}
-		if most := retry.ExpressDuration - machineMargin - taskMargin - proxyMargin; p.Retry.AttemptTimeout > most {
-			problem("Retry.AttemptTimeout is %v; with the margins of its function, Task and state machine it must fit the %v of an Express execution: give %v or less", p.Retry.AttemptTimeout, retry.ExpressDuration, most)
+	} else if p.ProxyCount > 0 {
+		err := p.Retry.Fits(retry.Limits{
+			Proxies:        p.ProxyCount,
+			Execution:      retry.ExpressDuration,
+			// The function's own timeout follows from the policy; it has to leave room for what is around it.
+			ProxyTimeout:   retry.ExpressDuration - machineMargin - taskMargin,
+			GatewayTimeout: p.gatewayTimeout(),
+		})
+		if err != nil {
+			problems = append(problems, fmt.Errorf("Retry: %w", err))
 		}
 	}
 	return errors.Join(problems...)

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy"
+)
+
+// explain prints what the retry policy of the stack comes to, in time and in money.
+func explain(app awscdk.App) {
+	props, err := propsFrom(app.Node())
+	if err != nil {
+		panic(fmt.Sprintf("the stack cannot be built with this context:\n%v", err))
+	}
+	if err := props.Validate(); err != nil {
+		panic(fmt.Sprintf("the stack cannot be built with this context:\n%v", err))
+	}
+	proxies := props.ProxyCount
+	if proxies == 0 {
+		proxies = apiproxy.DefaultProxyCount
+	}
+	fmt.Print(props.Retry.ExplainFor(proxies))
+}
