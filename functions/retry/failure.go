@@ -117,8 +117,22 @@ func timedOut(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// hungUp says whether an error came of the other side closing the connection, properly or not.
+// http2StreamError has the fields of the error with which net/http reports that the other side reset an HTTP/2 stream.
+// That type is not exported, but it converts itself, through errors.As, to a type with the same fields.
+type http2StreamError struct {
+	StreamID uint32
+	Code     uint32
+	Cause    error
+}
+
+func (http2StreamError) Error() string { return "the stream was reset" }
+
+// hungUp says whether an error came of the other side closing the connection or the stream, properly or not.
 func hungUp(err error) bool {
+	var stream http2StreamError
+	if errors.As(err, &stream) {
+		return true
+	}
 	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED} {
 		if errors.Is(err, end) {
 			return true

@@ -201,7 +201,7 @@ func (r signalReader) structured(s *Signals, f *floor) {
 			s.Exhausted = true
 			seconds, ok := parameter(item, "t")
 			if !ok {
-				seconds, ok = r.policyWindow(item.Value)
+				seconds, ok = r.policyWindow(quotaName(item))
 			}
 			if wait, credible := credible(seconds * float64(time.Second)); ok && credible {
 				f.atLeast("RateLimit", []time.Duration{wait})
@@ -223,17 +223,28 @@ func (r signalReader) structured(s *Signals, f *floor) {
 }
 
 // policyWindow returns the window of a policy in RateLimit-Policy, in seconds.
-func (r signalReader) policyWindow(name any) (float64, bool) {
+func (r signalReader) policyWindow(name string) (float64, bool) {
 	list, err := httpsfv.UnmarshalList(r.header.Values("RateLimit-Policy"))
-	if err != nil {
+	if err != nil || name == "" {
 		return 0, false
 	}
 	for _, member := range list {
-		if item, ok := member.(httpsfv.Item); ok && item.Value == name {
+		if item, ok := member.(httpsfv.Item); ok && quotaName(item) == name {
 			return parameter(item, "w")
 		}
 	}
 	return 0, false
+}
+
+// quotaName returns the name of a quota, a string or, in earlier drafts, a token. Anything else is no name.
+func quotaName(item httpsfv.Item) string {
+	switch name := item.Value.(type) {
+	case string:
+		return name
+	case httpsfv.Token:
+		return string(name)
+	}
+	return ""
 }
 
 func parameter(item httpsfv.Item, name string) (float64, bool) {
