@@ -10,7 +10,7 @@ import (
 const sample = `"s":{"S":"hello"},"e":{"S":""},"n":{"N":"5"},"d":{"N":"2.5"},"b":{"B":"AAEC"},"t":{"BOOL":true},"f":{"BOOL":false},
 	"z":{"NULL":true},"l":{"L":[{"S":"zero"},{"N":"1"},{"M":{"deep":{"L":[{"S":"x"},{"S":"y"}]}}}]},
 	"m":{"M":{"a":{"N":"1"},"text":{"S":"inner"},"b":{"M":{"c":{"S":"deep"}}},"dotted.name":{"S":"dot"}}},
-	"ss":{"SS":["a","b","c"]},"ns":{"NS":["1","2","3"]},"bs":{"BS":["AA==","AQ=="]},"status":{"S":"COMPLETED"}`
+	"ss":{"SS":["a","b","c"]},"ns":{"NS":["1","2","3"]},"bs":{"BS":["AA==","AQ=="]},"status":{"S":"COMPLETED"},"u":{"S":"東京"}`
 
 // conditions hold or fail for the sample, or are refused.
 var conditions = []string{
@@ -28,7 +28,7 @@ var conditions = []string{
 	"contains(l, :one)", "contains(l, :five)", "contains(absent, :a)", "contains(bs, :bin0)", "contains(ss, :one)",
 	// Size.
 	"size(s) = :five", "size(s) > :five", "size(e) = :nought", "size(b) = :three", "size(l) = :three", "size(m) >= :one", "size(ss) < :five",
-	"size(ns) <> :three", "size(absent) = :nought", "size(m.text) BETWEEN :one AND :five", "size(l[2].deep) IN (:one, :two)", ":five = size(s)",
+	"size(ns) <> :three", "size(absent) = :nought", "size(m.text) BETWEEN :one AND :five", "size(l[2].deep) IN (:one, :two)", ":five = size(s)", "size(u) = :six",
 	// Comparators with every type.
 	"s = :hello", "s <> :hello", "s = :x", "s < :x", "s <= :hello", "s > :x", "s >= :hello", "n = :five", "n <> :five", "n < :five", "n <= :five",
 	"n > :one", "n >= :five", "n = :five0", "n > :two", "d = :twoHalf", "d < :three", "d > :two", "n = :fiveText", "n <> :fiveText", "n < :fiveText",
@@ -99,6 +99,7 @@ func uses(expression, placeholder string) bool {
 
 // conditionFaults are the conditions about which moto is wrong, and why.
 var conditionFaults = map[string]string{
+	"size(u) = :six":              "moto counts the characters of a string; documented are bytes",
 	"size(absent) = :nought":      "moto takes the size of nothing and crashes; the attribute has no size, so the condition does not hold",
 	"n < :fiveText":               "moto compares a number with a string and crashes; values of different types have no order",
 	"s BETWEEN :one AND :five":    "moto compares a string with a number and crashes; values of different types have no order",

@@ -33,7 +33,7 @@ func (w *writer) value(kind string, depth int) map[string]any {
 	var content any
 	switch kind {
 	case "S":
-		content = w.pick("", "a", "b", "ab", "abc", "zoë", "東京")
+		content = w.pick("", "a", "b", "ab", "abc", "b c")
 	case "N":
 		content = w.pick("-2", "-1", "2", "3", "4")
 	case "B":

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode/utf16"
 )
 
 // A kind is the type of an attribute value, by its name in the API.
@@ -79,15 +78,12 @@ func (v value) contains(element value) bool {
 	return found && v.elementKind() == element.kind
 }
 
-// length is what the function size() gives. Values that are neither text nor a collection have none.
-//
-// The documentation does not say in which unit the length of a string is counted. These are UTF-16 code units, which is
-// what length means in Java; they differ from characters only for those outside the basic plane, such as emoji.
+// length is what the function size() gives: the bytes of a string or binary, or the number of elements. Other values have
+// none.
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ql-functions.size.html
 func (v value) length() (int, bool) {
 	switch v.kind {
-	case stringKind:
-		return len(utf16.Encode([]rune(v.text))), true
-	case binaryKind:
+	case stringKind, binaryKind:
 		return len(v.text), true
 	case mapKind:
 		return len(v.attributes), true
