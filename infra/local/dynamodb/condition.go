@@ -101,6 +101,13 @@ func (c attributeExists) holds(it item) bool {
 	return exists
 }
 
+type attributeNotExists struct{ path path }
+
+func (c attributeNotExists) holds(it item) bool {
+	_, exists := c.path.resolve(it)
+	return !exists
+}
+
 type attributeType struct {
 	path path
 	kind kind

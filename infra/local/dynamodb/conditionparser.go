@@ -234,7 +234,7 @@ func (p *parser) call() (term, error) {
 	case "attribute_exists":
 		return term{condition: attributeExists{target}}, nil
 	case "attribute_not_exists":
-		return term{condition: not{attributeExists{target}}}, nil
+		return term{condition: attributeNotExists{target}}, nil
 	case "begins_with":
 		return term{condition: beginsWith{operands[0], operands[1]}}, nil
 	case "contains":

@@ -100,11 +100,3 @@ func checkLimit(limit int) error {
 	}
 	return invalid("1 validation error detected: Value '%d' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1", limit)
 }
-
-// noIndex refuses an index by its name, since tables have none.
-func noIndex(name string) error {
-	if name == "" {
-		return nil
-	}
-	return invalid("The table does not have the specified index: %s", name)
-}

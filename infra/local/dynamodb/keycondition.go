@@ -16,29 +16,31 @@ func (p *parser) keyCondition() ([]keyCondition, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.keyParts(c)
+	return keyParts(c)
 }
 
-func (p *parser) keyParts(c condition) ([]keyCondition, error) {
+func keyParts(c condition) ([]keyCondition, error) {
 	switch c := c.(type) {
 	case and:
-		left, err := p.keyParts(c.left)
+		left, err := keyParts(c.left)
 		if err != nil {
 			return nil, err
 		}
-		right, err := p.keyParts(c.right)
+		right, err := keyParts(c.right)
 		return append(left, right...), err
 	case comparison:
 		if c.comparator == "<>" {
 			return nil, keyOperatorError(c.comparator)
 		}
-		return p.keyPart(c, c.left, c.right)
+		return keyPart(c, c.left, c.right)
 	case between:
-		return p.keyPart(c, c.tested, c.lower, c.upper)
+		return keyPart(c, c.tested, c.lower, c.upper)
 	case beginsWith:
-		return p.keyPart(c, c.operand, c.prefix)
+		return keyPart(c, c.operand, c.prefix)
 	case or:
 		return nil, keyOperatorError("OR")
+	case not:
+		return nil, keyOperatorError("NOT")
 	case in:
 		return nil, keyOperatorError("IN")
 	case contains:
@@ -47,19 +49,17 @@ func (p *parser) keyParts(c condition) ([]keyCondition, error) {
 		return nil, keyOperatorError("attribute_type")
 	case attributeExists:
 		return nil, keyOperatorError("attribute_exists")
-	}
-	// Of the conditions only not is left, which attribute_not_exists() makes too.
-	if strings.Contains(p.source, "attribute_not_exists") {
+	case attributeNotExists:
 		return nil, keyOperatorError("attribute_not_exists")
 	}
-	return nil, keyOperatorError("NOT")
+	return nil, errKeyCondition
 }
 
 func keyOperatorError(operator string) error {
 	return invalid("Invalid KeyConditionExpression: Invalid operator used in KeyConditionExpression: %s", operator)
 }
 
-func (p *parser) keyPart(c condition, tested operand, others ...operand) ([]keyCondition, error) {
+func keyPart(c condition, tested operand, others ...operand) ([]keyCondition, error) {
 	target, isPath := tested.(path)
 	if !isPath {
 		return nil, errKeyCondition

@@ -43,9 +43,11 @@ func operation[In any](run func(*Store, *In) (any, error)) func(*Store, []byte) 
 				return nil, invalid("The local DynamoDB does not support the parameter %s here", name)
 			}
 		}
-		in, err := read[In]("the request", input)
-		if err != nil {
-			return nil, err
+		var in In
+		decoder := json.NewDecoder(bytes.NewReader(input))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&in); err != nil {
+			return nil, malformed("the request", err)
 		}
 		return run(s, &in)
 	}

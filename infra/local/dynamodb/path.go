@@ -84,31 +84,28 @@ func (p *parser) checkSeparate(paths []path) {
 	}
 }
 
-// project is the part of the item that the paths lead to, in its place: maps keep their names, lists close up.
+// project is the part of the item that the paths lead to, in its place: maps keep their names, lists close up. The paths
+// do not overlap.
 func (it item) project(paths []path) item {
-	return projectMap(it, paths)
-}
-
-// projectMap and projectList take paths that are not empty and do not overlap.
-func projectMap(attributes item, paths []path) item {
 	projected := item{}
-	for name, rest := range byFirstStep(paths) {
-		if v, exists := attributes[name.attribute]; exists && !name.isIndex() {
-			if part, exists := v.project(rest); exists {
-				projected[name.attribute] = part
+	for first, rests := range byFirstStep(paths) {
+		if v, exists := it[first.attribute]; exists {
+			if part, exists := v.project(rests); exists {
+				projected[first.attribute] = part
 			}
 		}
 	}
 	return projected
 }
 
+// project is the part of a value that the paths lead to; a path without steps leads to all of it.
 func (v value) project(paths []path) (value, bool) {
 	if len(paths[0]) == 0 {
 		return v, true
 	}
 	switch v.kind {
 	case mapKind:
-		part := value{kind: mapKind, attributes: projectMap(v.attributes, paths)}
+		part := value{kind: mapKind, attributes: v.attributes.project(paths)}
 		return part, len(part.attributes) > 0
 	case listKind:
 		part := value{kind: listKind}

@@ -28,12 +28,13 @@ type expressionText struct {
 	text      *string
 }
 
+func (e expressionText) isGiven() bool { return e.text != nil }
+
 // placeholders reads the expression attributes of a request. They are refused if there is no expression to use them.
 // allowsValues lists the expressions in which a value may stand.
 func (a expressionAttributes) placeholders(allowsValues []expressionText, others ...expressionText) (*placeholders, error) {
-	absent := func(e expressionText) bool { return e.text == nil }
 	if a.ExpressionAttributeNames != nil {
-		if !slices.ContainsFunc(slices.Concat(allowsValues, others), func(e expressionText) bool { return e.text != nil }) {
+		if !slices.ContainsFunc(slices.Concat(allowsValues, others), expressionText.isGiven) {
 			return nil, invalid("ExpressionAttributeNames can only be specified when using expressions")
 		}
 		if len(a.ExpressionAttributeNames) == 0 {
@@ -41,7 +42,7 @@ func (a expressionAttributes) placeholders(allowsValues []expressionText, others
 		}
 	}
 	if a.ExpressionAttributeValues != nil {
-		if !slices.ContainsFunc(allowsValues, func(e expressionText) bool { return !absent(e) }) {
+		if !slices.ContainsFunc(allowsValues, expressionText.isGiven) {
 			return nil, invalid("ExpressionAttributeValues can only be specified when using expressions: %s", nullParameters(allowsValues))
 		}
 		if len(a.ExpressionAttributeValues) == 0 {
@@ -57,8 +58,8 @@ func (a expressionAttributes) placeholders(allowsValues []expressionText, others
 		if !isPlaceholder(key, '#') {
 			return nil, invalid("ExpressionAttributeNames contains invalid key: Syntax error; key: %q", key)
 		}
-		if name := a.ExpressionAttributeNames[key]; name == "" || len(name) > MaxNameSize {
-			return nil, invalid("ExpressionAttributeNames contains invalid value: Attribute names must be of 1 to %d bytes for key %s", MaxNameSize, key)
+		if name := a.ExpressionAttributeNames[key]; !isName(name) {
+			return nil, invalid("ExpressionAttributeNames contains invalid value: %s for key %s", errName.Message, key)
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(a.ExpressionAttributeValues)) {
@@ -77,13 +78,11 @@ func (a expressionAttributes) placeholders(allowsValues []expressionText, others
 	return p, nil
 }
 
-// MaxNameSize is how many bytes the name of an attribute can have.
-const MaxNameSize = 65535
-
 func isPlaceholder(key string, sign byte) bool {
 	return len(key) > 1 && key[0] == sign && wordEnd(key, 1) == len(key)
 }
 
+// nullParameters says in the service's words that none of the parameters is given.
 func nullParameters(expressions []expressionText) string {
 	names := make([]string, len(expressions))
 	for i, e := range expressions {

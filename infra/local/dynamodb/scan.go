@@ -38,11 +38,20 @@ func (p readParameters) check() error {
 		return invalid("One or more parameter values were invalid: Select type ALL_PROJECTED_ATTRIBUTES is not supported for tables, only for indexes")
 	case p.Select == "SPECIFIC_ATTRIBUTES" && p.ProjectionExpression == nil:
 		return invalid("One or more parameter values were invalid: Must specify the ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES")
-	case p.ProjectionExpression != nil && (p.Select == "ALL_ATTRIBUTES" || p.Select == "COUNT"):
-		return invalid("One or more parameter values were invalid: Cannot specify the ProjectionExpression when choosing to get %s",
-			map[string]string{"ALL_ATTRIBUTES": "ALL_ATTRIBUTES", "COUNT": "only the Count"}[p.Select])
+	case p.Select == "ALL_ATTRIBUTES" && p.ProjectionExpression != nil:
+		return invalid("One or more parameter values were invalid: Cannot specify the ProjectionExpression when choosing to get ALL_ATTRIBUTES")
+	case p.Select == "COUNT" && p.ProjectionExpression != nil:
+		return invalid("One or more parameter values were invalid: Cannot specify the ProjectionExpression when choosing to get only the Count")
 	}
 	return nil
+}
+
+// noIndex refuses an index by its name, since tables have none.
+func noIndex(name string) error {
+	if name == "" {
+		return nil
+	}
+	return invalid("The table does not have the specified index: %s", name)
 }
 
 type readOutput struct {

@@ -30,6 +30,13 @@ const (
 // MaxNesting is how deep lists and maps can be nested in an item.
 const MaxNesting = 32
 
+// MaxNameSize is how many bytes the name of an attribute can have.
+const MaxNameSize = 65535
+
+var errName = invalid("The name of an attribute has to have 1 to %d bytes", MaxNameSize)
+
+func isName(text string) bool { return text != "" && len(text) <= MaxNameSize }
+
 var errNesting = invalid("Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit")
 
 // A value is an attribute value. Values are never changed once they are stored or shared: an update builds new ones.
@@ -282,6 +289,9 @@ func readItem(data []byte, depth int) (item, error) {
 	}
 	it := make(item, len(raw))
 	for name, content := range raw {
+		if !isName(name) {
+			return nil, errName
+		}
 		if it[name], err = readValue(content, depth); err != nil {
 			return nil, err
 		}
