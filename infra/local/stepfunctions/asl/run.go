@@ -30,7 +30,8 @@ type Options struct {
 	Lambda   Lambda
 	DynamoDB DynamoDB
 
-	// Clock is the clock that waits, retries and timeouts go by. Nil means the real one.
+	// Clock is the clock that waits, retries and timeouts go by. Nil means the real one. Goroutines that run machines on
+	// one virtual clock at the same time must have entered it.
 	Clock clock.Clock
 
 	// Random yields numbers from 0 up to 1, for jitter and for the functions that need them. It must be safe for
@@ -112,7 +113,6 @@ func (m *Machine) Run(ctx context.Context, input []byte, options Options) (*Resu
 		options.Region = DefaultRegion
 	}
 	e := &execution{machine: m, options: options, clock: options.Clock, outer: ctx, input: newDocument(value)}
-	defer e.clock.Enter()()
 	if e.started = options.Execution.Started; e.started.IsZero() {
 		e.started = e.clock.Now()
 	}

@@ -20,8 +20,8 @@ type Clock interface {
 	// with [context.DeadlineExceeded] after d.
 	WithTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc)
 
-	// Enter tells the clock that a goroutine starts to work by it. The goroutine calls leave when it has finished. A
-	// virtual clock needs this to know when everybody waits; the others ignore it.
+	// Enter tells the clock that one more goroutine works by it, until it calls leave. A virtual clock needs this to
+	// know when everybody waits; the others ignore it. It may be called for a goroutine that is about to be started.
 	Enter() (leave func())
 }
 

@@ -10,9 +10,9 @@ import (
 // Virtual is a clock that stands still while anybody works and jumps to the next moment that somebody waits for as soon
 // as everybody waits. Work takes no time on it, and waiting takes no real time. It is for tests and simulations.
 //
-// A goroutine that calls [Virtual.Wait] must have called [Virtual.Enter] before, or must run inside one that did. A
-// goroutine that has entered must not block on another that waits on the same clock, except through Wait: time would
-// stand still.
+// Where several goroutines share the clock, each of them must have called [Virtual.Enter], once, before it works or waits;
+// a goroutine that is alone on its clock need not. A goroutine that has entered must not block on another one that waits
+// on the same clock, except through [Virtual.Wait]: time would stand still.
 type Virtual struct {
 	mu      sync.Mutex
 	now     time.Time
