@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stack"
 )
 
 func TestAProxyThatCrashesIsFollowedByTheNextOne(t *testing.T) {
@@ -97,8 +95,6 @@ func TestAProxyThatHangsIsEndedAtItsTimeoutAndFollowedByTheNextOne(t *testing.T)
 		}
 	})
 	u := play(t, status(http.StatusOK))
-	s := start(t, u.URL, from(short), crashing("proxy-1"), func(_ testing.TB, c *stack.Config) {
-		c.Environment = map[string]map[string]string{"proxy-1": {"HANG": "1"}}
-	})
+	s := start(t, u.URL, from(short), crashing("proxy-1"), environment("proxy-1", "HANG", "1"))
 	get(t, s, "/").expect(t, http.StatusOK, "OK", `proxy-1; error=proxy_internal_error; details="Sandbox.Timedout", proxy-2; received-status=200`)
 }

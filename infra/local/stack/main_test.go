@@ -107,7 +107,7 @@ func editJSON(from, to string, change func(map[string]any)) error {
 	return os.WriteFile(to, text, 0o600)
 }
 
-// crasher is a handler that ends its process in every invocation, or hangs if the variable HANG is set.
+// crasher is testdata/crasher, a handler that ends its process in every invocation.
 var crasher = sync.OnceValues(func() (string, error) {
 	binary := filepath.Join(directory, "crasher")
 	if output, err := exec.Command("go", "build", "-tags=lambda.norpc", "-o", binary, "./testdata/crasher").CombinedOutput(); err != nil {
@@ -168,11 +168,23 @@ func crashing(proxies ...string) setting {
 
 // policy gives the functions another retry policy than the stack's.
 func policy(json string) setting {
-	return func(_ testing.TB, c *stack.Config) {
-		c.Environment = map[string]map[string]string{}
+	return func(t testing.TB, c *stack.Config) {
 		for _, function := range []string{"gateway", "proxy-1", "proxy-2", "proxy-3"} {
-			c.Environment[function] = map[string]string{"RETRY_POLICY": json}
+			environment(function, "RETRY_POLICY", json)(t, c)
 		}
+	}
+}
+
+// environment adds a variable to a function.
+func environment(function, name, value string) setting {
+	return func(_ testing.TB, c *stack.Config) {
+		if c.Environment == nil {
+			c.Environment = map[string]map[string]string{}
+		}
+		if c.Environment[function] == nil {
+			c.Environment[function] = map[string]string{}
+		}
+		c.Environment[function][name] = value
 	}
 }
 

@@ -1,0 +1,144 @@
+package stack_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestAnOperationOfAnotherServiceIsRefusedByName(t *testing.T) {
+	t.Parallel()
+	s := start(t, closedAddress(t))
+	request, err := http.NewRequest(http.MethodPost, s.Endpoint(), strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-Amz-Target", "AmazonSQS.SendMessage")
+	response, err := caller.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, _ := io.ReadAll(response.Body)
+	if response.StatusCode != http.StatusNotImplemented || !strings.Contains(string(body), "AmazonSQS.SendMessage") {
+		t.Errorf("the answer is %d %s, want 501 and the operation named", response.StatusCode, body)
+	}
+}
+
+// inspected is what testdata/what_ran.py finds with boto3.
+type inspected struct {
+	Machines   []struct{ Name, Type string }
+	Executions []struct {
+		Name, Status, Error string
+		Input, Output       string
+		Events              []string
+	}
+	Tables    []string
+	Items     []map[string]map[string]string
+	Functions []string
+	Invoked   map[string]any
+}
+
+func TestAnUnmodifiedSDKSeesWhatRan(t *testing.T) {
+	t.Parallel()
+	u := play(t, status(429), status(200), status(500))
+	s := start(t, u.URL)
+	python := withBoto3(t)
+	get(t, s, "/first", "Idempotency-Key", `"k"`)
+	send(t, s, http.MethodPost, "/second", "")
+
+	output, err := exec.Command(python, "testdata/what_ran.py", s.Endpoint()).Output()
+	if err != nil {
+		t.Fatalf("testdata/what_ran.py: %v\n%s", err, stderr(err))
+	}
+	var found inspected
+	if err := json.Unmarshal(output, &found); err != nil {
+		t.Fatalf("testdata/what_ran.py wrote %s: %v", output, err)
+	}
+
+	if len(found.Machines) == 0 || !slices.ContainsFunc(found.Machines, func(m struct{ Name, Type string }) bool { return m.Type == "EXPRESS" }) {
+		t.Errorf("the state machines are %+v, want an Express one among them", found.Machines)
+	}
+	if len(found.Executions) != 2 {
+		t.Fatalf("there are %d executions, want 2", len(found.Executions))
+	}
+	second, first := found.Executions[0], found.Executions[1]
+	if first.Status != "SUCCEEDED" || !strings.Contains(first.Input, `"/first"`) || !strings.Contains(first.Output, `"statusCode":200`) {
+		t.Errorf("the first execution is %+v", first)
+	}
+	if second.Status != "FAILED" || second.Error != "UnsafeToRepeat" || !strings.Contains(second.Input, `"/second"`) {
+		t.Errorf("the second execution is %+v", second)
+	}
+	if n := len(slices.DeleteFunc(slices.Clone(first.Events), func(e string) bool { return e != "LambdaFunctionScheduled" && e != "TaskScheduled" })); n < 2 {
+		t.Errorf("the history of the first execution is %v, want two calls of proxies in it", first.Events)
+	}
+	if first.Events[0] != "ExecutionStarted" || first.Events[len(first.Events)-1] != "ExecutionSucceeded" {
+		t.Errorf("the history of the first execution is %v", first.Events)
+	}
+	if len(found.Tables) != 1 || len(found.Items) != 1 || found.Items[0]["status"]["S"] != "COMPLETED" {
+		t.Errorf("the tables are %v and the items %v, want one record that is completed", found.Tables, found.Items)
+	}
+	short := []string{}
+	for _, name := range found.Functions {
+		short = append(short, s.ShortName(name))
+	}
+	if !slices.Equal(short, []string{"gateway", "proxy-1", "proxy-2", "proxy-3"}) {
+		t.Errorf("the functions are %v", found.Functions)
+	}
+	if found.Invoked["statusCode"] != float64(http.StatusBadRequest) {
+		t.Errorf("the gateway, invoked with an empty event, answered %v, want a 400", found.Invoked)
+	}
+}
+
+// withBoto3 finds a python3 that has boto3.
+func withBoto3(t *testing.T) string {
+	t.Helper()
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("python3 is not on the PATH; with it and boto3 this test reads what ran through an unmodified SDK")
+	}
+	if err := exec.Command(python, "-c", "import boto3").Run(); err != nil {
+		t.Skip("python3 has no boto3; with it this test reads what ran through an unmodified SDK")
+	}
+	return python
+}
+
+func stderr(err error) string {
+	if exit, ok := err.(*exec.ExitError); ok {
+		return string(exit.Stderr)
+	}
+	return ""
+}
+
+func TestTheAWSCLISeesWhatRan(t *testing.T) {
+	t.Parallel()
+	cli, err := exec.LookPath("aws")
+	if err != nil {
+		t.Skip("aws is not on the PATH; with the AWS CLI this test reads what ran through it")
+	}
+	u := play(t, status(200))
+	s := start(t, u.URL)
+	get(t, s, "/")
+	execution := lastExecution(t, s)
+	for _, c := range []struct {
+		arguments []string
+		want      string
+	}{
+		{[]string{"stepfunctions", "list-executions", "--state-machine-arn", execution.StateMachineARN, "--query", "executions[].status"}, "SUCCEEDED"},
+		{[]string{"lambda", "list-functions", "--query", "length(Functions)"}, "4"},
+	} {
+		command := exec.Command(cli, append(c.arguments, "--endpoint-url", s.Endpoint(), "--output", "text")...)
+		command.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local", "AWS_DEFAULT_REGION=us-east-1", "NO_PROXY=127.0.0.1")
+		output, err := command.Output()
+		if err != nil {
+			t.Errorf("aws %s: %v\n%s", strings.Join(c.arguments, " "), err, stderr(err))
+		} else if got := strings.TrimSpace(string(output)); got != c.want {
+			t.Errorf("aws %s gives %q, want %q", strings.Join(c.arguments, " "), got, c.want)
+		}
+	}
+}
