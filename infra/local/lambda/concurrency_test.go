@@ -167,10 +167,7 @@ func TestIdleProcessesAreEnded(t *testing.T) {
 
 func TestEveryInvocationGetsItsOwnOutcomeWhateverHappensBesideIt(t *testing.T) {
 	const workers, each = 12, 25
-	host := newHost(t, lambda.Config{}, echo(func(f *lambda.Function) {
-		f.ReservedConcurrency = reserve(workers)
-		f.Timeout = 2 * time.Second
-	}))
+	host := newHost(t, lambda.Config{}, echo(func(f *lambda.Function) { f.ReservedConcurrency = reserve(workers) }))
 	var ids sync.Map
 	var wg sync.WaitGroup
 	for w := range workers {

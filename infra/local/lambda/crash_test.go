@@ -93,11 +93,11 @@ func TestTheTimeoutKillsTheProcess(t *testing.T) {
 	var logged logs
 	now := time.Date(2026, 11, 21, 18, 0, 0, 123e6, time.UTC)
 	host := newHost(t, lambda.Config{Log: logged.add, Now: func() time.Time { return now }},
-		echo(func(f *lambda.Function) { f.Timeout = 250 * time.Millisecond }))
+		echo(func(f *lambda.Function) { f.Timeout = 500 * time.Millisecond }))
 	pid := invokeReport(t, host, `{}`).PID
 	path, _ := hold(t)
 	result := invoke(t, host, `{"child":true,"hold":"`+path+`"}`)
-	want := errorDocument{"Sandbox.Timedout", "2026-11-21T18:00:00.123Z " + result.RequestID + " Task timed out after 0.25 seconds"}
+	want := errorDocument{"Sandbox.Timedout", "2026-11-21T18:00:00.123Z " + result.RequestID + " Task timed out after 0.50 seconds"}
 	if got := parseError(t, result); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -129,7 +129,7 @@ func TestAWholeNumberOfSecondsIsWrittenWithTwoDecimals(t *testing.T) {
 }
 
 func TestAnAnswerCountsEvenIfTheProcessLingersPastTheTimeout(t *testing.T) {
-	host := newHost(t, lambda.Config{}, echo(func(f *lambda.Function) { f.Timeout = 250 * time.Millisecond }))
+	host := newHost(t, lambda.Config{}, echo(func(f *lambda.Function) { f.Timeout = 500 * time.Millisecond }))
 	result := invoke(t, host, `{"lingerMs":60000}`)
 	if result.FunctionError != "" || string(result.Payload) != `"answered"` {
 		t.Fatalf("%q %s", result.FunctionError, result.Payload)

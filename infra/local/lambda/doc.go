@@ -24,7 +24,8 @@
 // to what the function's memory size would buy, file systems are this machine's
 // own (LAMBDA_TASK_ROOT is the directory of the binary, /tmp is shared),
 // layers, extensions and streamed responses do not exist, requests are not
-// authorised, and an asynchronous invocation is tried once, without Lambda's
+// authorised, invocations are not limited to ten a second for each unit of
+// concurrency, and an asynchronous invocation is tried once, without Lambda's
 // two retries and without destinations.
 //
 // # Lifetime of processes
@@ -32,5 +33,6 @@
 // [Host.Close] ends every process. Should the host itself be killed, Linux ends
 // its functions with it (PR_SET_PDEATHSIG). On other systems a function ends
 // when its connection to the Runtime API breaks, which is what the Go runtime
-// client does with a next request that fails.
+// client does with a next request that fails. The package is for Linux, macOS
+// and other Unix systems.
 package lambda

@@ -1,7 +1,6 @@
 package lambda
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/json"
@@ -133,7 +132,7 @@ func refuseURL(w http.ResponseWriter, status int, errorType, body string) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.Header().Set(headerErrorType, errorType)
 	w.WriteHeader(status)
-	io.Copy(w, bytes.NewReader([]byte(body)))
+	io.WriteString(w, body)
 }
 
 func refuseLargeURL(w http.ResponseWriter) {

@@ -238,7 +238,7 @@ func TestTheTypeOfABodyWithoutOneIsJSON(t *testing.T) {
 }
 
 func TestMalformedAnswersAndFunctionErrorsAre502(t *testing.T) {
-	url := urlServer(t, newHost(t, lambda.Config{}, echo(func(f *lambda.Function) { f.Timeout = 400 * time.Millisecond })), lambda.URLConfig{})
+	url := urlServer(t, newHost(t, lambda.Config{}, echo(func(f *lambda.Function) { f.Timeout = time.Second })), lambda.URLConfig{})
 	path, _ := hold(t)
 	for _, instruction := range []string{
 		`{"answer":{"statusCode":"200"}}`,

@@ -41,8 +41,8 @@ type Config struct {
 	// Lambda and the function set.
 	Env map[string]string
 	// Log receives every line that a function writes and every platform event,
-	// one at a time and in order for each sandbox. It holds up the function while it runs.
-	// Default: nothing is logged.
+	// one at a time and in order for each sandbox. It holds up all functions
+	// while it runs, and must not call the host. Default: nothing is logged.
 	Log func(LogEvent)
 	// IdleTimeout is how long an idle process is kept. Default: DefaultIdleTimeout.
 	IdleTimeout time.Duration

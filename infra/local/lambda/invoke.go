@@ -25,7 +25,8 @@ type Request struct {
 	// or an ARN, the last two with or without a qualifier. A qualifier is a
 	// version or an alias.
 	Function string
-	// Payload is JSON, at most MaxRequestPayload bytes. Empty means {}.
+	// Payload is JSON, at most MaxRequestPayload bytes. Empty means {}. It must
+	// not be changed afterwards.
 	Payload []byte
 	// ClientContext is JSON that the function finds in its context; optional.
 	ClientContext []byte
