@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
@@ -186,11 +187,14 @@ func withoutInput(err error) string {
 // startProblem says what an error of StartSyncExecution means to the caller. Only where the execution cannot have been
 // started is the request free to be sent again.
 func startProblem(err error) *problem {
+	var served *smithyhttp.ResponseError
 	var answered smithy.APIError
 	var dialled *net.OpError
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return deadlineExceeded("The state machine did not end in time.", nil)
+	case errors.As(err, &served) && served.HTTPStatusCode() >= 500 && served.HTTPStatusCode() != http.StatusServiceUnavailable:
+		return engineFailed("Step Functions failed, perhaps while the execution ran. Whether the upstream was called is not known.")
 	case errors.As(err, &answered):
 		return engineUnavailable("Step Functions refused to start the execution: " + answered.ErrorCode() + ". The upstream was not called.")
 	case errors.As(err, &dialled) && dialled.Op == "dial":
