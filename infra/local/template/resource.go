@@ -164,9 +164,6 @@ func (l *loader) load(r *resource) {
 	for _, name := range unknown {
 		l.problem("resource %s (%s) has the property %s, which is not known here", r.id, r.Type, name)
 	}
-	if k.load == nil {
-		return
-	}
 	properties := make(map[string]any, len(k.used))
 	for _, name := range k.used {
 		if value, given := r.Properties[name]; given {
@@ -175,6 +172,9 @@ func (l *loader) load(r *resource) {
 				return
 			}
 		}
+	}
+	if k.load == nil {
+		return
 	}
 	if err := k.load(l, r, properties); err != nil {
 		l.problem("resource %s (%s): %w", r.id, r.Type, err)
