@@ -25,8 +25,7 @@ type Printer struct {
 // running is what a printer knows of an execution that goes on.
 type running struct {
 	request  string
-	proxy    string
-	attempts int
+	attempts int // those that were printed
 }
 
 // New makes a printer that writes to out.
@@ -38,16 +37,17 @@ func New(out io.Writer) *Printer {
 type envelope struct {
 	Outcome    string
 	StatusCode int
-	Error      string
 	Attempts   []attempt
 	Call       *struct {
 		Request struct{ Method, Path string }
 	}
 	Answer *envelope
+	Fault  *struct{ Error string }
 }
 
 type attempt struct {
 	Proxy    string
+	Start    int64
 	Duration int64
 	Status   int
 	Error    string
@@ -56,14 +56,18 @@ type attempt struct {
 	Why      string
 }
 
-// made lists the attempts that were made when an envelope was written. One that leads to a proxy holds, innermost, how
-// the execution ends if that proxy and the next ones are all lost; their attempts stand in the list in advance.
+// again is the outcome of an envelope that leads to another proxy. It holds, one in the other, what the state machine
+// goes on with if that proxy is lost, and the one after it, down to an envelope that leads to none.
+const again = "retry"
+
+// made lists the attempts that were made before an envelope was written. Behind them its last envelope lists those that
+// are still ahead, as if their proxies were all lost: one for each envelope that leads to a proxy.
 func (e *envelope) made() []attempt {
-	end, ahead := e, 0
-	for ; end.Outcome == "retry" && end.Answer != nil; end = end.Answer {
-		ahead++
+	ahead, last := 0, e
+	for last.Outcome == again && last.Answer != nil {
+		ahead, last = ahead+1, last.Answer
 	}
-	return end.Attempts[:max(0, len(end.Attempts)-ahead)]
+	return last.Attempts[:max(0, len(last.Attempts)-ahead)]
 }
 
 // Event prints what there is to say of an event. It has the form that [stepfunctions.Service.Observe] takes.
@@ -76,50 +80,55 @@ func (p *Printer) Event(execution stepfunctions.Execution, event asl.Event) {
 		p.running[execution.ARN] = r
 	}
 	switch event.Type {
-	case asl.TaskStateEntered:
-		// The state Proxy-1 calls proxy-1.
-		r.proxy = strings.ToLower(event.State())
-	case asl.TaskSucceeded:
-		var task struct{ Payload envelope }
-		if json.Unmarshal([]byte(event.TaskSucceeded.Output), &task) == nil && task.Payload.Outcome != "" {
-			p.attempt(execution, event, r, &task.Payload)
+	case asl.TaskStateExited:
+		// Whether the proxy answered or was lost, what the state machine goes on with is the answer.
+		var output struct{ Answer *envelope }
+		if json.Unmarshal([]byte(event.StateExited.Output), &output) == nil && output.Answer != nil {
+			p.attempt(execution, event, r, output.Answer)
 		}
 	case asl.TaskFailedEvent:
-		p.lost(execution, event, r, event.TaskFailed.Error)
+		p.write(execution, event, event.TaskFailed)
 	case asl.TaskTimedOut:
-		p.lost(execution, event, r, event.TaskTimedOut.Error)
+		p.write(execution, event, event.TaskTimedOut)
 	case asl.ExecutionSucceeded, asl.ExecutionFailed, asl.ExecutionTimedOut, asl.ExecutionAborted:
 		p.end(execution, event, r)
 		delete(p.running, execution.ARN)
 	}
 }
 
-// attempt prints the last attempt that an answer tells of.
+// attempt prints the last attempt that an answer tells of, unless the proxy made none because there was no time left.
 func (p *Printer) attempt(execution stepfunctions.Execution, event asl.Event, r *running, answer *envelope) {
-	attempts := answer.made()
-	if len(attempts) == 0 || attempts[len(attempts)-1].Proxy != r.proxy {
-		return // the proxy made none, because there was no time left
+	made := answer.made()
+	if len(made) <= r.attempts {
+		return
 	}
-	r.attempts++
-	last := attempts[len(attempts)-1]
-	result := last.Error
+	r.attempts = len(made)
+	last := made[len(made)-1]
+	if answer.Fault != nil {
+		last.Details = answer.Fault.Error // how the proxy was lost is known only now
+	}
+	result, took := last.Error, ""
 	if last.Status != 0 {
 		result = strings.TrimSpace(strconv.Itoa(last.Status) + " " + last.Error)
+	}
+	if last.Start != 0 {
+		took = milliseconds(last.Duration)
 	}
 	text := last.Why
 	if last.Wait > 0 {
 		text = fmt.Sprintf("waits %s; %s", milliseconds(last.Wait), text)
 	}
 	if last.Details != "" {
-		text += " (" + last.Details + ")"
+		text = strings.TrimSpace(text + " (" + last.Details + ")")
 	}
-	p.print(execution, event, fmt.Sprintf("attempt %d  %-8s %-4s %8s  %s", r.attempts, last.Proxy, result, milliseconds(last.Duration), text))
+	p.print(execution, event, fmt.Sprintf("attempt %d  %-8s %-4s %8s  %s", r.attempts, last.Proxy, result, took, text))
 }
 
-// lost prints an attempt whose proxy gave no answer.
-func (p *Printer) lost(execution stepfunctions.Execution, event asl.Event, r *running, name string) {
-	r.attempts++
-	p.print(execution, event, fmt.Sprintf("attempt %d  %-8s lost           %s", r.attempts, r.proxy, name))
+// write prints that a write to a table failed. The calls of proxies that fail are attempts, or are repeated.
+func (p *Printer) write(execution stepfunctions.Execution, event asl.Event, failure *asl.TaskFailureDetails) {
+	if failure.ResourceType != "lambda" {
+		p.print(execution, event, fmt.Sprintf("%s %s failed: %s", failure.ResourceType, failure.Resource, failure.Error))
+	}
 }
 
 // end prints how an execution ended.
@@ -157,13 +166,13 @@ func (p *Printer) print(execution stepfunctions.Execution, event asl.Event, text
 // requestLine reads the method and path of the request that an execution is about. The query is left out: it may hold
 // secrets.
 func requestLine(input string) string {
-	var e envelope
+	var e *envelope
 	if json.Unmarshal([]byte(input), &e) != nil {
 		return "execution"
 	}
-	for at := &e; at != nil; at = at.Answer {
-		if at.Call != nil {
-			return at.Call.Request.Method + " " + at.Call.Request.Path
+	for ; e != nil; e = e.Answer {
+		if e.Call != nil {
+			return e.Call.Request.Method + " " + e.Call.Request.Path
 		}
 	}
 	return "execution"
