@@ -43,7 +43,7 @@ const (
 // that finished first go first. Running executions are always kept.
 const (
 	MaxFinished      = 1000
-	MaxFinishedBytes = 128 << 20
+	MaxFinishedBytes = 64 << 20
 )
 
 // Config is what a service works with.

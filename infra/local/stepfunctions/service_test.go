@@ -247,17 +247,23 @@ func TestFinishedExecutionsAreKeptUpToANumber(t *testing.T) {
 }
 
 func TestFinishedExecutionsAreKeptUpToASize(t *testing.T) {
-	s := newService(t, stepfunctions.Config{}, passOn, "")
+	const n = 20 // states that hand on their input
+	var all []string
+	for i := range n {
+		all = append(all, fmt.Sprintf(`"%d":{"Type":"Wait","Seconds":0,"Next":"%d"}`, i, i+1))
+	}
+	all = append(all, fmt.Sprintf(`"%d":{"Type":"Succeed"}`, n))
+	s := newService(t, stepfunctions.Config{}, `{"StartAt":"0","States":{`+strings.Join(all, ",")+`}}`, "")
 	input := `"` + strings.Repeat("x", asl.MaxPayload-2) + `"`
-	const each = 4 * asl.MaxPayload // input, entry, exit and output
+	const each = (2*(n+1) + 2) * asl.MaxPayload // the entry and exit of each state, the input and the output
 	const fit = stepfunctions.MaxFinishedBytes / each
 	for range fit + 5 {
 		if _, err := s.StartSyncExecution(context.Background(), expressARN, "", input); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if all, err := s.Executions("", ""); err != nil || len(all) != fit {
-		t.Errorf("%d are kept, not %d: %v", len(all), fit, err)
+	if kept, err := s.Executions("", ""); err != nil || len(kept) != fit {
+		t.Errorf("%d are kept, not %d: %v", len(kept), fit, err)
 	}
 }
 
