@@ -61,7 +61,7 @@ func (l *loader) call(name string, argument any) (any, error) {
 	case "Ref":
 		id, ok := argument.(string)
 		if !ok {
-			return nil, fmt.Errorf("Ref takes a name, not %v", argument)
+			return nil, fmt.Errorf("a Ref takes a name, not %v", argument)
 		}
 		return l.ref(id)
 	case "Fn::GetAtt":
@@ -99,14 +99,14 @@ func (l *loader) ref(id string) (any, error) {
 	}
 	r, found := l.resources[id]
 	if !found {
-		return nil, fmt.Errorf("Ref %s: there is no such resource", id)
+		return nil, fmt.Errorf("a Ref to %s: there is no such resource", id)
 	}
 	kind, err := kindOf(r)
 	if err != nil {
 		return nil, err
 	}
 	if kind.ref == nil {
-		return nil, fmt.Errorf("Ref %s: a %s has no reference value here", id, r.Type)
+		return nil, fmt.Errorf("a Ref to %s: a %s has no reference value here", id, r.Type)
 	}
 	return kind.ref(l, r)
 }

@@ -169,7 +169,7 @@ func TestAllThatIsNotKnownIsNamedInOneError(t *testing.T) {
 		`resource Nested (AWS::DynamoDB::GlobalTable): json: unknown field "KinesisStreamSpecification"`,
 		`resource OnlySometimes depends on condition IsProduction; conditions are not known here`,
 		`resource Queue has type AWS::SQS::Queue, which is not known here`,
-		`output Missing: Ref Nowhere: there is no such resource`,
+		`output Missing: a Ref to Nowhere: there is no such resource`,
 		`output QueueUrl: resource Queue has type AWS::SQS::Queue, which is not known here`,
 	)
 	if !strings.Contains(err.Error(), "Shop.template.json") {
@@ -179,8 +179,8 @@ func TestAllThatIsNotKnownIsNamedInOneError(t *testing.T) {
 
 func TestAMalformedIntrinsicIsNamed(t *testing.T) {
 	cases := map[string]struct{ value, want string }{
-		"Ref without a name":                {`{"Ref":7}`, `Ref takes a name, not 7`},
-		"Ref of what has no value":          {`{"Ref":"Metadata"}`, `Ref Metadata: a AWS::CDK::Metadata has no reference value here`},
+		"Ref without a name":                {`{"Ref":7}`, `a Ref takes a name, not 7`},
+		"Ref of what has no value":          {`{"Ref":"Metadata"}`, `a Ref to Metadata: a AWS::CDK::Metadata has no reference value here`},
 		"GetAtt of nothing":                 {`{"Fn::GetAtt":["Nowhere","Arn"]}`, `Fn::GetAtt [Nowhere Arn]: there is no such resource`},
 		"GetAtt with three parts":           {`{"Fn::GetAtt":["Role","Arn","More"]}`, `Fn::GetAtt [Role Arn More]: there is no such resource`},
 		"GetAtt of an unknown attribute":    {`{"Fn::GetAtt":["Role","RoleId"]}`, `Fn::GetAtt Role.RoleId: that attribute of AWS::IAM::Role is not known here`},
@@ -188,11 +188,11 @@ func TestAMalformedIntrinsicIsNamed(t *testing.T) {
 		"Join of one argument":              {`{"Fn::Join":["-"]}`, `Fn::Join takes a separator and a list, not [-]`},
 		"Join with a number to separate":    {`{"Fn::Join":[1,[]]}`, `Fn::Join takes a separator and a list, not [1 []]`},
 		"Join of a list in a list":          {`{"Fn::Join":["",[["a"]]]}`, `Fn::Join: [a] is not a string`},
-		"Join of what cannot be resolved":   {`{"Fn::Join":["",[{"Ref":"Nowhere"}]]}`, `Ref Nowhere: there is no such resource`},
+		"Join of what cannot be resolved":   {`{"Fn::Join":["",[{"Ref":"Nowhere"}]]}`, `a Ref to Nowhere: there is no such resource`},
 		"Sub of a number":                   {`{"Fn::Sub":7}`, `Fn::Sub takes a string, or a string and a map, not 7`},
-		"Sub of an unknown name":            {`{"Fn::Sub":"${Nowhere}"}`, `Fn::Sub: Ref Nowhere: there is no such resource`},
+		"Sub of an unknown name":            {`{"Fn::Sub":"${Nowhere}"}`, `Fn::Sub: a Ref to Nowhere: there is no such resource`},
 		"Sub of an unknown attribute":       {`{"Fn::Sub":"${Role.RoleId}"}`, `Fn::Sub: Fn::GetAtt Role.RoleId: that attribute of AWS::IAM::Role is not known here`},
-		"Sub of a pseudo parameter unknown": {`{"Fn::Sub":"${AWS::NotificationARNs}"}`, `Fn::Sub: Ref AWS::NotificationARNs: there is no such resource`},
+		"Sub of a pseudo parameter unknown": {`{"Fn::Sub":"${AWS::NotificationARNs}"}`, `Fn::Sub: a Ref to AWS::NotificationARNs: there is no such resource`},
 		"Select beyond the end":             {`{"Fn::Select":[2,["a","b"]]}`, `Fn::Select: there is no element 2 in [a b]`},
 		"Select before the start":           {`{"Fn::Select":[-1,["a"]]}`, `Fn::Select: there is no element -1 in [a]`},
 		"Select of no list":                 {`{"Fn::Select":["0","a"]}`, `Fn::Select: there is no element 0 in a`},
@@ -263,7 +263,7 @@ func TestAnAssemblyThatIsNotOneStackIsRefused(t *testing.T) {
 // Nothing runs for an alias, but a function that is invoked through it has to have it.
 func TestAnAliasOfNothingIsNamed(t *testing.T) {
 	_, _, err := loadText(t, `{"Resources":{"Live":{"Type":"AWS::Lambda::Alias","Properties":{"FunctionName":{"Ref":"Nowhere"},"FunctionVersion":"1","Name":"live"}}}}`)
-	problems(t, err, "resource Live, property FunctionName: Ref Nowhere: there is no such resource")
+	problems(t, err, "resource Live, property FunctionName: a Ref to Nowhere: there is no such resource")
 }
 
 func TestAPropertyOfTheWrongKindIsNamed(t *testing.T) {
