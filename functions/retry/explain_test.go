@@ -110,16 +110,17 @@ func TestTheWorstCaseEndsWithTheDeadline(t *testing.T) {
 func TestCostsAreThoseOfThePriceList(t *testing.T) {
 	t.Parallel()
 	costs := retry.Policy{
-		Scope: retry.PerAccount, RateLimits: retry.Budget{Attempts: 3, Jitter: retry.NoJitter, Base: 500 * time.Millisecond},
+		Scope: retry.PerAccount, RateLimits: retry.Budget{Attempts: 4, Jitter: retry.NoJitter, Base: 250 * time.Millisecond},
 	}.Explain().Costs
 	// By hand, per million requests. One attempt: three transitions, or one Express request of 0.3 s in 64 MB; a proxy of
 	// 0.3 s and a gateway of 0.32 s (0.02 s where it does not wait) in 256 MB, at 0.20 for each call.
 	want := []retry.Cost{
 		{Attempts: 1, Transitions: 3, Express: 3.78, Standard: 76.47},
-		// Two attempts after half a second: no Wait state, but half a second slept in the second proxy.
-		{Attempts: 2, Transitions: 5, Waiting: 500 * time.Millisecond, Express: 10.15, Standard: 129.33},
-		// Three, after a second more: a Wait state.
-		{Attempts: 3, Transitions: 8, Waiting: 1500 * time.Millisecond, Express: 18.70, Standard: 207.20},
+		// After a quarter of a second: no Wait state, but as much slept in the second proxy; 0.85 s are billed as 0.9 s.
+		{Attempts: 2, Transitions: 5, Waiting: 250 * time.Millisecond, Express: 8.27, Standard: 128.50},
+		{Attempts: 3, Transitions: 7, Waiting: 750 * time.Millisecond, Express: 14.64, Standard: 181.37},
+		// After a second more: a Wait state, and half a second slept.
+		{Attempts: 4, Transitions: 10, Waiting: 1750 * time.Millisecond, Express: 23.19, Standard: 259.23},
 	}
 	if diff := cmp.Diff(want, costs); diff != "" {
 		t.Error(diff)

@@ -2,6 +2,7 @@ package retry_test
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -127,6 +128,9 @@ func TestTheUpstreamsOwnAdviceIsFollowed(t *testing.T) {
 	if d := get(t, retry.Policy{}).answers(409, "Stripe-Should-Retry: true"); d.Outcome != retry.Again {
 		t.Errorf("a 409 that is to be repeated is %s", d.Outcome)
 	}
+	if d := post(t, retry.Policy{}).answers(429, "Stripe-Should-Retry: true"); d.Outcome != retry.Again || d.Kind != retry.RateLimit {
+		t.Errorf("a 429 that is to be repeated is %s, charged to %q", d.Outcome, d.Kind)
+	}
 	if d := get(t, retry.Policy{}).answers(200, "Stripe-Should-Retry: true"); d.Outcome != retry.Succeeded {
 		t.Errorf("a 200 is %s", d.Outcome)
 	}
@@ -244,12 +248,36 @@ func TestJitterDrawsFromItsWindow(t *testing.T) {
 	}
 }
 
+func TestDecorrelatedJitterGrowsFromTheLastDelayOfItsKind(t *testing.T) {
+	t.Parallel()
+	c := get(t, retry.Policy{ServerErrors: retry.Budget{Jitter: retry.DecorrelatedJitter}})
+	c.random = func() float64 { return 0.5 }
+	wantAgain(t, c.answers(503), 2*time.Second)
+	wantAgain(t, c.fails(retry.DNSError, retry.NotProcessed), 500*time.Millisecond)
+	wantAgain(t, c.answers(503), 3500*time.Millisecond) // between 1 s and three times 2 s
+}
+
+func TestTheLargestWindowsDoNotOverflow(t *testing.T) {
+	t.Parallel()
+	for _, jitter := range []retry.Jitter{retry.FullJitter, retry.EqualJitter, retry.DecorrelatedJitter, retry.NoJitter} {
+		c := get(t, retry.Policy{ServerErrors: retry.Budget{Attempts: retry.MaxAttempts, Base: 1, Max: math.MaxInt64, Jitter: jitter}})
+		c.request.Deadline = time.Time{}
+		c.random = highest
+		for range retry.MaxAttempts - 1 {
+			if d := c.answers(503, "Retry-After: 1"); d.Outcome != retry.Again || d.Delay < time.Second {
+				t.Fatalf("%s: %s after %v", jitter, d.Outcome, d.Delay)
+			}
+			c.now = noon
+		}
+	}
+}
+
 func TestARetryAfterInSecondsIsAFloorWithJitterAboveIt(t *testing.T) {
 	t.Parallel()
 	c := get(t, retry.Policy{})
 	wantAgain(t, c.answers(503, "Retry-After: 2"), 2*time.Second)
 
-	c = get(t, retry.Policy{})
+	c = get(t, retry.Policy{ServerErrors: retry.Budget{Base: time.Millisecond}})
 	c.random = func() float64 { return 0.999 }
 	if d := c.answers(503, "Retry-After: 2"); d.Delay < 2900*time.Millisecond || d.Delay > 3*time.Second {
 		t.Errorf("the longest delay is %v, want a second above the floor", d.Delay)
@@ -309,6 +337,15 @@ func TestALimitByAddressGoesRoundTheRingAndThenWaitsForEachProxysOwnFloor(t *tes
 	wantAgain(t, c.answers(429, "Retry-After: 90"), 59*time.Second) // proxy-3; proxy-1 is free again at 60 s
 	wantAgain(t, c.answers(429, "Retry-After: 60"), 0)              // proxy-2 has been free since 10 s
 	wantAgain(t, c.answers(429, "Retry-After: 60"), 31*time.Second) // proxy-3 is free at 91 s
+}
+
+func TestTheBackoffOfALimitByAddressCountsByProxy(t *testing.T) {
+	t.Parallel()
+	c := get(t, retry.Policy{Scope: retry.PerAddress, RateLimits: retry.Budget{Attempts: 9, Jitter: retry.NoJitter}})
+	c.request.Proxies = 2
+	for _, delay := range []time.Duration{0, 1, 1, 2, 2, 4} { // the next proxy has been limited so often: 0, 1, 1, 2, 2, 3
+		wantAgain(t, c.answers(429), delay*time.Second)
+	}
 }
 
 func TestALimitByAddressStillWaitsForAServerThatAskedToBeLeftAlone(t *testing.T) {
