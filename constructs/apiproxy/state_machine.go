@@ -27,7 +27,7 @@ func newStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps) awsstepfu
 		RemovalPolicy: logRemovalPolicy(props),
 	})
 	graph := newRing(r, props, aliases, r.Table)
-	return awsstepfunctions.NewStateMachine(r, jsii.String("StateMachine"), &awsstepfunctions.StateMachineProps{
+	machine := awsstepfunctions.NewStateMachine(r, jsii.String("StateMachine"), &awsstepfunctions.StateMachineProps{
 		StateMachineType: awsstepfunctions.StateMachineType_EXPRESS,
 		DefinitionBody:   awsstepfunctions.DefinitionBody_FromChainable(graph),
 		Timeout:          seconds(props.machineTimeout()),
@@ -40,4 +40,6 @@ func newStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps) awsstepfu
 		},
 		Comment: jsii.String("Attempts at " + props.Upstream.BaseURL + ", one proxy after the other"),
 	})
+	grantKey(r.Table, machine) // the right to update records comes with the states
+	return machine
 }

@@ -20,7 +20,8 @@ type IdempotencyTableProps struct {
 	// TableName is the table's physical name. Default: CloudFormation makes one.
 	TableName string
 
-	// EncryptionKey encrypts the table, if it is not to be a key that DynamoDB owns. Default: a key that DynamoDB owns.
+	// EncryptionKey encrypts the table, if it is not to be a key that DynamoDB owns. The stack must then be told its
+	// region, because each replica of a table has a key of its own. Default: a key that DynamoDB owns.
 	EncryptionKey awskms.IKey
 
 	// RemovalPolicy says what becomes of the table when it is taken out of the stack. Default: RETAIN.
@@ -52,8 +53,17 @@ func NewIdempotencyTable(scope constructs.Construct, id *string, props *Idempote
 }
 
 // GrantRecords lets a principal do with the records of a table what package idempotency does with them: read, write,
-// update and delete single items. It grants neither scans nor streams nor the table itself.
+// update and delete single items, with the table's key if it has one. It grants neither scans nor streams nor the table
+// itself.
 func GrantRecords(table awsdynamodb.ITableV2, grantee awsiam.IGrantable) awsiam.Grant {
+	grantKey(table, grantee)
 	return table.Grant(grantee, jsii.String("dynamodb:GetItem"), jsii.String("dynamodb:PutItem"),
 		jsii.String("dynamodb:UpdateItem"), jsii.String("dynamodb:DeleteItem"))
+}
+
+// grantKey lets a principal use the key that encrypts a table. Without it rights on the table are worth nothing.
+func grantKey(table awsdynamodb.ITableV2, grantee awsiam.IGrantable) {
+	if key := table.EncryptionKey(); key != nil {
+		key.GrantEncryptDecrypt(grantee)
+	}
 }

@@ -44,10 +44,11 @@ func (p RetryingApiProxyProps) Validate() error {
 		problems = append(problems, fmt.Errorf("Retry: %w", err))
 	} else if p.ProxyCount > 0 {
 		err := p.Retry.Fits(retry.Limits{
-			Proxies:        p.ProxyCount,
-			Execution:      retry.ExpressDuration,
-			// The function's own timeout follows from the policy; it has to leave room for what is around it.
-			ProxyTimeout:   retry.ExpressDuration - machineMargin - taskMargin,
+			Proxies:   p.ProxyCount,
+			Execution: retry.ExpressDuration,
+			// The function's own timeout follows from the policy, with a margin that is wider than the one that the
+			// policy asks for; it has to leave room for what is around it.
+			ProxyTimeout:   retry.ExpressDuration - machineMargin - taskMargin - proxyMargin + retry.MaxSleep + retry.ProxyMargin,
 			GatewayTimeout: p.gatewayTimeout(),
 		})
 		if err != nil {
