@@ -14,9 +14,6 @@ func explain(app awscdk.App) {
 	if err != nil {
 		panic(fmt.Sprintf("the stack cannot be built with this context:\n%v", err))
 	}
-	if err := props.Validate(); err != nil {
-		panic(fmt.Sprintf("the stack cannot be built with this context:\n%v", err))
-	}
 	proxies := props.ProxyCount
 	if proxies == 0 {
 		proxies = apiproxy.DefaultProxyCount

@@ -22,7 +22,7 @@ func newProxyStack(scope constructs.Construct, id string) (awscdk.Stack, *apipro
 		Description: jsii.String("An HTTPS endpoint that calls an API which fails, until it does not"),
 	})
 	props, err := propsFrom(stack.Node())
-	if err := errors.Join(err, props.Validate()); err != nil {
+	if err != nil {
 		panic(fmt.Sprintf("%s cannot be built with this context:\n%v", id, err))
 	}
 	return stack, apiproxy.NewRetryingApiProxy(stack, jsii.String("Proxy"), props)
@@ -64,7 +64,7 @@ func propsFrom(node constructs.Node) (*apiproxy.RetryingApiProxyProps, error) {
 	default:
 		problem("context auth is %q; give AWS_IAM or NONE", text)
 	}
-	return props, errors.Join(problems...)
+	return props, errors.Join(append(problems, props.Validate())...)
 }
 
 // context returns a value of the context as text. The CLI hands on what -c says as strings; cdk.json may hold numbers.
