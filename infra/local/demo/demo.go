@@ -106,7 +106,7 @@ func (u *Upstream) Change(settings Settings) error {
 	}
 	limits, err := memorystore.New(&memorystore.Config{
 		Tokens:   settings.Requests,
-		Interval: time.Duration(settings.IntervalSeconds / u.speed * float64(time.Second)),
+		Interval: max(time.Nanosecond, time.Duration(settings.IntervalSeconds/u.speed*float64(time.Second))),
 	})
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
@@ -130,10 +130,10 @@ func (u *Upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	u.mu.Lock()
 	u.calls++
-	settings, limits := u.settings, u.limits
+	settings := u.settings
+	// With the lock held, because Change closes the limits that it replaces.
+	_, remaining, reset, ok, err := u.limits.Take(r.Context(), address)
 	u.mu.Unlock()
-
-	_, remaining, reset, ok, err := limits.Take(r.Context(), address)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
