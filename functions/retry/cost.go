@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// List prices of us-east-1 in dollars, without free tiers and volume discounts, as published on
-// https://aws.amazon.com/step-functions/pricing/ and https://aws.amazon.com/lambda/pricing/ and taken down in
-// November 2026.
+// List prices of us-east-1 in dollars, without free tiers and volume discounts, as known in November 2026. Their source is
+// https://aws.amazon.com/step-functions/pricing/ and https://aws.amazon.com/lambda/pricing/.
 const (
 	// PriceStandardTransition is the price of a state transition of a Standard workflow.
 	PriceStandardTransition = 0.025 / 1e3

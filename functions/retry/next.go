@@ -66,7 +66,7 @@ func (p Policy) Next(req Request, history []Attempt, result Result, random func(
 	floor := j.binding(scope)
 	if floor > j.policy.RetryAfterMax {
 		return fail(DeadlineExceeded, fmt.Sprintf("%s asks for %s, more than the %s that is granted",
-			j.source(), seconds(floor), seconds(j.policy.RetryAfterMax)))
+			j.source(floor), seconds(floor), seconds(j.policy.RetryAfterMax)))
 	}
 	shortest, longest, why := j.delay(budget, n, floor)
 	if !req.Deadline.IsZero() {
@@ -206,7 +206,7 @@ func (j *judgement) delay(budget Budget, n int, floor time.Duration) (shortest, 
 		return shortest, longest, fmt.Sprintf("backoff of up to %s, jitter %s", seconds(longest), budget.Jitter)
 	}
 	return shortest, longest, fmt.Sprintf("%s asks for %s, and backoff above it up to %s, jitter %s",
-		j.source(), seconds(floor), seconds(longest), budget.Jitter)
+		j.source(floor), seconds(floor), seconds(longest), budget.Jitter)
 }
 
 // binding returns how long the next attempt has to wait for what the upstream said, in this answer and before. What an
@@ -250,9 +250,9 @@ func (j *judgement) lastWait() time.Duration {
 	return 0
 }
 
-// source names the field that asked for a wait.
-func (j *judgement) source() string {
-	if j.signals.Field != "" {
+// source names the field that asked for a wait, if it was in this answer.
+func (j *judgement) source(wait time.Duration) string {
+	if j.signals.Field != "" && j.signals.Floor >= wait {
 		return j.signals.Field
 	}
 	return "an earlier answer"

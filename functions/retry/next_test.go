@@ -292,7 +292,11 @@ func TestAnEarlierFloorStillHolds(t *testing.T) {
 	c := get(t, retry.Policy{Scope: retry.Inferred})
 	wantAgain(t, c.answers(429, "Retry-After: 30"), 0) // the quick try
 	c.now = c.now.Add(time.Second)
-	wantAgain(t, c.answers(429, "Retry-After: 5"), 29*time.Second) // which told of a limit by account: all of it holds
+	d := c.answers(429, "Retry-After: 5")
+	wantAgain(t, d, 29*time.Second) // which told of a limit by account: all of it holds
+	if !strings.Contains(d.Why, "an earlier answer asks for 29s") {
+		t.Errorf("why %q does not tell whose floor it is", d.Why)
+	}
 }
 
 func TestTheFirstRateLimitIsFollowedByAQuickTryFromTheNextProxy(t *testing.T) {
@@ -472,5 +476,15 @@ func TestAnAttemptIsRecordedWithoutLosingAFraction(t *testing.T) {
 	want = retry.Attempt{Proxy: "proxy-1", Error: retry.DNSError, Details: "no such host", Kind: retry.NetworkFailure}
 	if a != want {
 		t.Errorf("got  %+v\nwant %+v", a, want)
+	}
+}
+
+func BenchmarkNext(b *testing.B) {
+	policy := retry.Default()
+	request := retry.Request{Method: http.MethodGet, Proxies: 3, Deadline: noon.Add(time.Minute)}
+	result := retry.Result{Status: 429, Header: http.Header{"Retry-After": {"2"}, "Date": {noon.Format(http.TimeFormat)}}, Received: noon}
+	history := []retry.Attempt{{Status: 503, Kind: retry.ServerError}}
+	for b.Loop() {
+		policy.Next(request, history, result, lowest)
 	}
 }

@@ -83,8 +83,9 @@ type Policy struct {
 	Scope Scope
 
 	// Statuses rules single statuses differently from the defaults, which stay in force for all others: 408, 425, 500,
-	// 502, 503 and 504 are server errors, 429 is a rate limit, everything else is final. There is no need for a way to
-	// clear the defaults: rule a status Final.
+	// 502, 503 and 504 are server errors, 429 is a rate limit, everything else is final. A rule that repeats a default
+	// changes nothing, and Final takes a status out. Where a rule differs from the default, the upstream's own advice
+	// (Stripe-Should-Retry and the like) does not count.
 	Statuses map[int]Verdict
 
 	// RepeatableMethods are the methods, in upper case, whose requests may be sent again although the upstream may have
