@@ -179,6 +179,7 @@ func (s *Stack) createTables(config Config) error {
 		}
 	}
 	s.onClose(func() { _ = s.DynamoDB.Close() })
+	s.deleteExpired()
 	var problems []error
 	for _, t := range s.Template.Tables {
 		definition := dynamodb.TableDefinition{Name: t.Name, ARN: t.ARN, TTLAttribute: t.TTLAttribute}
@@ -193,6 +194,25 @@ func (s *Stack) createTables(config Config) error {
 		problems = append(problems, s.DynamoDB.CreateTable(definition))
 	}
 	return errors.Join(problems...)
+}
+
+// expiryInterval is how often expired records are deleted.
+const expiryInterval = time.Minute
+
+// deleteExpired deletes expired records now and then, as DynamoDB does.
+func (s *Stack) deleteExpired() {
+	ticker, done := time.NewTicker(expiryInterval), make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-ticker.C:
+				_, _ = s.DynamoDB.DeleteExpired() // what fails now is tried again
+			case <-done:
+				return
+			}
+		}
+	}()
+	s.onClose(func() { ticker.Stop(); close(done) })
 }
 
 func (s *Stack) createFunctions(config Config) error {
