@@ -34,7 +34,7 @@ type dynamodbUpdateItem struct{}
 var dynamodbErrors = map[string]bool{
 	"ConditionalCheckFailedException": true, "InternalServerError": true, "ItemCollectionSizeLimitExceededException": true,
 	"ProvisionedThroughputExceededException": true, "ReplicatedWriteConflictException": true, "RequestLimitExceeded": true,
-	"ResourceNotFoundException": true, "TransactionConflictException": true,
+	"ResourceNotFoundException": true, "ThrottlingException": true, "TransactionConflictException": true,
 }
 
 func (dynamodbUpdateItem) errorNames() serviceErrors {

@@ -70,21 +70,13 @@ const (
 )
 
 var judged = []judgedCase{
-	// The ring that the construct writes.
-	{name: "a ring of one, success at once", definition: ring(1), input: ringInput,
-		answers: map[string][]answer{proxyARN(1): {ringAnswer("succeeded", 0)}}},
+	// Rings of the kind that the construct writes. Those that it does write follow at the end.
 	{name: "a ring of three, success at the second proxy after a wait", definition: ring(3), input: ringInput,
 		answers: map[string][]answer{proxyARN(1): {ringAnswer("retry", 1)}, proxyARN(2): {ringAnswer("succeeded", 0)}}},
 	{name: "a ring of three, twice round without waits", definition: ring(3), input: ringInput,
 		answers: map[string][]answer{
 			proxyARN(1): {ringAnswer("retry", 0)}, proxyARN(2): {ringAnswer("retry", 0)},
 			proxyARN(3): {ringAnswer("retry", 0), ringAnswer("succeeded", 0)}}},
-	{name: "a ring of three, a failure in the end", definition: ring(3), input: ringInput,
-		answers: map[string][]answer{proxyARN(1): {ringAnswer("retry", 0)}, proxyARN(2): {{
-			payload: `{"outcome":"failed","error":"AttemptsExhausted","waitSeconds":0,"statusCode":503}`}}}},
-	{name: "a ring of twenty, all of them limited but the last", definition: ring(20), input: ringInput, answers: twentyProxies()},
-	{name: "a ring of three, the first proxy crashes", definition: ring(3), input: ringInput,
-		answers: map[string][]answer{proxyARN(1): {crashed}, proxyARN(2): {ringAnswer("succeeded", 0)}}},
 	{name: "a ring of three, the first proxy hangs", definition: ring(3), input: ringInput,
 		answers: map[string][]answer{proxyARN(1): {hung}, proxyARN(2): {ringAnswer("succeeded", 0)}}},
 	{name: "a ring of three, all proxies crash", definition: ring(3), input: ringInput,

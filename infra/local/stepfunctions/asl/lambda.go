@@ -42,14 +42,17 @@ func (f LambdaFunc) Invoke(ctx context.Context, functionName string, payload []b
 
 type lambdaInvoke struct{}
 
-// lambdaErrors are the errors that Step Functions reports under their own names. Any other is an AWSLambdaException.
+// lambdaErrors are the errors of Invoke that Step Functions reports under their own names. Any other is an
+// AWSLambdaException.
 var lambdaErrors = map[string]bool{
-	"EC2AccessDeniedException": true, "EC2ThrottledException": true, "EC2UnexpectedException": true,
+	"EC2AccessDeniedException": true, "EC2ThrottledException": true, "EC2UnexpectedException": true, "EFSIOException": true,
+	"EFSMountConnectivityException": true, "EFSMountFailureException": true, "EFSMountTimeoutException": true,
 	"ENILimitReachedException": true, "InvalidParameterValueException": true, "InvalidRequestContentException": true,
 	"InvalidRuntimeException": true, "InvalidSecurityGroupIDException": true, "InvalidSubnetIDException": true,
 	"InvalidZipFileException": true, "KMSAccessDeniedException": true, "KMSDisabledException": true,
-	"KMSInvalidStateException": true, "KMSNotFoundException": true, "RequestTooLargeException": true,
-	"ResourceConflictException": true, "ResourceNotFoundException": true, "ResourceNotReadyException": true,
+	"KMSInvalidStateException": true, "KMSNotFoundException": true, "NoPublishedVersionException": true,
+	"RecursiveInvocationException": true, "RequestTooLargeException": true, "ResourceConflictException": true,
+	"ResourceNotFoundException": true, "ResourceNotReadyException": true, "SerializedRequestEntityTooLargeException": true,
 	"ServiceException": true, "SnapStartException": true, "SnapStartNotReadyException": true,
 	"SnapStartTimeoutException": true, "SubnetIPAddressLimitReachedException": true, "TooManyRequestsException": true,
 	"UnsupportedMediaTypeException": true,

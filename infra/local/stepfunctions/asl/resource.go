@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions/uuid"
 )
 
 // A resource is what a Task calls.
@@ -108,7 +110,8 @@ type ServiceError struct {
 	// Message says what was wrong.
 	Message string
 
-	// StatusCode is the HTTP status of the answer, and RequestID its request id. They appear in the cause.
+	// StatusCode is the HTTP status of the answer, and RequestID its request id. They appear in the cause. If RequestID
+	// is empty, one is made up.
 	StatusCode int
 	RequestID  string
 }
@@ -116,22 +119,26 @@ type ServiceError struct {
 func (e *ServiceError) Error() string { return e.Code + ": " + e.Message }
 
 // callFailure turns the error of a call into what the state reports.
-func callFailure(i integration, err error) *Failure {
+func (e *execution) callFailure(i integration, err error) *Failure {
 	var f *Failure
 	if errors.As(err, &f) {
 		return f
 	}
 	names := i.errorNames()
 	var refused *ServiceError
-	if errors.As(err, &refused) {
-		name := refused.Code
-		if !names.known[name] {
-			name = names.other
-		}
-		return failure(names.prefix+"."+name, "%s (Service: %s; Status Code: %d; Error Code: %s; Request ID: %s; Proxy: null)",
-			refused.Message, names.service, refused.StatusCode, refused.Code, refused.RequestID)
+	if !errors.As(err, &refused) {
+		return failure(names.prefix+".SdkClientException", "Unable to execute HTTP request: %v", err)
 	}
-	return failure(names.prefix+".SdkClientException", "Unable to execute HTTP request: %v", err)
+	name := refused.Code
+	if !names.known[name] {
+		name = names.other
+	}
+	requestID := refused.RequestID
+	if requestID == "" {
+		requestID = uuid.New(e.options.Random)
+	}
+	return failure(names.prefix+"."+name, "%s (Service: %s; Status Code: %d; Error Code: %s; Request ID: %s; Proxy: null)",
+		refused.Message, names.service, refused.StatusCode, refused.Code, requestID)
 }
 
 func invalidParameters(parameters any, problem string) error {

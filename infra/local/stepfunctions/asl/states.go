@@ -301,7 +301,7 @@ func (e *execution) call(s *state, input document) (any, error) {
 		document, err = limited(result, s.resource.service)
 	}
 	if err != nil {
-		f := callFailure(s.resource.integration, err)
+		f := e.callFailure(s.resource.integration, err)
 		e.add(Event{Type: TaskFailedEvent, TaskFailed: &TaskFailureDetails{
 			TaskDetails: details, FailureDetails: FailureDetails{Error: f.Name, Cause: f.Cause},
 		}})
