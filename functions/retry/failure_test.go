@@ -122,7 +122,7 @@ func attempt(transport *http.Transport, url string, timeout time.Duration, bodyL
 
 const (
 	patience  = 5 * time.Second        // for failures that come by themselves
-	impatient = 100 * time.Millisecond // for those that are a timeout
+	impatient = 400 * time.Millisecond // for those that are a timeout
 	largeBody = 1 << 20
 )
 
