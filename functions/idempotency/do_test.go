@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,6 +43,33 @@ func TestTheFirstCallRunsAndTheNextReplays(t *testing.T) {
 	want := []idempotency.EventKind{"acquired", "stored", "replayed", "replayed", "acquired", "stored"}
 	if !slices.Equal(f.events, want) {
 		t.Errorf("events %v; want %v", f.events, want)
+	}
+}
+
+func TestFiftyDuplicatesAtOnceRunOnceAndGetOneResult(t *testing.T) {
+	const duplicates = 50
+	manager := setUpOn(t, idempotency.NewMemoryStore(), idempotency.Config{Wait: 10_000 * time.Hour, TTL: 20_000 * time.Hour})
+	var runs, waiting atomic.Int32
+	results := make([]int32, duplicates)
+	var all sync.WaitGroup
+	for i := range duplicates {
+		all.Go(func() {
+			waiting.Add(1)
+			got, err := idempotency.Do(context.Background(), manager, "k", func(context.Context) (int32, error) {
+				for waiting.Load() < duplicates {
+					runtime.Gosched()
+				}
+				return runs.Add(1), nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			results[i] = got
+		})
+	}
+	all.Wait()
+	if runs.Load() != 1 || slices.ContainsFunc(results, func(r int32) bool { return r != 1 }) {
+		t.Errorf("%d runs, results %v; want one", runs.Load(), results)
 	}
 }
 

@@ -88,7 +88,7 @@ func NewFront(m *idempotency.Manager, o Options) (*Front, error) {
 		problems = append(problems, errors.New("manager is nil: pass one that idempotency.New made"))
 	}
 	if o.Require < Never || o.Require > Always {
-		problems = append(problems, fmt.Errorf("Require is %d: Never, UnsafeMethods or Always", o.Require))
+		problems = append(problems, fmt.Errorf("Options.Require is %d: Never, UnsafeMethods or Always", o.Require))
 	}
 	if o.Cache.MaxAge < 0 || o.Cache.MaxAge > 0 && o.Cache.MaxAge < time.Second {
 		problems = append(problems, fmt.Errorf("Cache.MaxAge is %v: 0 for none, or at least 1s", o.Cache.MaxAge))

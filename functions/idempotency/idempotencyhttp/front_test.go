@@ -467,7 +467,7 @@ func TestEveryProblemOfTheOptionsIsInOneError(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{"manager is nil", "Require is 7", "Cache.MaxAge is 1ms", "AllowOrigins is empty", "CORS.MaxAge is -1ns"} {
+	for _, want := range []string{"manager is nil", "Options.Require is 7", "Cache.MaxAge is 1ms", "AllowOrigins is empty", "CORS.MaxAge is -1ns"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not say %q:\n%v", want, err)
 		}
