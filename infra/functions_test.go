@@ -1,0 +1,133 @@
+//go:build !race
+
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"testing"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy"
+)
+
+func TestFunctionsLogAsJSONAndAreTraced(t *testing.T) {
+	forEachVariant(t, func(t *testing.T, template template) {
+		for _, function := range template.functions() {
+			if got := function.at("LoggingConfig", "LogFormat"); got != "JSON" {
+				t.Errorf("%s logs as %v; want JSON", function.name(), got)
+			}
+			if got := function.at("TracingConfig", "Mode"); got != "Active" {
+				t.Errorf("%s has tracing %v; want Active", function.name(), got)
+			}
+		}
+	})
+}
+
+func TestLogsAreKeptForAMonthByDefaultAndAsLongAsTold(t *testing.T) {
+	forEachVariant(t, func(t *testing.T, template template) {
+		want := 30.0
+		if len(template.proxies()) == 5 { // the variants with all props
+			want = 7
+		}
+		groups := template.ofType("AWS::Logs::LogGroup")
+		if len(groups) != len(template.functions())+1 {
+			t.Errorf("%d log groups for %d functions and a state machine", len(groups), len(template.functions()))
+		}
+		for _, group := range groups {
+			if got := group.number("RetentionInDays"); got != want {
+				t.Errorf("%s keeps logs for %v days; want %v", group.id, got, want)
+			}
+			if group.DeletionPolicy != "Delete" {
+				t.Errorf("%s is left behind: %s", group.id, group.DeletionPolicy)
+			}
+		}
+	})
+}
+
+func TestARingHasAnyNumberOfProxiesFrom1To20NamedByNumber(t *testing.T) {
+	app := newApp(nothingBundled)
+	for n := 1; n <= apiproxy.MaxProxyCount; n++ {
+		props := minimal()
+		props.ProxyCount = n
+		apiproxy.NewRetryingApiProxy(awscdk.NewStack(app, jsii.String(fmt.Sprintf("Ring%d", n)), nil), jsii.String("Orders"), props)
+	}
+	templates := synthesise(app)
+	for n := 1; n <= apiproxy.MaxProxyCount; n++ {
+		template := templates[fmt.Sprintf("Ring%d", n)]
+		proxies := template.proxies()
+		if len(proxies) != n {
+			t.Errorf("%d proxies; want %d", len(proxies), n)
+			continue
+		}
+		for i, proxy := range proxies {
+			variables := func(name string) string { return flat(proxy.at("Environment", "Variables", name)) }
+			want := fmt.Sprintf("proxy-%d", i+1)
+			if got := variables("PROXY_NAME"); got != want {
+				t.Errorf("of %d: proxy number %d is told that it is %q", n, i+1, got)
+			}
+			if got := proxy.name(); !regexp.MustCompile(`^Ring\d+-Orders-[0-9A-F]{8}-` + want + `$`).MatchString(got) {
+				t.Errorf("of %d: %s is called %q", n, want, got)
+			}
+			if got := variables("PROXY_COUNT"); got != fmt.Sprint(n) {
+				t.Errorf("of %d: %s is told that there are %s", n, want, got)
+			}
+		}
+		if got := flat(template.gateway().at("Environment", "Variables", "PROXY_COUNT")); got != fmt.Sprint(n) {
+			t.Errorf("of %d: the gateway is told that there are %s", n, got)
+		}
+		if got := len(template.definition().tasks()); got != n {
+			t.Errorf("of %d: %d Tasks", n, got)
+		}
+	}
+}
+
+func TestAProxyKeepsItsIdWhenTheRingGrows(t *testing.T) {
+	few, many := variants()["Minimal"].proxies(), variants()["TwentyProxies"].proxies()
+	for i, proxy := range few {
+		if many[i].id != proxy.id {
+			t.Errorf("proxy %d of 3 is %s, of 20 %s: it would be replaced", i+1, proxy.id, many[i].id)
+		}
+	}
+}
+
+func TestFunctionsHaveTheMemoryAndTheArchitectureOfTheProps(t *testing.T) {
+	for name, want := range map[string]string{"Minimal": `256 ["arm64"]`, "NoFlags": `256 ["arm64"]`, "Everything": `512 ["x86_64"]`, "NoFlagsEverything": `512 ["x86_64"]`} {
+		for _, function := range variants()[name].functions() {
+			if got := flat(function.at("MemorySize")) + " " + flat(function.at("Architectures")); got != want {
+				t.Errorf("%s: %s has %s; want %s", name, function.name(), got, want)
+			}
+		}
+	}
+}
+
+func TestFunctionsAreToldThePolicyThatWasGiven(t *testing.T) {
+	want := everything().Retry.WithDefaults()
+	for _, function := range variants()["Everything"].functions() {
+		got := policyOf(t, function)
+		if difference := diffPolicies(want, got); difference != "" {
+			t.Errorf("%s (-want +got):\n%s", function.name(), difference)
+		}
+	}
+}
+
+func TestDescriptionsAndVariablesFitTheLimitsOfLambda(t *testing.T) {
+	const maxDescription, maxEnvironment = 256, 4 << 10
+	forEachVariant(t, func(t *testing.T, template template) {
+		for _, function := range template.functions() {
+			if got := len(flat(function.at("Description"))); got > maxDescription {
+				t.Errorf("%s has a description of %d characters; Lambda takes %d", function.name(), got, maxDescription)
+			}
+			size := 0
+			variables, _ := function.at("Environment", "Variables").(map[string]any)
+			for name, value := range variables {
+				size += len(name) + len(flat(value))
+			}
+			if size > maxEnvironment/2 {
+				t.Errorf("%s has %d bytes of variables; Lambda takes %d, and the policy may grow", function.name(), size, maxEnvironment)
+			}
+		}
+	})
+}

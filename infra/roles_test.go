@@ -1,0 +1,239 @@
+//go:build !race
+
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// roleOf is the role of a function.
+func (t template) roleOf(function *resource) *resource { return t.referred(function.at("Role")) }
+
+// machineRole is the role of the state machine.
+func (t template) machineRole() *resource { return t.referred(t.machine().at("RoleArn")) }
+
+// ofFunction says whether a role is that of a function.
+func (t template) ofFunction(role *resource) bool {
+	return slices.ContainsFunc(t.functions(), func(function *resource) bool { return t.roleOf(function) == role })
+}
+
+// logGroupOf is the log group of a function.
+func (t template) logGroupOf(function *resource) *resource {
+	return t.referred(function.at("LoggingConfig", "LogGroup"))
+}
+
+func TestEachFunctionHasARoleAndALogGroupOfItsOwn(t *testing.T) {
+	forEachVariant(t, func(t *testing.T, template template) {
+		seen := map[*resource]string{template.machineRole(): "the state machine"}
+		for _, function := range template.functions() {
+			for _, own := range []*resource{template.roleOf(function), template.logGroupOf(function)} {
+				if other, found := seen[own]; found {
+					t.Errorf("%s shares %s with %s", function.name(), own.id, other)
+				}
+				seen[own] = function.name()
+			}
+		}
+	})
+}
+
+func TestAFunctionMayWriteToItsOwnLogGroupAndToNoOther(t *testing.T) {
+	forEachVariant(t, func(t *testing.T, template template) {
+		for _, function := range template.functions() {
+			own := []string{"${" + template.logGroupOf(function).id + ".Arn}"}
+			for _, action := range []string{"logs:CreateLogStream", "logs:PutLogEvents"} {
+				if difference := cmp.Diff(own, template.resourcesOf(template.roleOf(function), action)); difference != "" {
+					t.Errorf("%s: %s on (-want +got):\n%s", function.name(), action, difference)
+				}
+			}
+			for _, action := range template.actionsOf(template.roleOf(function)) {
+				if strings.HasPrefix(action, "logs:") && action != "logs:CreateLogStream" && action != "logs:PutLogEvents" {
+					t.Errorf("%s may %s", function.name(), action)
+				}
+			}
+		}
+	})
+}
+
+func TestAProxyMayWriteItsLogsAndTracesAndNothingElse(t *testing.T) {
+	forEachVariant(t, func(t *testing.T, template template) {
+		want := []string{"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTelemetryRecords", "xray:PutTraceSegments"}
+		for _, proxy := range template.proxies() {
+			if difference := cmp.Diff(want, template.actionsOf(template.roleOf(proxy))); difference != "" {
+				t.Errorf("%s (-want +got):\n%s", proxy.name(), difference)
+			}
+		}
+	})
+}
+
+func TestTheGatewayMayStartItsOwnStateMachineAndNoOther(t *testing.T) {
+	forEachVariant(t, func(t *testing.T, template template) {
+		role := template.roleOf(template.gateway())
+		for _, s := range template.rights(role) {
+			for _, action := range s.Actions {
+				if !strings.HasPrefix(action, "states:") {
+					continue
+				}
+				if action != "states:StartSyncExecution" && action != "states:StartExecution" {
+					t.Errorf("the gateway may %s", action)
+				}
+				if want := []string{"${" + template.machine().id + "}"}; !slices.Equal(s.Resources, want) {
+					t.Errorf("the gateway may %s on %v; want %v", action, s.Resources, want)
+				}
+			}
+		}
+		if len(template.resourcesOf(role, "states:StartSyncExecution")) == 0 {
+			t.Error("the gateway may not start the state machine")
+		}
+	})
+}
+
+func TestTheGatewayMayReadAndWriteSingleRecordsAndNothingElseOfTheTable(t *testing.T) {
+	forEachVariant(t, func(t *testing.T, template template) {
+		role := template.roleOf(template.gateway())
+		want := []string{"dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}
+		var got []string
+		for _, action := range template.actionsOf(role) {
+			if strings.HasPrefix(action, "dynamodb:") {
+				got = append(got, action)
+			}
+		}
+		if difference := cmp.Diff(want, got); difference != "" {
+			t.Errorf("(-want +got):\n%s", difference)
+		}
+		for _, action := range got {
+			for _, table := range template.resourcesOf(role, action) {
+				if !template.isTheTable(table) {
+					t.Errorf("%s on %s, which is not the table", action, table)
+				}
+			}
+		}
+	})
+}
+
+func TestTheStateMachineMayInvokeTheLiveAliasesOfTheProxiesAndNothingElse(t *testing.T) {
+	forEachVariant(t, func(t *testing.T, template template) {
+		var want []string
+		for _, proxy := range template.proxies() {
+			want = append(want, "${"+template.aliasOf(t, proxy).id+"}")
+		}
+		slices.Sort(want)
+		if difference := cmp.Diff(want, template.resourcesOf(template.machineRole(), "lambda:InvokeFunction")); difference != "" {
+			t.Errorf("(-want +got):\n%s", difference)
+		}
+	})
+}
+
+// aliasOf is the alias of a function.
+func (template template) aliasOf(t *testing.T, function *resource) *resource {
+	t.Helper()
+	for _, alias := range template.ofType("AWS::Lambda::Alias") {
+		if template.referred(alias.at("FunctionName")) == function {
+			if name := alias.at("Name"); name != "live" {
+				t.Errorf("the alias of %s is called %v; want live", function.name(), name)
+			}
+			return alias
+		}
+	}
+	t.Fatalf("%s has no alias", function.name())
+	return nil
+}
+
+func TestTheStateMachineMayUpdateRecordsAndNothingElseOfTheTable(t *testing.T) {
+	forEachVariant(t, func(t *testing.T, template template) {
+		role := template.machineRole()
+		for _, s := range template.rights(role) {
+			for _, action := range s.Actions {
+				if strings.HasPrefix(action, "dynamodb:") && action != "dynamodb:UpdateItem" {
+					t.Errorf("the state machine may %s", action)
+				}
+			}
+		}
+		tables := template.resourcesOf(role, "dynamodb:UpdateItem")
+		if len(tables) == 0 {
+			t.Error("the state machine may not update records")
+		}
+		for _, table := range tables {
+			if !template.isTheTable(table) {
+				t.Errorf("the state machine may update %s, which is not the table", table)
+			}
+		}
+	})
+}
+
+// isTheTable says whether an ARN is that of the table that the functions are told of.
+func (t template) isTheTable(arn string) bool {
+	name := flat(t.gateway().at("Environment", "Variables", "TABLE_NAME"))
+	return arn == strings.TrimSuffix(name, "}")+".Arn}" || strings.HasSuffix(arn, ":table/"+name)
+}
+
+func TestNoRoleHasAWildcardButForTracesAndTheDeliveryOfLogs(t *testing.T) {
+	// Neither service knows resources for these actions: what they work on belongs to the account.
+	allowed := []string{
+		"xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets",
+		"logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery",
+		"logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups",
+	}
+	forEachVariant(t, func(t *testing.T, template template) {
+		for _, role := range template.roles() {
+			for _, s := range template.rights(role) {
+				if s.Effect != "Allow" {
+					t.Errorf("%s: a statement with effect %s", role.id, s.Effect)
+				}
+				wide := slices.ContainsFunc(s.Resources, func(r string) bool { return strings.Contains(r, "*") })
+				for _, action := range s.Actions {
+					// The grant of a key is CDK's own; a statement in a policy of one principal cannot reach further
+					// than the key it names.
+					if strings.Contains(action, "*") && !strings.HasPrefix(action, "kms:") {
+						t.Errorf("%s: the action %s", role.id, action)
+					}
+					if wide && !slices.Contains(allowed, action) {
+						t.Errorf("%s may %s on %v", role.id, action, s.Resources)
+					}
+				}
+			}
+		}
+	})
+}
+
+// roles lists all roles.
+func (t template) roles() []*resource { return t.ofType("AWS::IAM::Role") }
+
+func TestNoRoleHasManagedPoliciesOfAWS(t *testing.T) {
+	forEachVariant(t, func(t *testing.T, template template) {
+		for _, role := range template.roles() {
+			if policies := role.at("ManagedPolicyArns"); policies != nil {
+				t.Errorf("%s has %v", role.id, policies)
+			}
+		}
+	})
+}
+
+func TestARoleIsForOneServiceOnly(t *testing.T) {
+	forEachVariant(t, func(t *testing.T, template template) {
+		trusts := func(role *resource, service string) {
+			document := flat(role.at("AssumeRolePolicyDocument", "Statement"))
+			want := `[{"Action":"sts:AssumeRole","Effect":"Allow","Principal":{"Service":"` + service + `"}}]`
+			if document != want {
+				t.Errorf("%s can be assumed as said by %s; want %s", role.id, document, want)
+			}
+		}
+		trusts(template.machineRole(), "states.amazonaws.com")
+		for _, function := range template.functions() {
+			trusts(template.roleOf(function), "lambda.amazonaws.com")
+		}
+	})
+}
+
+func TestWhoUsesAnEncryptedTableMayUseItsKey(t *testing.T) {
+	template := variants()["EncryptedTable"]
+	key := "${" + template.the("AWS::KMS::Key").id + ".Arn}"
+	for name, role := range map[string]*resource{"the gateway": template.roleOf(template.gateway()), "the state machine": template.machineRole()} {
+		if got := template.resourcesOf(role, "kms:Decrypt"); !slices.Equal(got, []string{key}) {
+			t.Errorf("%s may decrypt with %v; want %s", name, got, key)
+		}
+	}
+}

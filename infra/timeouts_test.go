@@ -1,0 +1,53 @@
+//go:build !race
+
+package main
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
+)
+
+// policyOf reads the policy that a function is told.
+func policyOf(t *testing.T, function *resource) retry.Policy {
+	t.Helper()
+	var policy retry.Policy
+	if err := json.Unmarshal([]byte(flat(function.at("Environment", "Variables", "RETRY_POLICY"))), &policy); err != nil {
+		t.Fatalf("%s: RETRY_POLICY: %v", function.name(), err)
+	}
+	return policy.WithDefaults()
+}
+
+func diffPolicies(want, got retry.Policy) string { return cmp.Diff(want, got) }
+
+func TestTimeoutsNest(t *testing.T) {
+	forEachVariant(t, func(t *testing.T, template template) {
+		machine := template.definition()
+		gateway := template.gateway().number("Timeout")
+		for i, proxy := range template.proxies() {
+			policy := policyOf(t, proxy)
+			attempt := policy.AttemptTimeout.Seconds()
+			function := proxy.number("Timeout")
+			task := machine.States[machine.taskOf(i)].TimeoutSeconds
+			if !(0 < attempt && attempt < function && function < task && task < machine.TimeoutSeconds && machine.TimeoutSeconds < gateway) {
+				t.Errorf("%s: attempt %v s, function %v s, Task %v s, state machine %v s, gateway %v s: each must be shorter than the next",
+					proxy.name(), attempt, function, task, machine.TimeoutSeconds, gateway)
+			}
+			if most := function - retry.MaxSleep.Seconds() - retry.ProxyMargin.Seconds(); attempt > most {
+				t.Errorf("%s: an attempt of %v s does not fit a function of %v s with the sleep before it", proxy.name(), attempt, function)
+			}
+			if deadline := policy.MaxDeadline.Seconds(); deadline >= machine.TimeoutSeconds {
+				t.Errorf("the longest deadline is %v s, and the state machine ends after %v s", deadline, machine.TimeoutSeconds)
+			}
+		}
+		if most := retry.ExpressDuration.Seconds(); machine.TimeoutSeconds > most {
+			t.Errorf("the state machine ends after %v s; Express ends it after %v s", machine.TimeoutSeconds, most)
+		}
+		if most := 900.0; gateway > most {
+			t.Errorf("the gateway ends after %v s; Lambda takes %v s", gateway, most)
+		}
+	})
+}

@@ -1,0 +1,85 @@
+//go:build !race
+
+package main
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestTheUrlTakesSignedRequestsOnlyByDefault(t *testing.T) {
+	for _, name := range []string{"Minimal", "NoFlags", "Granted"} {
+		template := variants()[name]
+		if got := template.the("AWS::Lambda::Url").at("AuthType"); got != "AWS_IAM" {
+			t.Errorf("%s: the auth type is %v; want AWS_IAM", name, got)
+		}
+		if permissions := template.ofType("AWS::Lambda::Permission"); len(permissions) > 0 {
+			t.Errorf("%s: %d resource policies let callers in; want none", name, len(permissions))
+		}
+	}
+}
+
+func TestAUrlWithoutAuthLetsEverybodyInByBothPermissionsAndThroughTheUrlOnly(t *testing.T) {
+	for _, name := range []string{"Open", "Everything", "NoFlagsEverything"} {
+		template := variants()[name]
+		if got := template.the("AWS::Lambda::Url").at("AuthType"); got != "NONE" {
+			t.Errorf("%s: the auth type is %v; want NONE", name, got)
+		}
+		got := map[string]map[string]any{}
+		for _, permission := range template.ofType("AWS::Lambda::Permission") {
+			if to := template.referred(permission.at("FunctionName")); to != template.gateway() {
+				t.Errorf("%s: a permission is for %s; want the gateway", name, to.name())
+			}
+			rest := map[string]any{}
+			for key, value := range permission.Properties {
+				if key != "Action" && key != "FunctionName" {
+					rest[key] = value
+				}
+			}
+			got[flat(permission.at("Action"))] = rest
+		}
+		want := map[string]map[string]any{
+			"lambda:InvokeFunctionUrl": {"Principal": "*", "FunctionUrlAuthType": "NONE"},
+			"lambda:InvokeFunction":    {"Principal": "*", "InvokedViaFunctionUrl": true},
+		}
+		if difference := cmp.Diff(want, got); difference != "" {
+			t.Errorf("%s: permissions (-want +got):\n%s", name, difference)
+		}
+	}
+}
+
+func TestGrantInvokeGivesBothPermissionsThatACallNeedsAndNoOthers(t *testing.T) {
+	template := variants()["Granted"]
+	var caller *resource
+	for _, role := range template.ofType("AWS::IAM::Role") {
+		if flat(role.at("AssumeRolePolicyDocument")) != flat(template.machineRole().at("AssumeRolePolicyDocument")) && !template.ofFunction(role) {
+			caller = role
+		}
+	}
+	if caller == nil {
+		t.Fatal("the template has no role of a caller")
+	}
+	want := []string{"lambda:InvokeFunction", "lambda:InvokeFunctionUrl"}
+	if difference := cmp.Diff(want, template.actionsOf(caller)); difference != "" {
+		t.Errorf("the caller's rights (-want +got):\n%s", difference)
+	}
+	gateway := []string{"${" + template.gateway().id + ".Arn}"}
+	for _, action := range want {
+		if difference := cmp.Diff(gateway, template.resourcesOf(caller, action)); difference != "" {
+			t.Errorf("%s on (-want +got):\n%s", action, difference)
+		}
+	}
+}
+
+func TestTheUrlsAddressIsAnOutput(t *testing.T) {
+	forEachVariant(t, func(t *testing.T, template template) {
+		want := "${" + template.the("AWS::Lambda::Url").id + ".FunctionUrl}"
+		for _, output := range template.Outputs {
+			if flat(output.Value) == want {
+				return
+			}
+		}
+		t.Errorf("no output is %s", want)
+	})
+}

@@ -1,0 +1,136 @@
+//go:build !race
+
+package main
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
+)
+
+// example is the upstream of the variants.
+var example = apiproxy.Upstream{BaseURL: "https://api.example.com"}
+
+// minimal is all that has to be said.
+func minimal() *apiproxy.RetryingApiProxyProps {
+	return &apiproxy.RetryingApiProxyProps{Upstream: example}
+}
+
+// everything says something in each of the props that does not refer to another resource.
+func everything() *apiproxy.RetryingApiProxyProps {
+	return &apiproxy.RetryingApiProxyProps{
+		Upstream: apiproxy.Upstream{
+			BaseURL:         "http://orders.internal:8080/v2",
+			AllowPlainHTTP:  true,
+			AllowedNetworks: []string{"10.1.0.0/16", "fd00::/8"},
+		},
+		ProxyCount: 5,
+		Retry: retry.Policy{
+			ServerErrors:   retry.Budget{Attempts: 4, Base: 500 * time.Millisecond, Max: 8 * time.Second, Jitter: retry.EqualJitter},
+			Scope:          retry.PerAccount,
+			Statuses:       map[int]retry.Verdict{520: retry.Erroneous},
+			AttemptTimeout: 2500 * time.Millisecond,
+			Deadline:       20 * time.Second,
+			MaxDeadline:    40 * time.Second,
+		},
+		Idempotency: apiproxy.Idempotency{
+			Required:       apiproxy.KeyRequiredForUnsafe,
+			TTL:            time.Hour,
+			CacheHeaders:   true,
+			ServerCacheHit: true,
+		},
+		UrlAuthType:   awslambda.FunctionUrlAuthType_NONE,
+		Architecture:  awslambda.Architecture_X86_64(),
+		MemorySizeMiB: 512,
+		LogRetention:  awslogs.RetentionDays_ONE_WEEK,
+		RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
+	}
+}
+
+// variants are stacks with one RetryingApiProxy each, which differ in what the props and the app say. What is to hold
+// of every RetryingApiProxy is asserted of each.
+var variants = sync.OnceValue(func() map[string]template {
+	app := newApp(deployed(), nothingBundled)
+	build := func(name string, props func(awscdk.Stack) *apiproxy.RetryingApiProxyProps) *apiproxy.RetryingApiProxy {
+		settings := &awscdk.StackProps{}
+		if name == "EncryptedTable" { // a table with a key of one's own wants to know its region
+			settings.Env = &awscdk.Environment{Region: jsii.String("eu-central-1")}
+		}
+		stack := awscdk.NewStack(app, &name, settings)
+		return apiproxy.NewRetryingApiProxy(stack, jsii.String("Orders"), props(stack))
+	}
+	with := func(change func(*apiproxy.RetryingApiProxyProps)) func(awscdk.Stack) *apiproxy.RetryingApiProxyProps {
+		return func(awscdk.Stack) *apiproxy.RetryingApiProxyProps {
+			props := minimal()
+			change(props)
+			return props
+		}
+	}
+
+	build("Minimal", with(func(*apiproxy.RetryingApiProxyProps) {}))
+	build("Everything", func(awscdk.Stack) *apiproxy.RetryingApiProxyProps { return everything() })
+	build("OneProxy", with(func(p *apiproxy.RetryingApiProxyProps) { p.ProxyCount = 1 }))
+	build("TwentyProxies", with(func(p *apiproxy.RetryingApiProxyProps) { p.ProxyCount = 20 }))
+	build("Open", with(func(p *apiproxy.RetryingApiProxyProps) { p.UrlAuthType = awslambda.FunctionUrlAuthType_NONE }))
+	build("ShortDeadline", with(func(p *apiproxy.RetryingApiProxyProps) {
+		p.Retry = retry.Policy{AttemptTimeout: time.Second, Deadline: time.Second, MaxDeadline: time.Second}
+	}))
+	build("LongAttempts", with(func(p *apiproxy.RetryingApiProxyProps) {
+		p.Retry = retry.Policy{AttemptTimeout: 289 * time.Second}
+	}))
+	build("ParameterAsUpstream", func(stack awscdk.Stack) *apiproxy.RetryingApiProxyProps {
+		host := awscdk.NewCfnParameter(stack, jsii.String("Host"), nil)
+		return &apiproxy.RetryingApiProxyProps{Upstream: apiproxy.Upstream{
+			BaseURL:         "https://" + *host.ValueAsString() + "/v1",
+			AllowedNetworks: []string{*awscdk.Fn_ImportValue(jsii.String("Network"))},
+		}}
+	})
+	build("ExistingTable", func(stack awscdk.Stack) *apiproxy.RetryingApiProxyProps {
+		props := minimal()
+		props.Table = awsdynamodb.TableV2_FromTableName(stack, jsii.String("Records"), jsii.String("records"))
+		return props
+	})
+	build("EncryptedTable", func(stack awscdk.Stack) *apiproxy.RetryingApiProxyProps {
+		props := minimal()
+		props.Table = apiproxy.NewIdempotencyTable(stack, jsii.String("Records"), &apiproxy.IdempotencyTableProps{
+			EncryptionKey: awskms.NewKey(stack, jsii.String("Key"), nil),
+		})
+		return props
+	})
+	granted := build("Granted", with(func(*apiproxy.RetryingApiProxyProps) {}))
+	granted.GrantInvoke(awsiam.NewRole(awscdk.Stack_Of(granted), jsii.String("Caller"), &awsiam.RoleProps{
+		AssumedBy: awsiam.NewAccountRootPrincipal(),
+	}))
+	build(strings.Repeat("Long", 30), with(func(p *apiproxy.RetryingApiProxyProps) { p.ProxyCount = 11 }))
+
+	templates := synthesise(app)
+
+	importer := newApp(nothingBundled)
+	for name, props := range map[string]*apiproxy.RetryingApiProxyProps{"NoFlags": minimal(), "NoFlagsEverything": everything()} {
+		apiproxy.NewRetryingApiProxy(awscdk.NewStack(importer, &name, nil), jsii.String("Orders"), props)
+	}
+	maps.Copy(templates, synthesise(importer))
+	return templates
+})
+
+// forEachVariant runs an assertion on every variant.
+func forEachVariant(t *testing.T, assert func(t *testing.T, template template)) {
+	t.Helper()
+	for _, name := range slices.Sorted(maps.Keys(variants())) {
+		t.Run(name, func(t *testing.T) { assert(t, variants()[name]) })
+	}
+}
