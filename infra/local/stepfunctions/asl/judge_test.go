@@ -3,11 +3,14 @@ package asl_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
+	"strconv"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,27 +26,45 @@ type difference struct {
 	why string
 }
 
+// atOnce is how many executions the judge is given at a time. Many of them wait for a second.
+const atOnce = 6
+
 // TestAnIndependentInterpreterComesToTheSameEnd runs definitions in moto's interpreter and in ours and compares status,
 // output, error, cause, and the sequence of events with their ids.
 func TestAnIndependentInterpreterComesToTheSameEnd(t *testing.T) {
 	if testing.Short() {
-		t.Skip("skipped: -short; it takes about ten seconds")
+		t.Skip("skipped: -short; it takes about twenty seconds")
 	}
-	var current atomic.Pointer[script]
-	judge := startMoto(t, awsEndpoints(&current))
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	scripts := make([]*script, len(judged))
+	cases := make([]judgedCase, len(judged))
+	for i, c := range judged {
+		cases[i] = c.tagged(i)
+		scripts[i] = newScript(clock.Real, cases[i].answers)
+	}
+	judge := startMoto(t, awsEndpoints(scripts))
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	defer cancel()
 
+	theirs := make([]verdict, len(cases))
+	failures := make([]error, len(cases))
+	var wait sync.WaitGroup
+	free := make(chan struct{}, atOnce)
+	for i, c := range cases {
+		free <- struct{}{}
+		wait.Go(func() {
+			theirs[i], failures[i] = judge.run(ctx, i, c.definition, c.input)
+			<-free
+		})
+	}
+	wait.Wait()
+
 	agreed, differed := 0, 0
-	for _, c := range judged {
+	for i, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			current.Store(newScript(clock.Real, c.answers))
-			theirs, err := judge.run(ctx, c.definition, c.input)
-			if err != nil {
-				t.Fatal(err)
+			if failures[i] != nil {
+				t.Fatal(failures[i])
 			}
-			ours := ourVerdict(t, c)
-			differing := compare(ours, theirs)
+			differing := compare(ourVerdict(t, c), theirs[i])
 			for _, d := range c.differs {
 				if _, does := differing[d.in]; !does {
 					t.Errorf("%s no longer differs: the reason %q is out of date", d.in, d.why)
@@ -53,15 +74,39 @@ func TestAnIndependentInterpreterComesToTheSameEnd(t *testing.T) {
 			for in, diff := range differing {
 				t.Errorf("%s (-theirs +ours):\n%s", in, diff)
 			}
-			if len(c.differs) > 0 {
+			switch {
+			case t.Failed():
+			case len(c.differs) > 0:
 				differed++
-			} else {
+			default:
 				agreed++
 			}
 		})
 	}
-	t.Logf("compared %d executions with moto's: %d the same throughout, %d with differences that are the judge's", agreed+differed, agreed, differed)
+	t.Logf("compared %d executions with moto's: %d the same throughout, %d with differences that are the judge's", len(cases), agreed, differed)
 }
+
+var calledNames = regexp.MustCompile(`("FunctionName": ?"|"TableName": ?"|function:)(f"|t"|table"|proxy-)`)
+
+// tagged puts the number of the case into the names of the functions and tables that it calls, so that each call finds
+// its script.
+func (c judgedCase) tagged(i int) judgedCase {
+	tag := func(text string) string {
+		return calledNames.ReplaceAllString(text, fmt.Sprintf("${1}case-%d-${2}", i))
+	}
+	c.definition = tag(c.definition)
+	answers := map[string][]answer{}
+	for name, all := range c.answers {
+		if name == "f" {
+			name = fmt.Sprintf("case-%d-f", i)
+		}
+		answers[tag(name)] = all
+	}
+	c.answers = answers
+	return c
+}
+
+var caseTag = regexp.MustCompile(`case-([0-9]+)-`)
 
 func ourVerdict(t *testing.T, c judgedCase) verdict {
 	t.Helper()
@@ -108,10 +153,16 @@ func compare(ours, theirs verdict) map[string]string {
 }
 
 // awsEndpoints answers what moto's states call: Lambda's Invoke and DynamoDB's UpdateItem, as scripted.
-func awsEndpoints(current *atomic.Pointer[script]) http.Handler {
+func awsEndpoints(scripts []*script) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s := current.Load()
 		body, _ := io.ReadAll(r.Body)
+		tag := caseTag.FindStringSubmatch(r.URL.Path + string(body))
+		if tag == nil {
+			http.Error(w, "a call without a tag", http.StatusNotFound)
+			return
+		}
+		n, _ := strconv.Atoi(tag[1])
+		s := scripts[n]
 		w.Header().Set("x-amzn-RequestId", requestID)
 		refuse := func(e *asl.ServiceError) {
 			w.Header().Set("x-amzn-ErrorType", e.Code)
@@ -139,7 +190,11 @@ func awsEndpoints(current *atomic.Pointer[script]) http.Handler {
 			refuse(functionNotFound(function))
 			return
 		}
-		time.Sleep(a.takes)
+		select {
+		case <-time.After(a.takes):
+		case <-r.Context().Done(): // the caller has given up, or is gone
+			return
+		}
 		if a.refusal != nil {
 			refuse(a.refusal)
 			return

@@ -18,7 +18,6 @@ import (
 // moto is a running moto_server: an interpreter of the language that others wrote, with which ours is compared.
 type moto struct {
 	endpoint string
-	machines int
 }
 
 // startMoto starts moto_server. What its Task states call is answered by the handler aws.
@@ -58,7 +57,7 @@ func startMoto(t *testing.T, aws http.Handler) *moto {
 	m := &moto{endpoint: "http://" + address}
 	deadline := time.Now().Add(60 * time.Second)
 	for {
-		_, err := m.post("/moto-api/config", "", `{"stepfunctions":{"execute_state_machine":true}}`)
+		_, err := m.post("/moto-api/config", "", "", `{"stepfunctions":{"execute_state_machine":true}}`)
 		if err == nil {
 			return m
 		}
@@ -69,12 +68,13 @@ func startMoto(t *testing.T, aws http.Handler) *moto {
 	}
 }
 
-func (m *moto) post(path, target, body string) ([]byte, error) {
+func (m *moto) post(path, account, target, body string) ([]byte, error) {
 	request, err := http.NewRequest(http.MethodPost, m.endpoint+path, strings.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	if target != "" {
+		request.Header.Set("x-moto-account-id", account)
 		request.Header.Set("X-Amz-Target", "AWSStepFunctions."+target)
 		request.Header.Set("Content-Type", "application/x-amz-json-1.0")
 		request.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=id/20261121/us-east-1/states/aws4_request, SignedHeaders=host, Signature=0")
@@ -91,12 +91,12 @@ func (m *moto) post(path, target, body string) ([]byte, error) {
 	return text, err
 }
 
-func (m *moto) call(operation string, in, out any) error {
+func (m *moto) call(account, operation string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
 		return err
 	}
-	text, err := m.post("/", operation, string(body))
+	text, err := m.post("/", account, operation, string(body))
 	if err != nil {
 		return err
 	}
@@ -112,30 +112,29 @@ type verdict struct {
 	refusedReason string
 }
 
-// run executes a definition in a machine of its own and waits for the end. The machine is deleted afterwards: moto fails
-// to start an execution of any machine while one is there that has been executed.
-func (m *moto) run(ctx context.Context, definition, input string) (verdict, error) {
-	m.machines++
-	name := fmt.Sprintf("machine-%d", m.machines)
+// run executes a definition in a machine and an account of its own and waits for the end: moto fails to start an
+// execution while the account has a machine that has been executed.
+func (m *moto) run(ctx context.Context, n int, definition, input string) (verdict, error) {
+	account := fmt.Sprintf("%012d", 1000+n)
+	call := func(operation string, in, out any) error { return m.call(account, operation, in, out) }
 	var machine struct {
 		StateMachineArn string `json:"stateMachineArn"`
 	}
-	err := m.call("CreateStateMachine", map[string]any{
-		"name": name, "definition": definition, "roleArn": "arn:aws:iam::123456789012:role/service-role/role",
+	err := call("CreateStateMachine", map[string]any{
+		"name": "machine", "definition": definition, "roleArn": "arn:aws:iam::" + account + ":role/service-role/role",
 	}, &machine)
 	if err != nil {
 		return verdict{refusedReason: err.Error()}, nil
 	}
-	defer m.call("DeleteStateMachine", machine, &struct{}{})
 	var execution struct{ ExecutionArn string }
-	if err := m.call("StartExecution", map[string]any{
+	if err := call("StartExecution", map[string]any{
 		"stateMachineArn": machine.StateMachineArn, "name": executionName, "input": input,
 	}, &execution); err != nil {
 		return verdict{}, err
 	}
 	for {
 		var d struct{ Status, Output, Error, Cause string }
-		if err := m.call("DescribeExecution", map[string]any{"executionArn": execution.ExecutionArn}, &d); err != nil {
+		if err := call("DescribeExecution", map[string]any{"executionArn": execution.ExecutionArn}, &d); err != nil {
 			return verdict{}, err
 		}
 		if d.Status == "RUNNING" {
@@ -153,7 +152,7 @@ func (m *moto) run(ctx context.Context, definition, input string) (verdict, erro
 				StateExitedEventDetails  struct{ Name string }
 			}
 		}
-		if err := m.call("GetExecutionHistory", map[string]any{"executionArn": execution.ExecutionArn, "maxResults": 1000}, &history); err != nil {
+		if err := call("GetExecutionHistory", map[string]any{"executionArn": execution.ExecutionArn, "maxResults": 1000}, &history); err != nil {
 			return verdict{}, err
 		}
 		v := verdict{Status: d.Status, Output: lenient(d.Output), Error: d.Error, Cause: lenient(d.Cause)}
