@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
@@ -30,6 +32,9 @@ func (p RetryingApiProxyProps) Validate() error {
 	}
 	if p.ProxyCount < 1 || p.ProxyCount > MaxProxyCount {
 		problem("ProxyCount is %d; give 1 to %d, or 0 for the default of %d", p.ProxyCount, MaxProxyCount, DefaultProxyCount)
+	}
+	if p.UrlAuthType != awslambda.FunctionUrlAuthType_AWS_IAM && p.UrlAuthType != awslambda.FunctionUrlAuthType_NONE {
+		problem("UrlAuthType is %q; give AWS_IAM or NONE, or leave it out for the default of AWS_IAM", p.UrlAuthType)
 	}
 	if p.MemorySizeMiB < minMemorySizeMiB || p.MemorySizeMiB > maxMemorySizeMiB {
 		problem("MemorySizeMiB is %d; give %d to %d, or 0 for the default of %d", p.MemorySizeMiB, minMemorySizeMiB, maxMemorySizeMiB, DefaultMemorySizeMiB)

@@ -1,0 +1,6 @@
+// Command hello is a handler that compiles fast.
+package main
+
+import "runtime"
+
+func main() { println(runtime.GOARCH) }
