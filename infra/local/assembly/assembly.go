@@ -41,8 +41,15 @@ func Synthesise(ctx context.Context, dir string, extra map[string]any) error {
 	if err != nil {
 		return fmt.Errorf("assembly: %w", err)
 	}
+	// What the CDK leaves in its temporary directory when it is interrupted is removed with the directory.
+	temporary, err := os.MkdirTemp("", "retrying-api-proxy-cdk-")
+	if err != nil {
+		return fmt.Errorf("assembly: %w", err)
+	}
+	defer os.RemoveAll(temporary)
 	command := exec.CommandContext(ctx, "go", "run", app)
 	command.Env = append(os.Environ(),
+		"TMPDIR="+temporary,
 		"CDK_OUTDIR="+dir,
 		"CDK_CONTEXT_JSON="+string(contextJSON),
 		"CDK_VALIDATION=false", // the validation of the template takes seconds; cdk synth does it
@@ -50,7 +57,9 @@ func Synthesise(ctx context.Context, dir string, extra map[string]any) error {
 	)
 	var output bytes.Buffer
 	command.Stdout, command.Stderr = &output, &output
-	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	// go run starts the app, which starts Node.js. They are a process group of their own, so that all of them end.
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGTERM) }
 	command.WaitDelay = killDelay
 	if err := command.Run(); err != nil {
 		if ctx.Err() != nil {
