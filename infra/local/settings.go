@@ -54,6 +54,9 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 		}
 		s.speed = speed
 	}
+	if text := getenv("VERBOSE"); text != "" && text != "0" && text != "1" {
+		problem("VERBOSE is %q; give 1, or nothing", text)
+	}
 	if s.proxies != "" {
 		if n, err := strconv.Atoi(s.proxies); err != nil || n < 1 {
 			problem("PROXIES is %q; give a whole number from 1", s.proxies)

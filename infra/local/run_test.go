@@ -1,0 +1,267 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestAnAddressThatIsInUseIsSaidWithAnotherOneToTry(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	address := listener.Addr().String()
+	err = run(context.Background(), environ(map[string]string{"ADDR": address}))
+	if err == nil || !strings.Contains(err.Error(), address+" is in use") || !strings.Contains(err.Error(), "ADDR=127.0.0.1:") {
+		t.Errorf("the error is %v, want it to name the address and how to choose another one", err)
+	}
+}
+
+func TestASettingThatIsWrongIsSaidBeforeAnythingStarts(t *testing.T) {
+	err := run(context.Background(), environ(map[string]string{"SPEED": "fast"}))
+	if err == nil || !strings.Contains(err.Error(), "SPEED") {
+		t.Errorf("the error is %v, want SPEED in it", err)
+	}
+}
+
+// local is this program, compiled once.
+var local = sync.OnceValues(func() (string, error) {
+	binary := filepath.Join(directory, "local")
+	if output, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, output)
+	}
+	return binary, nil
+})
+
+// directory holds the program.
+var directory string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if directory, err = os.MkdirTemp("", "local-test-"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(directory)
+		return m.Run()
+	}())
+}
+
+// A program is a run of the real one.
+type program struct {
+	command   *exec.Cmd
+	temporary string // its directory for temporary files
+	lines     chan string
+	stderr    bytes.Buffer // to be read when it has ended
+}
+
+// startProgram starts the program with variables added to its environment.
+func startProgram(t *testing.T, variables ...string) *program {
+	t.Helper()
+	binary, err := local()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &program{command: exec.Command(binary), temporary: t.TempDir(), lines: make(chan string, 1000)}
+	p.command.Env = append(append(os.Environ(), "TMPDIR="+p.temporary), variables...)
+	p.command.Stderr = &p.stderr
+	stdout, err := p.command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.command.Process.Kill() })
+	go func() {
+		defer close(p.lines)
+		for scanner := bufio.NewScanner(stdout); scanner.Scan(); {
+			p.lines <- scanner.Text()
+		}
+	}()
+	return p
+}
+
+// await reads what the program prints up to a line that contains a text, and returns that line.
+func (p *program) await(t *testing.T, text string) string {
+	t.Helper()
+	var before []string
+	for {
+		select {
+		case line, more := <-p.lines:
+			if !more {
+				_ = p.command.Wait()
+				t.Fatalf("it ended before it printed %q, after %q and, on stderr, %s", text, before, &p.stderr)
+			}
+			if strings.Contains(line, text) {
+				return line
+			}
+			before = append(before, line)
+		case <-time.After(5 * time.Minute): // the first time the CDK is compiled
+			t.Fatalf("it did not print %q, but %q", text, before)
+		}
+	}
+}
+
+// end sends a signal and returns the exit code.
+func (p *program) end(t *testing.T, signal os.Signal) int {
+	t.Helper()
+	if err := p.command.Process.Signal(signal); err != nil {
+		t.Fatal(err)
+	}
+	for range p.lines {
+	}
+	_ = p.command.Wait()
+	return p.command.ProcessState.ExitCode()
+}
+
+// leavesNothing checks that the program has left neither processes nor temporary files. Its functions run from a
+// temporary directory of its own, by which they can be told.
+func (p *program) leavesNothing(t *testing.T) {
+	t.Helper()
+	if left := processesFrom(t, p.temporary); len(left) > 0 {
+		t.Errorf("the processes %v are left", left)
+	}
+	if files, err := os.ReadDir(p.temporary); err != nil || len(files) > 0 {
+		t.Errorf("the files %v are left, %v", files, err)
+	}
+}
+
+func TestTheProgramRunsAgainstAnUpstreamThatIsDownAtFirst(t *testing.T) {
+	t.Parallel()
+	upstream, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	upstream.Close()
+	p := startProgram(t, "ADDR=127.0.0.1:0", "UPSTREAM=http://"+upstream.Addr().String(), "SPEED=50", "PROXIES=2")
+	url := strings.TrimPrefix(p.await(t, "ready "), "ready ")
+
+	if status, _, body := request(t, url+"/orders?token=secret"); status != http.StatusBadGateway {
+		t.Errorf("while the upstream is down the answer is %d %s, want 502", status, body)
+	}
+	if line := p.await(t, " -> "); !strings.Contains(line, "GET /orders -> AttemptsExhausted after 3 attempts in ") {
+		t.Errorf("the end of the request is printed as %q", line)
+	}
+
+	again, err := net.Listen("tcp", upstream.Addr().String())
+	if err != nil {
+		t.Skipf("the port was taken meanwhile: %v", err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "up") })}
+	go func() { _ = server.Serve(again) }()
+	defer server.Close()
+	// Whoever stands between the proxies and the upstream has to notice that it is back.
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		status, proxyStatus, body := request(t, url+"/orders")
+		if status == http.StatusOK {
+			if body != "up" {
+				t.Errorf("the answer is %q", body)
+			}
+			if line := p.await(t, "-> 200"); !strings.Contains(line, "GET /orders -> 200 after ") {
+				t.Errorf("the end of the request is printed as %q, and Proxy-Status is %s", line, proxyStatus)
+			}
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the upstream is back, and the answer is still %d %s", status, body)
+		}
+	}
+
+	if code := p.end(t, os.Interrupt); code != 0 {
+		t.Errorf("after an interrupt the exit code is %d, want 0", code)
+	}
+	if told := p.stderr.String(); !strings.Contains(told, "warning: the upstream http://"+upstream.Addr().String()+" does not accept connections now") {
+		t.Errorf("on stderr it said %q, want a warning", told)
+	}
+	if strings.Contains(p.stderr.String(), "secret") {
+		t.Errorf("the query is on stderr: %s", &p.stderr)
+	}
+	p.leavesNothing(t)
+}
+
+func TestTheProgramRunsADemoOfItsOwn(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t, "ADDR=127.0.0.1:0", "UPSTREAM=", "SPEED=20")
+	if line := p.await(t, "upstream "); !strings.Contains(line, "the demo") {
+		t.Errorf("the upstream is printed as %q", line)
+	}
+	if line := p.await(t, "endpoints "); !strings.Contains(line, "http://127.0.0.1:") {
+		t.Errorf("the endpoints are printed as %q", line)
+	}
+	url := strings.TrimPrefix(p.await(t, "ready "), "ready ")
+	// The second request within the limit of an address is the first that fails, so one of two has to be repeated.
+	retried := false
+	for range 2 {
+		status, proxyStatus, body := request(t, url+"/status/202")
+		if status != http.StatusAccepted {
+			t.Errorf("the answer is %d %s, want httpbin's 202", status, body)
+		}
+		retried = retried || strings.Contains(proxyStatus, "proxy-2")
+	}
+	if !retried {
+		t.Error("no request was repeated")
+	}
+	for _, text := range []string{"attempt 1  proxy-1  202", "attempt 1  proxy-1  ", "attempt 2  proxy-2  "} {
+		p.await(t, text)
+	}
+	if code := p.end(t, syscall.SIGTERM); code != 0 {
+		t.Errorf("after SIGTERM the exit code is %d, want 0", code)
+	}
+	p.leavesNothing(t)
+}
+
+func TestAnInterruptWhileTheProgramStartsEndsIt(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t, "ADDR=127.0.0.1:0", "UPSTREAM=")
+	p.await(t, "synthesising")
+	if code := p.end(t, os.Interrupt); code != 130 {
+		t.Errorf("the exit code is %d, want 130", code)
+	}
+	p.leavesNothing(t)
+}
+
+func TestAMissingNodeIsSaidWithWhereToGetIt(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t, "ADDR=127.0.0.1:0", "UPSTREAM=", "PATH="+t.TempDir())
+	for range p.lines {
+	}
+	_ = p.command.Wait()
+	if code := p.command.ProcessState.ExitCode(); code != 1 {
+		t.Errorf("the exit code is %d, want 1", code)
+	}
+	if told := p.stderr.String(); !strings.HasPrefix(told, "local: node is not on the PATH") || !strings.Contains(told, "https://nodejs.org") {
+		t.Errorf("on stderr it said %q", told)
+	}
+	p.leavesNothing(t)
+}
+
+// request makes a GET request.
+func request(t *testing.T, url string) (status int, proxyStatus, body string) {
+	t.Helper()
+	response, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, response.Header.Get("Proxy-Status"), string(text)
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// environ is an environment of its own.
+func environ(variables map[string]string) func(string) string {
+	return func(name string) string { return variables[name] }
+}
+
+func TestWithoutAnEnvironmentTheDefaultsHold(t *testing.T) {
+	s, err := settingsFrom(environ(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(settings{address: "127.0.0.1:8787", speed: 1}, s, cmp.AllowUnexported(settings{})); diff != "" {
+		t.Errorf("the settings are not the defaults (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheEnvironmentIsRead(t *testing.T) {
+	s, err := settingsFrom(environ(map[string]string{
+		"ADDR": "127.0.0.1:9000", "UPSTREAM": "https://api.example.com/v1", "SPEED": "2.5", "PROXIES": "5", "DATA": "records.db", "VERBOSE": "1",
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := settings{address: "127.0.0.1:9000", upstream: "https://api.example.com/v1", speed: 2.5, proxies: "5", dataFile: "records.db", verbose: true}
+	if diff := cmp.Diff(want, s, cmp.AllowUnexported(settings{})); diff != "" {
+		t.Errorf("the settings are not what the environment says (-want +got):\n%s", diff)
+	}
+	context := map[string]any{"architecture": map[string]string{"arm64": "arm64", "amd64": "x86_64"}[runtime.GOARCH], "auth": "NONE", "proxies": "5"}
+	if diff := cmp.Diff(context, s.context()); diff != "" {
+		t.Errorf("the context is not what the settings say (-want +got):\n%s", diff)
+	}
+}
+
+func TestAllProblemsOfTheEnvironmentAreSaidAtOnce(t *testing.T) {
+	_, err := settingsFrom(environ(map[string]string{
+		"ADDR": "8787", "UPSTREAM": "ftp://example.com", "SPEED": "fast", "PROXIES": "0", "VERBOSE": "yes",
+	}))
+	want := []string{
+		`ADDR is "8787"; give a host and a port, 127.0.0.1:8787 say`,
+		`UPSTREAM is "ftp://example.com"; give a URL that starts with http:// or https://`,
+		`SPEED is "fast"; give a number above 0, such as 10`,
+		`VERBOSE is "yes"; give 1, or nothing`,
+		`PROXIES is "0"; give a whole number from 1`,
+	}
+	if err == nil {
+		t.Fatal("there is no error")
+	}
+	if diff := cmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {
+		t.Errorf("the problems are not those that were expected (-want +got):\n%s", diff)
+	}
+}
+
+func TestValuesThatOnlyLookRightAreRefused(t *testing.T) {
+	for name, values := range map[string][]string{
+		"UPSTREAM": {"api.example.com", "http://", "https:///path", "http://[::1", "localhost:8080"},
+		"SPEED":    {"0", "-1", "NaN", "Inf", "1e7", "2x"},
+		"PROXIES":  {"-1", "1.5", "three"},
+		"ADDR":     {"127.0.0.1", "127.0.0.1:1:2"},
+	} {
+		for _, value := range values {
+			if _, err := settingsFrom(environ(map[string]string{name: value})); err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("%s=%s gives %v, want an error that names it", name, value, err)
+			}
+		}
+	}
+}
+
+func TestTheEndpointsListenOnTheNextPortIfItIsFree(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	port := listener.Addr().(*net.TCPAddr).Port
+	for _, c := range []struct {
+		address string
+		want    string
+	}{
+		{listenBefore(port), "127.0.0.1:0"}, // the next one is taken
+		{"127.0.0.1:0", "127.0.0.1:0"},
+		{"127.0.0.1:65535", "127.0.0.1:0"},
+		{"127.0.0.1:http", "127.0.0.1:0"},
+	} {
+		if got := (settings{address: c.address}).endpointAddress(); got != c.want {
+			t.Errorf("for ADDR=%s the endpoints listen on %s, want %s", c.address, got, c.want)
+		}
+	}
+	listener.Close()
+	if got, want := (settings{address: listenBefore(port)}).endpointAddress(), listener.Addr().String(); got != want {
+		t.Errorf("for ADDR=%s the endpoints listen on %s, want %s", listenBefore(port), got, want)
+	}
+}
+
+// listenBefore is the address with the port before one.
+func listenBefore(port int) string {
+	return (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port - 1}).String()
+}
+
+func TestTheHostAndPortOfAnUpstreamAreThoseOfItsURL(t *testing.T) {
+	for url, want := range map[string]string{
+		"http://example.com":         "example.com:80",
+		"https://example.com/v1":     "example.com:443",
+		"http://127.0.0.1:8080/v1":   "127.0.0.1:8080",
+		"https://[2001:db8::1]/path": "[2001:db8::1]:443",
+	} {
+		if got, err := hostPort(url); err != nil || got != want {
+			t.Errorf("of %s they are %s, %v, want %s", url, got, err, want)
+		}
+	}
+}
