@@ -3,7 +3,6 @@
 package trace
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/envelope"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions/asl"
 )
@@ -33,43 +33,6 @@ func New(out io.Writer) *Printer {
 	return &Printer{out: out, running: map[string]*running{}}
 }
 
-// envelope is what is read of the envelopes that travel between the states.
-type envelope struct {
-	Outcome    string
-	StatusCode int
-	Attempts   []attempt
-	Call       *struct {
-		Request struct{ Method, Path string }
-	}
-	Answer *envelope
-	Fault  *struct{ Error string }
-}
-
-type attempt struct {
-	Proxy    string
-	Start    int64
-	Duration int64
-	Status   int
-	Error    string
-	Details  string
-	Wait     int64
-	Why      string
-}
-
-// again is the outcome of an envelope that leads to another proxy. It holds, one in the other, what the state machine
-// goes on with if that proxy is lost, and the one after it, down to an envelope that leads to none.
-const again = "retry"
-
-// made lists the attempts that were made before an envelope was written. Behind them its last envelope lists those that
-// are still ahead, as if their proxies were all lost: one for each envelope that leads to a proxy.
-func (e *envelope) made() []attempt {
-	ahead, last := 0, e
-	for last.Outcome == again && last.Answer != nil {
-		ahead, last = ahead+1, last.Answer
-	}
-	return last.Attempts[:max(0, len(last.Attempts)-ahead)]
-}
-
 // Event prints what there is to say of an event. It has the form that [stepfunctions.Service.Observe] takes.
 func (p *Printer) Event(execution stepfunctions.Execution, event asl.Event) {
 	p.mu.Lock()
@@ -82,10 +45,7 @@ func (p *Printer) Event(execution stepfunctions.Execution, event asl.Event) {
 	switch event.Type {
 	case asl.TaskStateExited:
 		// Whether the proxy answered or was lost, what the state machine goes on with is the answer.
-		var output struct{ Answer *envelope }
-		if json.Unmarshal([]byte(event.StateExited.Output), &output) == nil && output.Answer != nil {
-			p.attempt(execution, event, r, output.Answer)
-		}
+		p.attempt(execution, event, r, envelope.Answered(event.StateExited.Output).Made())
 	case asl.TaskFailedEvent:
 		p.write(execution, event, event.TaskFailed)
 	case asl.TaskTimedOut:
@@ -96,21 +56,14 @@ func (p *Printer) Event(execution stepfunctions.Execution, event asl.Event) {
 	}
 }
 
-// attempt prints the last attempt that an answer tells of, unless the proxy made none because there was no time left.
-func (p *Printer) attempt(execution stepfunctions.Execution, event asl.Event, r *running, answer *envelope) {
-	made := answer.made()
+// attempt prints the last attempt that was made, unless the proxy made none because there was no time left.
+func (p *Printer) attempt(execution stepfunctions.Execution, event asl.Event, r *running, made []envelope.Attempt) {
 	if len(made) <= r.attempts {
 		return
 	}
 	r.attempts = len(made)
 	last := made[len(made)-1]
-	if answer.Fault != nil {
-		last.Details = answer.Fault.Error // how the proxy was lost is known only now
-	}
-	result, took := last.Error, ""
-	if last.Status != 0 {
-		result = strings.TrimSpace(strconv.Itoa(last.Status) + " " + last.Error)
-	}
+	took := ""
 	if last.Start != 0 {
 		took = milliseconds(last.Duration)
 	}
@@ -121,7 +74,7 @@ func (p *Printer) attempt(execution stepfunctions.Execution, event asl.Event, r 
 	if last.Details != "" {
 		text = strings.TrimSpace(text + " (" + last.Details + ")")
 	}
-	p.print(execution, event, fmt.Sprintf("attempt %d  %-8s %-4s %8s  %s", r.attempts, last.Proxy, result, took, text))
+	p.print(execution, event, fmt.Sprintf("attempt %d  %-8s %-4s %8s  %s", r.attempts, last.Proxy, last.Result(), took, text))
 }
 
 // write prints that a write to a table failed. The calls of proxies that fail are attempts, or are repeated.
@@ -133,16 +86,9 @@ func (p *Printer) write(execution stepfunctions.Execution, event asl.Event, fail
 
 // end prints how an execution ended.
 func (p *Printer) end(execution stepfunctions.Execution, event asl.Event, r *running) {
-	text, last := execution.Output, envelope{}
-	result := string(execution.Status)
-	if execution.Status == asl.Failed {
-		text, result = execution.Cause, execution.Error
-	}
-	if json.Unmarshal([]byte(text), &last) == nil && last.StatusCode != 0 {
-		result = strconv.Itoa(last.StatusCode)
-		if execution.Status == asl.Failed {
-			result += " " + execution.Error
-		}
+	statusCode, result := envelope.Result(execution)
+	if statusCode != 0 {
+		result = strings.TrimSpace(strconv.Itoa(statusCode) + " " + result)
 	}
 	plural := "s"
 	if r.attempts == 1 {
@@ -166,14 +112,8 @@ func (p *Printer) print(execution stepfunctions.Execution, event asl.Event, text
 // requestLine reads the method and path of the request that an execution is about. The query is left out: it may hold
 // secrets.
 func requestLine(input string) string {
-	var e *envelope
-	if json.Unmarshal([]byte(input), &e) != nil {
-		return "execution"
-	}
-	for ; e != nil; e = e.Answer {
-		if e.Call != nil {
-			return e.Call.Request.Method + " " + e.Call.Request.Path
-		}
+	if method, path, ok := envelope.Read(input).Request(); ok {
+		return method + " " + path
 	}
 	return "execution"
 }
