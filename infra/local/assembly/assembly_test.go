@@ -102,3 +102,13 @@ func TestASynthesisThatIsNotWantedAnyMoreDoesNotBegin(t *testing.T) {
 		t.Errorf("the error is %v, want context.Canceled", err)
 	}
 }
+
+// BenchmarkSynthesis measures what `make local` does first, when nothing has to be compiled any more.
+func BenchmarkSynthesis(b *testing.B) {
+	settings := map[string]any{"architecture": native(), "auth": "NONE"}
+	for b.Loop() {
+		if err := assembly.Synthesise(context.Background(), b.TempDir(), settings); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

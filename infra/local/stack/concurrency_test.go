@@ -48,7 +48,7 @@ func TestFortyRequestsAtOnceGetEachItsOwnAnswer(t *testing.T) {
 }
 
 // severalAddresses skips a test where only 127.0.0.1 is there, as on macOS.
-func severalAddresses(t *testing.T) setting {
+func severalAddresses(t testing.TB) setting {
 	t.Helper()
 	if !egress.Usable(netip.MustParseAddr("127.0.0.2")) {
 		t.Skip("this machine has no loopback address but 127.0.0.1")
