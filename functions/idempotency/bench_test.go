@@ -8,7 +8,8 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 )
 
-// BenchmarkDo is what Do adds to a function that does nothing, with the store in memory, and how often it asks the store.
+// BenchmarkDo is what Do adds to a function that does nothing, with the store in memory, and how often it asks the
+// store.
 func BenchmarkDo(b *testing.B) {
 	payload := raw(`{"version":"2.0","headers":{"content-type":"application/json"},"body":"{\"order\":\"o-1\",\"amount\":10.5}","isBase64Encoded":false}`)
 	for _, outcome := range []struct {

@@ -7,7 +7,8 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// A cache keeps completed records of this process. It holds bytes of its own, never a caller's value. A nil cache keeps nothing.
+// A cache keeps completed records of this process. It holds bytes of its own, never a caller's value. A nil cache keeps
+// nothing.
 type cache struct{ records *lru.Cache[string, Record] }
 
 func newCache(size int) *cache {

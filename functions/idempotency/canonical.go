@@ -13,12 +13,13 @@ import (
 	"unicode/utf8"
 )
 
-// CanonicalJSON brings a JSON document into the form that keys are computed from: that of Python's
-// json.dumps(document, sort_keys=True), byte for byte.
+// CanonicalJSON brings a JSON document into the form that keys are computed from: that of Python's json.dumps(document,
+// sort_keys=True), byte for byte.
 //
-// Members are sorted by the code points of their names, and of members with one name the last counts. Separators are ", "
-// and ": ". Whatever lies outside printable ASCII is escaped. A number without fraction and exponent is an integer of any
-// size; any other is a float64 with the fewest digits that identify it. Escaped surrogates without a partner stay as they are.
+// Members are sorted by the code points of their names, and of members with one name the last counts. Separators are ",
+// " and ": ". Whatever lies outside printable ASCII is escaped. A number without fraction and exponent is an integer of
+// any size; any other is a float64 with the fewest digits that identify it. Escaped surrogates without a partner stay
+// as they are.
 //
 // An error is returned for what is not one JSON document in valid UTF-8.
 func CanonicalJSON(document []byte) ([]byte, error) {
@@ -31,9 +32,9 @@ func CanonicalJSON(document []byte) ([]byte, error) {
 
 // parseJSON reads one document into nil, bool, json.Number, string, []any and map[string]any.
 //
-// It differs from encoding/json in two points that matter to a key: an escaped surrogate without a partner is kept (as the
-// three bytes that its code point would have in UTF-8) where encoding/json puts U+FFFD for every one of them, and bytes that are not
-// UTF-8 are refused. Otherwise different payloads would have one key.
+// It differs from encoding/json in two points that matter to a key: an escaped surrogate without a partner is kept (as
+// the three bytes that its code point would have in UTF-8) where encoding/json puts U+FFFD for every one of them, and
+// bytes that are not UTF-8 are refused. Otherwise different payloads would have one key.
 func parseJSON(document []byte) (any, error) {
 	if !utf8.Valid(document) {
 		return nil, errors.New("not a JSON document: not valid UTF-8")
@@ -161,8 +162,8 @@ func hexRune(digits []byte) rune {
 	return rune(n)
 }
 
-// appendCodePoint is utf8.AppendRune, but for surrogates, which it encodes as UTF-8 would if it had them. The order of bytes is
-// then that of code points for them too.
+// appendCodePoint is utf8.AppendRune, but for surrogates, which it encodes as UTF-8 would if it had them. The order of
+// bytes is then that of code points for them too.
 func appendCodePoint(b []byte, r rune) []byte {
 	if utf16.IsSurrogate(r) {
 		return append(b, 0xE0|byte(r>>12), 0x80|byte(r>>6)&0xBF, 0x80|byte(r)&0xBF)
@@ -224,8 +225,8 @@ func appendCanonicalNumber(b []byte, token string) []byte {
 	return append(b, token...)
 }
 
-// appendComputedNumber writes a number that went through JMESPath, where integers and floats are one type. Floats with an integral
-// value do not go through it (see numbersForJMESPath), so that what is integral here was an integer.
+// appendComputedNumber writes a number that went through JMESPath, where integers and floats are one type. Floats with
+// an integral value do not go through it (see numbersForJMESPath), so that what is integral here was an integer.
 func appendComputedNumber(b []byte, f float64) []byte {
 	if f == math.Trunc(f) && math.Abs(f) < maxExactInteger {
 		return strconv.AppendInt(b, int64(f), 10)
@@ -287,8 +288,8 @@ func appendCanonicalString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// surrogateOrByte reads what appendCodePoint wrote for a surrogate. Any other byte that is not UTF-8 becomes U+FFFD: parseJSON lets none
-// through, but a JMESPath function may cut a surrogate apart.
+// surrogateOrByte reads what appendCodePoint wrote for a surrogate. Any other byte that is not UTF-8 becomes U+FFFD:
+// parseJSON lets none through, but a JMESPath function may cut a surrogate apart.
 func surrogateOrByte(s string) (rune, int) {
 	if len(s) >= 3 && s[0] == 0xED && s[1] >= 0xA0 && s[1] <= 0xBF && s[2] >= 0x80 && s[2] <= 0xBF {
 		return rune(s[0]&0x0F)<<12 | rune(s[1]&0x3F)<<6 | rune(s[2]&0x3F), 3

@@ -16,62 +16,69 @@ const (
 	// DefaultTTL is how long a result is replayed, from the end of the run.
 	DefaultTTL = time.Hour
 
-	// FinishTimeout is how long completing or releasing a record may take. It does not depend on the caller's context, which may be over by
-	// then.
+	// FinishTimeout is how long completing or releasing a record may take. It does not depend on the caller's context,
+	// which may be over by then.
 	FinishTimeout = 5 * time.Second
 
-	// DisabledVariable names the environment variable that switches idempotency off, as in Powertools: 1, true, t, yes, y or on, in any case.
-	// Then functions run as if they were not wrapped. It is read by [New].
+	// DisabledVariable names the environment variable that switches idempotency off, as in Powertools: 1, true, t, yes,
+	// y or on, in any case. Then functions run as if they were not wrapped. It is read by [New].
 	DisabledVariable = "POWERTOOLS_IDEMPOTENCY_DISABLED"
 
 	// functionNameVariable is set by Lambda.
 	functionNameVariable = "AWS_LAMBDA_FUNCTION_NAME"
 )
 
-// Config says how calls are told apart and how long their results are kept. The zero value protects a Lambda function with its whole payload
-// as key.
+// Config says how calls are told apart and how long their results are kept. The zero value protects a Lambda function
+// with its whole payload as key.
 type Config struct {
-	// Prefix begins each record's ID, so that functions can share a table. Functions in one program need different ones, unless one is to
-	// replay the other's results. Default: the function's name as Lambda sets it in AWS_LAMBDA_FUNCTION_NAME; required elsewhere. Powertools
-	// for Python uses "{function name}.{module}.{qualified name}".
+	// Prefix begins each record's ID, so that functions can share a table. Functions in one program need different
+	// ones, unless one is to replay the other's results. Default: the function's name as Lambda sets it in
+	// AWS_LAMBDA_FUNCTION_NAME; required elsewhere. Powertools for Python uses "{function name}.{module}.{qualified
+	// name}".
 	Prefix string
 
 	// Key is a JMESPath expression that selects the key in the JSON of the payload, such as `requestContext.requestId`,
 	// `headers."idempotency-key"` or `powertools_json(body).[user, order]`. Default: the whole payload.
 	//
-	// Beside the functions of JMESPath Community there are powertools_json, powertools_base64 and powertools_base64_gzip. The body of an
-	// event that says isBase64Encoded is decoded before the expression sees it, unless the expression itself uses powertools_base64.
-	// Comparisons and functions of JMESPath see numbers unless they are floats with integral value, such as 5.0, or integers from 2^53 on; as
-	// part of a key every number counts as it is written.
+	// Beside the functions of JMESPath Community there are powertools_json, powertools_base64 and
+	// powertools_base64_gzip. The body of an event that says isBase64Encoded is decoded before the expression sees it,
+	// unless the expression itself uses powertools_base64. Comparisons and functions of JMESPath see numbers unless
+	// they are floats with integral value, such as 5.0, or integers from 2^53 on; as part of a key every number counts
+	// as it is written.
 	Key string
 
-	// RequireKey makes a payload in which Key selects nothing a [KeyMissingError]. Default: such a call runs unprotected, without asking the store.
+	// RequireKey makes a payload in which Key selects nothing a [KeyMissingError]. Default: such a call runs
+	// unprotected, without asking the store.
 	RequireKey bool
 
-	// Validation is a JMESPath expression for the part of the payload that must be the same in all calls with one key; if it is not, the
-	// call gets a [PayloadMismatchError]. Default: none. A record that carries no fingerprint is replayed unchecked.
+	// Validation is a JMESPath expression for the part of the payload that must be the same in all calls with one key;
+	// if it is not, the call gets a [PayloadMismatchError]. Default: none. A record that carries no fingerprint is
+	// replayed unchecked.
 	Validation string
 
-	// Hash makes the hash of keys and fingerprints. Default: MD5, as in Powertools. It tells payloads apart and protects nothing: where callers
-	// choose the payload and must not reach each other's results, use sha256.New.
+	// Hash makes the hash of keys and fingerprints. Default: MD5, as in Powertools. It tells payloads apart and
+	// protects nothing: where callers choose the payload and must not reach each other's results, use sha256.New.
 	Hash func() hash.Hash
 
-	// TTL is how long a result is replayed, counted from the end of the run, in whole seconds. Default: DefaultTTL. See also [Manager.WithTTL].
+	// TTL is how long a result is replayed, counted from the end of the run, in whole seconds. Default: DefaultTTL. See
+	// also [Manager.WithTTL].
 	TTL time.Duration
 
-	// Lease is how long a run locks its key at most, counted from its start: if it has neither ended nor released the key by then, the process
-	// is taken for dead and the next call runs. Default: until the deadline of the context plus LeaseMargin, which in Lambda is the end of the
-	// invocation; if the context has none, until TTL has passed.
+	// Lease is how long a run locks its key at most, counted from its start: if it has neither ended nor released the
+	// key by then, the process is taken for dead and the next call runs. Default: until the deadline of the context
+	// plus LeaseMargin, which in Lambda is the end of the invocation; if the context has none, until TTL has passed.
 	//
-	// A lease beyond the invocation keeps the key locked after a timeout, for as long as it takes to find out what the dead run has done. A lease that
-	// is shorter than the run allows two runs at a time; the late one then gets an [OwnershipLostError].
+	// A lease beyond the invocation keeps the key locked after a timeout, for as long as it takes to find out what the
+	// dead run has done. A lease that is shorter than the run allows two runs at a time; the late one then gets an
+	// [OwnershipLostError].
 	Lease time.Duration
 
 	// LeaseMargin is added to the context's deadline, for clocks that differ. Default: 0.
 	LeaseMargin time.Duration
 
-	// Wait is how long a call waits for the end of another with the same key, to return its result; if the other one fails, the waiting call
-	// runs. When the time is over, and shortly before the context's deadline, it gets an [InProgressError]. Default: 0, it gets that at once.
+	// Wait is how long a call waits for the end of another with the same key, to return its result; if the other one
+	// fails, the waiting call runs. When the time is over, and shortly before the context's deadline, it gets an
+	// [InProgressError]. Default: 0, it gets that at once.
 	Wait time.Duration
 
 	// LockOnly makes the key a lock: calls do not overlap, but each runs, and no result is stored. Default: false.
@@ -80,23 +87,24 @@ type Config struct {
 	// Policy says what becomes of the key when a run has ended. Default: a result is stored, an error releases the key.
 	Policy Policy
 
-	// OnReplay, if set, is called with a stored result before it is returned, and returns what is returned in its place, as JSON. An error
-	// reaches the caller.
+	// OnReplay, if set, is called with a stored result before it is returned, and returns what is returned in its
+	// place, as JSON. An error reaches the caller.
 	OnReplay func(ctx context.Context, result json.RawMessage, r Record) (json.RawMessage, error)
 
-	// Observe, if set, is called with what happens to keys, for metrics and logs. It is called by the goroutine of the call and
-	// should be quick.
+	// Observe, if set, is called with what happens to keys, for metrics and logs. It is called by the goroutine of the
+	// call and should be quick.
 	Observe func(context.Context, Event)
 
-	// CacheSize is how many completed records are kept in memory, so that replays within one process do not ask the store. Default: 0, none.
+	// CacheSize is how many completed records are kept in memory, so that replays within one process do not ask the
+	// store. Default: 0, none.
 	CacheSize int
 
-	// CompressAbove is from which size on, in bytes of JSON, results are stored compressed. Powertools cannot read those. Default: 0, which
-	// compresses only what would not fit into a record otherwise.
+	// CompressAbove is from which size on, in bytes of JSON, results are stored compressed. Powertools cannot read
+	// those. Default: 0, which compresses only what would not fit into a record otherwise.
 	CompressAbove int
 
-	// Clock is the time, Random a number in [0, 1) for jitter, NewOwner a token that nobody else draws. Defaults: the system's, and 128
-	// random bits.
+	// Clock is the time, Random a number in [0, 1) for jitter, NewOwner a token that nobody else draws. Defaults: the
+	// system's, and 128 random bits.
 	Clock    Clock
 	Random   func() float64
 	NewOwner func() string
@@ -112,8 +120,8 @@ const (
 	// DefaultAction is StoreResult if there was no error, and ReleaseKey if there was.
 	DefaultAction Action = iota
 
-	// StoreResult keeps the result for later calls. If the run failed, the text of its error is kept, and later calls get it as a
-	// [StoredFailureError].
+	// StoreResult keeps the result for later calls. If the run failed, the text of its error is kept, and later calls
+	// get it as a [StoredFailureError].
 	StoreResult
 
 	// ReleaseKey lets the next call run.
@@ -123,7 +131,8 @@ const (
 	HoldKey
 )
 
-// New checks the configuration and makes a Manager. It neither asks the store nor keeps cfg. The error names everything that is wrong.
+// New checks the configuration and makes a Manager. It neither asks the store nor keeps cfg. The error names everything
+// that is wrong.
 func New(store Store, cfg Config) (*Manager, error) {
 	var problems []error
 	problem := func(format string, a ...any) { problems = append(problems, fmt.Errorf(format, a...)) }

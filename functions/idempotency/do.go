@@ -13,16 +13,17 @@ func Handler[In, Out any](m *Manager, fn func(context.Context, In) (Out, error))
 	}
 }
 
-// Do runs fn once for each key. A call whose key has been used returns the recorded result of the first call, decoded from JSON, and does not
-// run fn.
+// Do runs fn once for each key. A call whose key has been used returns the recorded result of the first call, decoded
+// from JSON, and does not run fn.
 //
-// The key is taken from the payload before fn runs, so fn may change the payload. What fn returns is recorded with encoding/json; what later calls
-// return is therefore what remains of it after a round trip. If fn returns an error or panics, the key is free again, and the error or the
-// panic reaches the caller; see [Config.Policy] for other ways.
+// The key is taken from the payload before fn runs, so fn may change the payload. What fn returns is recorded with
+// encoding/json; what later calls return is therefore what remains of it after a round trip. If fn returns an error or
+// panics, the key is free again, and the error or the panic reaches the caller; see [Config.Policy] for other ways.
 //
-// Beside the errors of [Manager.Key] and [Manager.Acquire], after which nothing has run, there are those that follow a run: fn's own, joined with an
-// [OwnershipLostError] or a [StoreError] if the key could not be released; and if fn succeeded, [OwnershipLostError] and [ResultNotStoredError],
-// which come with the result, and carry it. A replay can fail with [StoredFailureError], [ResultNotStoredError] or [UnreadableResultError].
+// Beside the errors of [Manager.Key] and [Manager.Acquire], after which nothing has run, there are those that follow a
+// run: fn's own, joined with an [OwnershipLostError] or a [StoreError] if the key could not be released; and if fn
+// succeeded, [OwnershipLostError] and [ResultNotStoredError], which come with the result, and carry it. A replay can
+// fail with [StoredFailureError], [ResultNotStoredError] or [UnreadableResultError].
 func Do[Out any](ctx context.Context, m *Manager, payload any, fn func(context.Context) (Out, error)) (Out, error) {
 	if m.disabled {
 		m.emit(ctx, Event{Kind: EventDisabled})

@@ -1,5 +1,5 @@
-// Package idempotency makes a function safe to call twice: the first call with a key runs, and every later one with
-// the same key is handed the first one's result, until the record expires.
+// Package idempotency makes a function safe to call twice: the first call with a key runs, and every later one with the
+// same key is handed the first one's result, until the record expires.
 //
 // It is for Lambda functions, whose events are delivered at least once, and for any other program. [Handler] wraps a
 // Lambda handler, [Do] a single piece of work, such as one message of a batch. A [Manager] holds the configuration and
@@ -12,17 +12,17 @@
 //
 // # What is promised
 //
-// Two runs of one key do not overlap, as long as a run ends before its lease does, and no run starts while the result of an
-// earlier one is kept. A caller is only ever handed the result of a run of its own key. A run that ends after its lease
-// has ended, and whose key another caller has taken over, cannot overwrite or remove the other's record: it gets
+// Two runs of one key do not overlap, as long as a run ends before its lease does, and no run starts while the result
+// of an earlier one is kept. A caller is only ever handed the result of a run of its own key. A run that ends after its
+// lease has ended, and whose key another caller has taken over, cannot overwrite or remove the other's record: it gets
 // [ErrOwnershipLost].
 //
-// What cannot be promised: a process that dies after its side effect and before its result is recorded leaves a record in
-// progress; when the lease ends, the next call runs again. Where that matters, make the side effect itself conditional on the
-// key, or set [Config.Lease] and look at what was left behind before the lease ends.
+// What cannot be promised: a process that dies after its side effect and before its result is recorded leaves a record
+// in progress; when the lease ends, the next call runs again. Where that matters, make the side effect itself
+// conditional on the key, or set [Config.Lease] and look at what was left behind before the lease ends.
 //
 // # Records
 //
-// Records have the form of Powertools for AWS Lambda (Python), so that functions in both languages can share a table; an
-// attribute `owner` is added. See [Record] and docs/idempotency.md.
+// Records have the form of Powertools for AWS Lambda (Python), so that functions in both languages can share a table;
+// an attribute `owner` is added. See [Record] and docs/idempotency.md.
 package idempotency

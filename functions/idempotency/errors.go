@@ -23,8 +23,8 @@ var (
 	// ErrInconsistentState: the record changed each time it was looked at. Wrapped by [InconsistentStateError].
 	ErrInconsistentState = errors.New("idempotency record in an inconsistent state")
 
-	// ErrOwnershipLost: the run took longer than its lease, and another call has taken over the key. Wrapped by [OwnershipLostError], and
-	// returned by stores.
+	// ErrOwnershipLost: the run took longer than its lease, and another call has taken over the key. Wrapped by
+	// [OwnershipLostError], and returned by stores.
 	ErrOwnershipLost = errors.New("idempotency record has another owner")
 
 	// ErrResultNotStored: the run succeeded, but its result is not in the record. Wrapped by [ResultNotStoredError].
@@ -70,8 +70,8 @@ func (e *KeyMissingError) Error() string {
 // Unwrap returns ErrKeyMissing.
 func (e *KeyMissingError) Unwrap() error { return ErrKeyMissing }
 
-// A KeyMalformedError says why the expression cannot be evaluated on the payload, such as that the body is not JSON. The fault is the
-// caller's. Nothing was run.
+// A KeyMalformedError says why the expression cannot be evaluated on the payload, such as that the body is not JSON.
+// The fault is the caller's. Nothing was run.
 type KeyMalformedError struct {
 	Expression string
 	Err        error
@@ -102,8 +102,8 @@ func (e *PayloadMismatchError) Error() string {
 // Unwrap returns ErrPayloadMismatch.
 func (e *PayloadMismatchError) Unwrap() error { return ErrPayloadMismatch }
 
-// An InconsistentStateError says that a record was in the way each time one was to be written, and was gone or dead each time it was
-// looked at. Nothing was run.
+// An InconsistentStateError says that a record was in the way each time one was to be written, and was gone or dead
+// each time it was looked at. Nothing was run.
 type InconsistentStateError struct {
 	ID       string
 	Attempts int
@@ -116,8 +116,9 @@ func (e *InconsistentStateError) Error() string {
 // Unwrap returns ErrInconsistentState.
 func (e *InconsistentStateError) Unwrap() error { return ErrInconsistentState }
 
-// An OwnershipLostError says that a run went on after its lease had ended, and that another call has taken over the key. The record is
-// the other's and was left alone. A lease that is longer than the longest run prevents this: see [Config.Lease].
+// An OwnershipLostError says that a run went on after its lease had ended, and that another call has taken over the
+// key. The record is the other's and was left alone. A lease that is longer than the longest run prevents this: see
+// [Config.Lease].
 type OwnershipLostError struct {
 	ID string
 
@@ -134,8 +135,9 @@ func (e *OwnershipLostError) Unwrap() error { return ErrOwnershipLost }
 
 // A ResultNotStoredError says that a run succeeded and its result could not be stored. The key is not free again.
 //
-// If the result could not be encoded or was too large, the record is completed without it, and later calls get this error too, with no
-// Result: what was done is not done again. If the store failed, the record stays in progress until its lease ends.
+// If the result could not be encoded or was too large, the record is completed without it, and later calls get this
+// error too, with no Result: what was done is not done again. If the store failed, the record stays in progress until
+// its lease ends.
 type ResultNotStoredError struct {
 	ID string
 
@@ -156,8 +158,8 @@ func (e *ResultNotStoredError) Error() string {
 // Unwrap returns ErrResultNotStored, and Err if there is one.
 func (e *ResultNotStoredError) Unwrap() []error { return wrapped(ErrResultNotStored, e.Err) }
 
-// A StoreError says that the store could not be asked. If Operation is "insert" or "get", nothing was run; if it is "release", the run
-// failed, and its own error is joined with this one.
+// A StoreError says that the store could not be asked. If Operation is "insert" or "get", nothing was run; if it is
+// "release", the run failed, and its own error is joined with this one.
 type StoreError struct {
 	// Operation is insert, get, complete or release.
 	Operation string
@@ -172,7 +174,8 @@ func (e *StoreError) Error() string {
 // Unwrap returns ErrStoreFailed and Err.
 func (e *StoreError) Unwrap() []error { return wrapped(ErrStoreFailed, e.Err) }
 
-// A StoredFailureError is the error of an earlier run, which [Config.Policy] had stored. Nothing was run. Of the first error only its text is kept.
+// A StoredFailureError is the error of an earlier run, which [Config.Policy] had stored. Nothing was run. Of the first
+// error only its text is kept.
 type StoredFailureError struct {
 	ID      string
 	Message string
@@ -180,7 +183,8 @@ type StoredFailureError struct {
 
 func (e *StoredFailureError) Error() string { return e.Message }
 
-// An UnreadableResultError says that a stored result is not what the function returns now, as after a change of its type. Nothing was run.
+// An UnreadableResultError says that a stored result is not what the function returns now, as after a change of its
+// type. Nothing was run.
 type UnreadableResultError struct {
 	Record Record
 	Err    error

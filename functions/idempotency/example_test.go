@@ -12,8 +12,9 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 )
 
-// A payment behind a function URL. The key is the order in the body, and an order that comes again with another amount is refused. In Lambda the
-// store is dynamostore.New(client, table), the prefix may be left out, and main is lambda.Start(idempotency.Handler(manager, pay)).
+// A payment behind a function URL. The key is the order in the body, and an order that comes again with another amount
+// is refused. In Lambda the store is dynamostore.New(client, table), the prefix may be left out, and main is
+// lambda.Start(idempotency.Handler(manager, pay)).
 func ExampleHandler() {
 	manager, err := idempotency.New(idempotency.NewMemoryStore(), idempotency.Config{
 		Prefix:     "payments",
@@ -66,8 +67,8 @@ func ExampleHandler() {
 	// 400: the body is not JSON
 }
 
-// A batch of messages, each with a record of its own. Only messages that failed are reported, and come again; those that were done before are not done
-// twice. A message that another invocation is working on comes again too.
+// A batch of messages, each with a record of its own. Only messages that failed are reported, and come again; those
+// that were done before are not done twice. A message that another invocation is working on comes again too.
 func ExampleDo_batch() {
 	manager, err := idempotency.New(idempotency.NewMemoryStore(), idempotency.Config{Prefix: "shipments"})
 	if err != nil {

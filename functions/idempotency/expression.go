@@ -20,8 +20,8 @@ import (
 	"github.com/jmespath-community/go-jmespath/pkg/parsing"
 )
 
-// MaxGunzippedBytes is how much powertools_base64_gzip unpacks, in bytes; more is refused as a malformed key. Without a limit a small
-// request could fill the function's memory.
+// MaxGunzippedBytes is how much powertools_base64_gzip unpacks, in bytes; more is refused as a malformed key. Without a
+// limit a small request could fill the function's memory.
 const MaxGunzippedBytes = 16 << 20
 
 // maxExactInteger is 2^53: below it, every integer has a float64 of its own.
@@ -82,8 +82,8 @@ func (e *expression) selectFrom(document []byte) (selected any, err error) {
 	if !e.decodesBase64 {
 		decodeBody(value)
 	}
-	// JMESPath swallows errors below a projection, so the functions here panic with theirs, lest a malformed body look like an absent
-	// one. The library itself panics on some arguments, such as find_first("ab", "b", `5`).
+	// JMESPath swallows errors below a projection, so the functions here panic with theirs, lest a malformed body look
+	// like an absent one. The library itself panics on some arguments, such as find_first("ab", "b", `5`).
 	defer func() {
 		switch p := recover().(type) {
 		case nil:
@@ -109,9 +109,9 @@ func decodeBody(event any) {
 	}
 }
 
-// numbersForJMESPath makes float64 of numbers, which is the only kind that JMESPath calculates with and compares. A float with an integral
-// value, such as 5.0, and an integer from 2^53 on stay as they are written: as float64 they could no longer be told from the integer 5, or
-// from their neighbours, and two payloads would have one key.
+// numbersForJMESPath makes float64 of numbers, which is the only kind that JMESPath calculates with and compares. A
+// float with an integral value, such as 5.0, and an integer from 2^53 on stay as they are written: as float64 they
+// could no longer be told from the integer 5, or from their neighbours, and two payloads would have one key.
 func numbersForJMESPath(value any) any {
 	switch v := value.(type) {
 	case json.Number:
@@ -136,8 +136,8 @@ func numbersForJMESPath(value any) any {
 // malformed is what the functions of powertoolsFunctions panic with.
 type malformed struct{ error }
 
-// powertoolsFunctions are the functions that Powertools adds to JMESPath. Null, and for powertools_json an empty text, give null: there is no
-// body, hence no key. Anything else that cannot be decoded makes the key malformed.
+// powertoolsFunctions are the functions that Powertools adds to JMESPath. Null, and for powertools_json an empty text,
+// give null: there is no body, hence no key. Anything else that cannot be decoded makes the key malformed.
 func powertoolsFunctions() []jmespath.FunctionEntry {
 	function := func(name string, decode func(text string) (any, error)) jmespath.FunctionEntry {
 		return jmespath.FunctionEntry{
@@ -193,7 +193,8 @@ func gunzip(packed io.Reader, limit int64) ([]byte, error) {
 	return unpacked.Bytes(), nil
 }
 
-// orderedFunctions replace those of JMESPath that list an object's members in the order of a Go map, which is another one each time.
+// orderedFunctions replace those of JMESPath that list an object's members in the order of a Go map, which is another
+// one each time.
 func orderedFunctions() []jmespath.FunctionEntry {
 	function := func(name string, list func(name string, value any) any) jmespath.FunctionEntry {
 		return jmespath.FunctionEntry{

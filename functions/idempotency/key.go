@@ -6,11 +6,11 @@ import (
 	"fmt"
 )
 
-// Key works out the ID of a payload's record, and the fingerprint that is stored beside it, from the expressions of the configuration.
-// The payload is brought into JSON with encoding/json; a [json.RawMessage] is taken as it is.
+// Key works out the ID of a payload's record, and the fingerprint that is stored beside it, from the expressions of the
+// configuration. The payload is brought into JSON with encoding/json; a [json.RawMessage] is taken as it is.
 //
-// The fingerprint is empty without [Config.Validation]. A payload that has no key gives a [KeyMissingError], one that is not what the
-// expressions need a [KeyMalformedError].
+// The fingerprint is empty without [Config.Validation]. A payload that has no key gives a [KeyMissingError], one that
+// is not what the expressions need a [KeyMalformedError].
 func (m *Manager) Key(payload any) (id, fingerprint string, err error) {
 	document, err := json.Marshal(payload)
 	if err != nil {
@@ -42,8 +42,8 @@ func (m *Manager) digest(value any) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// missing says whether a selected value is no key: null, an empty string, list or object, or a list or object of nothing but nulls. 0 and
-// false are keys.
+// missing says whether a selected value is no key: null, an empty string, list or object, or a list or object of
+// nothing but nulls. 0 and false are keys.
 func missing(value any) bool {
 	switch v := value.(type) {
 	case nil:

@@ -9,13 +9,15 @@ import (
 )
 
 const (
-	// AcquireAttempts is how often a record is tried to be written when the one in its way is gone or dead on a closer look.
+	// AcquireAttempts is how often a record is tried to be written when the one in its way is gone or dead on a closer
+	// look.
 	AcquireAttempts = 3
 
 	// acquireJitter is the longest pause before such an attempt; it doubles with each.
 	acquireJitter = 50 * time.Millisecond
 
-	// abandonTimeout is how long the release of a key may take that was perhaps acquired, when the store failed while acquiring it.
+	// abandonTimeout is how long the release of a key may take that was perhaps acquired, when the store failed while
+	// acquiring it.
 	abandonTimeout = time.Second
 )
 
@@ -29,8 +31,8 @@ func (identity) Search(payload any) (any, error) { return payload, nil }
 
 // A Manager acquires, completes and releases keys. It is safe for concurrent use and never changes.
 //
-// [Do] and [Handler] do all that is needed around a function. The methods are the pieces beneath them, for programs in which one process
-// acquires a key and another completes it.
+// [Do] and [Handler] do all that is needed around a function. The methods are the pieces beneath them, for programs in
+// which one process acquires a key and another completes it.
 type Manager struct {
 	store         Store
 	disabled      bool
@@ -53,14 +55,16 @@ type Manager struct {
 	newOwner      func() string
 }
 
-// WithTTL returns a Manager that keeps results for ttl, of at least a second, and is like m otherwise. It shares m's cache.
+// WithTTL returns a Manager that keeps results for ttl, of at least a second, and is like m otherwise. It shares m's
+// cache.
 func (m *Manager) WithTTL(ttl time.Duration) *Manager {
 	with := *m
 	with.ttl = max(ttl, time.Second)
 	return &with
 }
 
-// WithPolicy returns a Manager with another [Config.Policy], also in the place of [Config.LockOnly], that is like m otherwise. It shares m's cache.
+// WithPolicy returns a Manager with another [Config.Policy], also in the place of [Config.LockOnly], that is like m
+// otherwise. It shares m's cache.
 func (m *Manager) WithPolicy(p Policy) *Manager {
 	with := *m
 	with.policy = p
@@ -81,7 +85,8 @@ type Claim struct {
 	// ID is the record's, such as [Manager.Key] works out.
 	ID string
 
-	// Fingerprint is stored with the record and compared with that of a record that is there. Empty: nothing is compared.
+	// Fingerprint is stored with the record and compared with that of a record that is there. Empty: nothing is
+	// compared.
 	Fingerprint string
 
 	// LeaseEnd is until when the key is locked at most. Zero: as [Config.Lease] says.
@@ -93,9 +98,9 @@ type Claim struct {
 
 // An Acquisition is the answer to a Claim.
 type Acquisition struct {
-	// Record is the caller's own record in progress, or if Replay is set, the completed one of an earlier call. Whoever has its ID and Owner
-	// can complete or release it. Its Expiration is that of the record in progress; a completed one lasts until its completion
-	// plus the TTL.
+	// Record is the caller's own record in progress, or if Replay is set, the completed one of an earlier call. Whoever
+	// has its ID and Owner can complete or release it. Its Expiration is that of the record in progress; a completed
+	// one lasts until its completion plus the TTL.
 	//
 	// It is the zero Record if idempotency is disabled.
 	Record Record
@@ -104,10 +109,12 @@ type Acquisition struct {
 	Replay bool
 }
 
-// Acquire asks for a key. Without an error the caller either runs, and then calls Complete or Release with the record, or replays.
+// Acquire asks for a key. Without an error the caller either runs, and then calls Complete or Release with the record,
+// or replays.
 //
-// Errors, all of which mean that nothing is to be run: [InProgressError], [PayloadMismatchError], [InconsistentStateError], [StoreError]. If
-// the store fails, the key may have been acquired all the same, with the answer lost; it is released again, as far as the store allows.
+// Errors, all of which mean that nothing is to be run: [InProgressError], [PayloadMismatchError],
+// [InconsistentStateError], [StoreError]. If the store fails, the key may have been acquired all the same, with the
+// answer lost; it is released again, as far as the store allows.
 func (m *Manager) Acquire(ctx context.Context, c Claim) (Acquisition, error) {
 	if m.disabled {
 		m.emit(ctx, Event{Kind: EventDisabled, ID: c.ID})
@@ -224,25 +231,29 @@ func (m *Manager) expiration(now time.Time) time.Time {
 	return time.Unix(now.Unix(), 0).Add(m.ttl.Truncate(time.Second))
 }
 
-// abandon releases a record of which it is not known whether it was written. Nothing can be done if that fails: the lease ends.
+// abandon releases a record of which it is not known whether it was written. Nothing can be done if that fails: the
+// lease ends.
 func (m *Manager) abandon(ctx context.Context, r Record) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTimeout)
 	defer cancel()
 	_ = m.store.Release(ctx, r.ID, r.Owner)
 }
 
-// Complete stores the result of a run, as JSON, in the record that Acquire gave, and keeps it for the TTL from now on. Later calls replay it. With
-// nil data the record is completed without a result: later calls get a [ResultNotStoredError].
+// Complete stores the result of a run, as JSON, in the record that Acquire gave, and keeps it for the TTL from now on.
+// Later calls replay it. With nil data the record is completed without a result: later calls get a
+// [ResultNotStoredError].
 //
-// Results that do not fit are compressed, if that has not been done. If they still do not fit, the record is completed without a result. The
-// context's end does not matter; FinishTimeout limits the time. Errors: [OwnershipLostError], [ResultNotStoredError].
+// Results that do not fit are compressed, if that has not been done. If they still do not fit, the record is completed
+// without a result. The context's end does not matter; FinishTimeout limits the time. Errors: [OwnershipLostError],
+// [ResultNotStoredError].
 func (m *Manager) Complete(ctx context.Context, r Record, data json.RawMessage) error {
 	return m.complete(ctx, r, ending{data: data, value: data})
 }
 
 // An ending is what is recorded of a run.
 type ending struct {
-	// data is the result as JSON, or if the run failed, a wrapping of its error. Nil if the result could not be encoded.
+	// data is the result as JSON, or if the run failed, a wrapping of its error. Nil if the result could not be
+	// encoded.
 	data   json.RawMessage
 	failed bool
 
@@ -306,8 +317,8 @@ func (m *Manager) packed(result json.RawMessage) json.RawMessage {
 	return result
 }
 
-// Release frees the key of a record that Acquire gave, so that the next call runs. The context's end does not matter; FinishTimeout limits the
-// time. Errors: [OwnershipLostError], [StoreError].
+// Release frees the key of a record that Acquire gave, so that the next call runs. The context's end does not matter;
+// FinishTimeout limits the time. Errors: [OwnershipLostError], [StoreError].
 func (m *Manager) Release(ctx context.Context, r Record) error {
 	if m.disabled {
 		return nil

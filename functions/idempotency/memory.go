@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A MemoryStore keeps records in this process, for tests and for programs of one process. Records that have expired are removed now and then.
-// The zero value is an empty store.
+// A MemoryStore keeps records in this process, for tests and for programs of one process. Records that have expired are
+// removed now and then. The zero value is an empty store.
 type MemoryStore struct {
 	// MaxDataBytes is the longest Data that fits into a record. Zero: there is no limit. To be set before use.
 	MaxDataBytes int
@@ -51,7 +51,8 @@ const (
 	sweepGrace = time.Hour
 )
 
-// sweep removes what has long expired. The next one comes when the number of records has doubled, so that each insert pays for about one look.
+// sweep removes what has long expired. The next one comes when the number of records has doubled, so that each insert
+// pays for about one look.
 func (s *MemoryStore) sweep(now time.Time) {
 	for id, r := range s.records {
 		if !r.Live(now) && r.Expiration.Add(sweepGrace).Before(now) {

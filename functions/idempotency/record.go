@@ -14,8 +14,8 @@ const (
 	Completed  Status = "COMPLETED"
 )
 
-// A Record is what is kept of the calls with one key. In DynamoDB it is an item as Powertools for AWS Lambda (Python) writes it, with
-// the attribute `owner` added; the attribute's name stands beside each field.
+// A Record is what is kept of the calls with one key. In DynamoDB it is an item as Powertools for AWS Lambda (Python)
+// writes it, with the attribute `owner` added; the attribute's name stands beside each field.
 type Record struct {
 	// ID is the partition key (`id`): prefix, number sign, and hash of the key.
 	ID string
@@ -23,28 +23,30 @@ type Record struct {
 	// Status is INPROGRESS or COMPLETED (`status`).
 	Status Status
 
-	// Owner is a random token of the acquisition that wrote the record (`owner`). Only who knows it completes or releases the record. Empty
-	// in records that another library wrote.
+	// Owner is a random token of the acquisition that wrote the record (`owner`). Only who knows it completes or
+	// releases the record. Empty in records that another library wrote.
 	Owner string
 
-	// LeaseEnd is until when a record in progress is locked, to the millisecond (`in_progress_expiration`). Zero if nobody knows how long
-	// the call may take: the record is then locked until Expiration.
+	// LeaseEnd is until when a record in progress is locked, to the millisecond (`in_progress_expiration`). Zero if
+	// nobody knows how long the call may take: the record is then locked until Expiration.
 	LeaseEnd time.Time
 
-	// Expiration is until when a completed record is replayed, in whole seconds (`expiration`, the table's TTL attribute).
+	// Expiration is until when a completed record is replayed, in whole seconds (`expiration`, the table's TTL
+	// attribute).
 	Expiration time.Time
 
-	// Data is the result as JSON text (`data`). Nil while in progress, and in a completed record whose result could not be stored.
+	// Data is the result as JSON text (`data`). Nil while in progress, and in a completed record whose result could not
+	// be stored.
 	Data json.RawMessage
 
-	// Fingerprint is the hash of the part of the payload that must be the same in all calls with one key (`validation`). Empty if
-	// payloads are not compared.
+	// Fingerprint is the hash of the part of the payload that must be the same in all calls with one key
+	// (`validation`). Empty if payloads are not compared.
 	Fingerprint string
 }
 
-// Live says whether the record bars another run at the time now: a completed one until it expires, one in progress until its lease ends, or
-// until it expires if it has no lease. A lease that has not ended counts, even if the record has expired. At the very moment of its end a
-// record still counts.
+// Live says whether the record bars another run at the time now: a completed one until it expires, one in progress
+// until its lease ends, or until it expires if it has no lease. A lease that has not ended counts, even if the record
+// has expired. At the very moment of its end a record still counts.
 //
 // Lease ends are compared in milliseconds and expirations in seconds, both rounded down, as in the table.
 func (r Record) Live(now time.Time) bool {

@@ -9,11 +9,12 @@ import (
 	"strings"
 )
 
-// maxUnpackedBytes is how much a compressed result may unpack to, in bytes. What a Lambda function returns is at most 6 MB.
+// maxUnpackedBytes is how much a compressed result may unpack to, in bytes. What a Lambda function returns is at most 6
+// MB.
 const maxUnpackedBytes = 64 << 20
 
-// A wrapping is how Data holds what is not a plain result: {"$gzip":"base64"} is a compressed result, {"$error":"text"} a failure. A result that
-// looks like one of them itself is stored compressed.
+// A wrapping is how Data holds what is not a plain result: {"$gzip":"base64"} is a compressed result, {"$error":"text"}
+// a failure. A result that looks like one of them itself is stored compressed.
 type wrapping struct {
 	Gzip  *string `json:"$gzip,omitempty"`
 	Error *string `json:"$error,omitempty"`
@@ -34,8 +35,9 @@ func unwrap(data []byte) (wrapping, bool) {
 	return w, (w.Gzip == nil) != (w.Error == nil)
 }
 
-// Result is the stored result as JSON, unpacked if it was compressed. The error is a [StoredFailureError] if the run had failed and that was
-// stored, a [ResultNotStoredError] if it had succeeded and its result was not kept, and an [UnreadableResultError] if it is damaged.
+// Result is the stored result as JSON, unpacked if it was compressed. The error is a [StoredFailureError] if the run
+// had failed and that was stored, a [ResultNotStoredError] if it had succeeded and its result was not kept, and an
+// [UnreadableResultError] if it is damaged.
 func (r Record) Result() (json.RawMessage, error) {
 	if r.Data == nil {
 		return nil, &ResultNotStoredError{ID: r.ID}

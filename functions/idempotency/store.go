@@ -5,28 +5,28 @@ import (
 	"time"
 )
 
-// A Store keeps records. It is safe for concurrent use, and each of its methods is atomic. Package storetest holds the tests that every
-// Store has to pass.
+// A Store keeps records. It is safe for concurrent use, and each of its methods is atomic. Package storetest holds the
+// tests that every Store has to pass.
 //
 // Stores keep Expiration in whole seconds and LeaseEnd in whole milliseconds, and have no clock of their own.
 type Store interface {
-	// Insert writes r, which is in progress, unless the record that is there under its ID is live at the time now (see [Record.Live]).
-	// It says whether it has written, and if not, what was there: nil if that has gone in the meantime.
+	// Insert writes r, which is in progress, unless the record that is there under its ID is live at the time now (see
+	// [Record.Live]). It says whether it has written, and if not, what was there: nil if that has gone in the meantime.
 	Insert(ctx context.Context, r Record, now time.Time) (inserted bool, existing *Record, err error)
 
-	// Get reads a record, at least as new as the last write that was answered. Nil if there is none. It may return records that have
-	// expired.
+	// Get reads a record, at least as new as the last write that was answered. Nil if there is none. It may return
+	// records that have expired.
 	Get(ctx context.Context, id string) (*Record, error)
 
-	// Complete makes the record with r's ID a completed one, with r's Expiration and Data, if it has r's Owner. The other fields stay as they
-	// are; r holds them for stores that have to know the whole. Completing twice is no error, so that a request whose answer was lost may be
-	// repeated.
+	// Complete makes the record with r's ID a completed one, with r's Expiration and Data, if it has r's Owner. The
+	// other fields stay as they are; r holds them for stores that have to know the whole. Completing twice is no error,
+	// so that a request whose answer was lost may be repeated.
 	//
-	// If the record is another's or has gone, the error wraps [ErrOwnershipLost]; if Data does not fit, [ErrTooLarge], and the record is as
-	// before.
+	// If the record is another's or has gone, the error wraps [ErrOwnershipLost]; if Data does not fit, [ErrTooLarge],
+	// and the record is as before.
 	Complete(ctx context.Context, r Record) error
 
-	// Release removes the record in progress with this ID, if it has this owner. That there is none is no error. If the record is another's,
-	// or completed, it stays and the error wraps [ErrOwnershipLost].
+	// Release removes the record in progress with this ID, if it has this owner. That there is none is no error. If the
+	// record is another's, or completed, it stays and the error wraps [ErrOwnershipLost].
 	Release(ctx context.Context, id, owner string) error
 }

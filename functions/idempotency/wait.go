@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// FirstPoll and LastPoll are the longest pauses between two looks at the record of another call: the first, and after doubling each time,
-	// the last ones. Half of each is random.
+	// FirstPoll and LastPoll are the longest pauses between two looks at the record of another call: the first, and
+	// after doubling each time, the last ones. Half of each is random.
 	FirstPoll = 50 * time.Millisecond
 	LastPoll  = time.Second
 
@@ -24,8 +24,8 @@ func waitEnd(ctx context.Context, start time.Time, atMost time.Duration) time.Ti
 	return end
 }
 
-// await looks at the record of another call until that is completed, which it returns; until the key is free, when it returns nil; or until end,
-// when it returns busy, with what it saw last.
+// await looks at the record of another call until that is completed, which it returns; until the key is free, when it
+// returns nil; or until end, when it returns busy, with what it saw last.
 func (m *Manager) await(ctx context.Context, busy *InProgressError, end time.Time) (*Record, error) {
 	for poll := FirstPoll; ; poll = min(2*poll, LastPoll) {
 		now := m.clock.Now()

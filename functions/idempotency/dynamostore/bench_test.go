@@ -39,7 +39,8 @@ func (c *canned) Do(request *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body)), Request: request}, nil
 }
 
-// BenchmarkDo is what Do and the SDK add to a function that does nothing, without the network, and how often DynamoDB is asked.
+// BenchmarkDo is what Do and the SDK add to a function that does nothing, without the network, and how often DynamoDB
+// is asked.
 func BenchmarkDo(b *testing.B) {
 	for _, conflict := range []bool{false, true} {
 		name := "first call"

@@ -117,7 +117,8 @@ func (i *itemReader) number(name string) int64 {
 	return int64(value)
 }
 
-// itemBytes is an item's size as DynamoDB counts it: UTF-8 bytes of names and strings, and for a number about half a byte a digit and one more.
+// itemBytes is an item's size as DynamoDB counts it: UTF-8 bytes of names and strings, and for a number about half a
+// byte a digit and one more.
 func itemBytes(item map[string]types.AttributeValue) int {
 	size := 0
 	for name, value := range item {

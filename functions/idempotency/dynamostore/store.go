@@ -1,11 +1,12 @@
 // Package dynamostore keeps idempotency records in a DynamoDB table.
 //
-// The table needs a partition key of type string, by default `id`, and should have `expiration` as its time-to-live attribute. The function needs
-// dynamodb:PutItem, GetItem, UpdateItem and DeleteItem on it. A call that runs costs two writes, a replay one write that fails and brings the
-// record along, and each look of a waiting call one consistent read.
+// The table needs a partition key of type string, by default `id`, and should have `expiration` as its time-to-live
+// attribute. The function needs dynamodb:PutItem, GetItem, UpdateItem and DeleteItem on it. A call that runs costs two
+// writes, a replay one write that fails and brings the record along, and each look of a waiting call one consistent
+// read.
 //
-// Items have the form of Powertools for AWS Lambda (Python), with an attribute `owner` added. docs/idempotency.md lists all
-// conditions and updates, for other writers.
+// Items have the form of Powertools for AWS Lambda (Python), with an attribute `owner` added. docs/idempotency.md lists
+// all conditions and updates, for other writers.
 package dynamostore
 
 import (
@@ -24,7 +25,8 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 )
 
-// MaxItemBytes is the size of the largest item that DynamoDB keeps, in bytes: names and values of all attributes together.
+// MaxItemBytes is the size of the largest item that DynamoDB keeps, in bytes: names and values of all attributes
+// together.
 const MaxItemBytes = 400 << 10
 
 // A Client is what a Store needs of *dynamodb.Client.
@@ -68,7 +70,8 @@ type Option func(*Store)
 // WithAttributes gives attributes other names, for tables that exist.
 func WithAttributes(names Attributes) Option { return func(s *Store) { s.names = names } }
 
-// WithSortKey is for tables with a sort key: all records get the partition key value partition, and their IDs become sort keys.
+// WithSortKey is for tables with a sort key: all records get the partition key value partition, and their IDs become
+// sort keys.
 func WithSortKey(partition string) Option {
 	return func(s *Store) { s.partition, s.hasPartition = partition, true }
 }
@@ -103,13 +106,14 @@ func New(client Client, table string, options ...Option) *Store {
 	return s
 }
 
-// insertCondition holds if no live record is there. Unlike the condition of Powertools it does not let a record's expiration void a lease that has not
-// ended.
+// insertCondition holds if no live record is there. Unlike the condition of Powertools it does not let a record's
+// expiration void a lease that has not ended.
 const insertCondition = "attribute_not_exists(#id)" +
 	" OR (#status = :inprogress AND attribute_exists(#lease) AND #lease < :now_ms)" +
 	" OR (#expiration < :now_s AND (#status <> :inprogress OR attribute_not_exists(#lease)))"
 
-// Insert implements [idempotency.Store] with one conditional PutItem. A conflict brings the record along; where it does not, a consistent GetItem follows.
+// Insert implements [idempotency.Store] with one conditional PutItem. A conflict brings the record along; where it does
+// not, a consistent GetItem follows.
 func (s *Store) Insert(ctx context.Context, r idempotency.Record, now time.Time) (bool, *idempotency.Record, error) {
 	if err := s.check(); err != nil {
 		return false, nil, err

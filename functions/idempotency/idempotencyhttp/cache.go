@@ -11,7 +11,8 @@ type Cache struct {
 	// ETag adds an entity tag, so that a client can repeat a request with If-None-Match and get 304. Default: false.
 	ETag bool
 
-	// MaxAge adds Cache-Control: private, max-age=…, as far as the record lives that long; in seconds. Default: 0, none.
+	// MaxAge adds Cache-Control: private, max-age=…, as far as the record lives that long; in seconds. Default: 0,
+	// none.
 	MaxAge time.Duration
 
 	// Vary adds Vary with these field names. Default: none.

@@ -16,11 +16,12 @@ func entityTag(r Response) string {
 	return `"` + base64.RawURLEncoding.EncodeToString(sum[:etagBytes]) + `"`
 }
 
-// NotModified says whether a request's If-None-Match matches the response's ETag, and returns the 304 to answer with. Only responses with a
-// status of 2xx can match. Tags are compared weakly (RFC 9110, section 13.1.2). An asterisk matches for GET and HEAD.
+// NotModified says whether a request's If-None-Match matches the response's ETag, and returns the 304 to answer with.
+// Only responses with a status of 2xx can match. Tags are compared weakly (RFC 9110, section 13.1.2). An asterisk
+// matches for GET and HEAD.
 //
-// RFC 9110 has 304 for GET and HEAD only. For a replay it is of use with every method: the client has the response of the first request, and
-// asks whether that was all.
+// RFC 9110 has 304 for GET and HEAD only. For a replay it is of use with every method: the client has the response of
+// the first request, and asks whether that was all.
 func NotModified(request Request, response Response) (Response, bool) {
 	condition := strings.Trim(request.Headers["if-none-match"], " \t")
 	if condition == "" || response.StatusCode < 200 || response.StatusCode > 299 {

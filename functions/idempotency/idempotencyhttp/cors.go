@@ -17,13 +17,14 @@ var (
 	DefaultExposeHeaders = []string{"ETag", "Idempotent-Replayed", "Retry-After"}
 )
 
-// CORS answers preflight requests and marks responses for browsers, as the Fetch standard has it. Function URLs and HTTP APIs can do that by
-// themselves; leave it to one of the two.
+// CORS answers preflight requests and marks responses for browsers, as the Fetch standard has it. Function URLs and
+// HTTP APIs can do that by themselves; leave it to one of the two.
 type CORS struct {
 	// AllowOrigins are the origins that may call, such as https://example.com, or "*" for all. At least one.
 	AllowOrigins []string
 
-	// AllowMethods, AllowHeaders and ExposeHeaders. Defaults: DefaultAllowMethods, DefaultAllowHeaders, DefaultExposeHeaders.
+	// AllowMethods, AllowHeaders and ExposeHeaders. Defaults: DefaultAllowMethods, DefaultAllowHeaders,
+	// DefaultExposeHeaders.
 	AllowMethods  []string
 	AllowHeaders  []string
 	ExposeHeaders []string
@@ -31,7 +32,8 @@ type CORS struct {
 	// AllowCredentials lets browsers send cookies and the like. Not together with the origin "*". Default: false.
 	AllowCredentials bool
 
-	// MaxAge is how long a browser may keep the answer to a preflight request, in seconds. Default: 0, the browser's own default.
+	// MaxAge is how long a browser may keep the answer to a preflight request, in seconds. Default: 0, the browser's
+	// own default.
 	MaxAge time.Duration
 }
 

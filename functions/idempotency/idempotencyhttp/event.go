@@ -59,8 +59,8 @@ func APIGatewayV1(
 	}
 }
 
-// FromFunctionURL takes a request from a function URL event. Caller is the IAM identity: of an assumed role its unique ID, which is the same in
-// all sessions.
+// FromFunctionURL takes a request from a function URL event. Caller is the IAM identity: of an assumed role its unique
+// ID, which is the same in all sessions.
 func FromFunctionURL(e events.LambdaFunctionURLRequest) Request {
 	r := Request{
 		Method: e.RequestContext.HTTP.Method, Path: e.RawPath, Query: e.RawQueryString, Headers: fields(e.Headers, nil),
@@ -72,8 +72,8 @@ func FromFunctionURL(e events.LambdaFunctionURLRequest) Request {
 	return r
 }
 
-// FromAPIGatewayV2 takes a request from an HTTP API event. Caller is the IAM identity, or the issuer and subject of the JWT, or the principalId that a
-// Lambda authorizer puts into its context.
+// FromAPIGatewayV2 takes a request from an HTTP API event. Caller is the IAM identity, or the issuer and subject of the
+// JWT, or the principalId that a Lambda authorizer puts into its context.
 func FromAPIGatewayV2(e events.APIGatewayV2HTTPRequest) Request {
 	r := Request{
 		Method: e.RequestContext.HTTP.Method, Path: e.RawPath, Query: e.RawQueryString, Headers: fields(e.Headers, nil),
@@ -96,8 +96,8 @@ func FromAPIGatewayV2(e events.APIGatewayV2HTTPRequest) Request {
 	return r
 }
 
-// FromAPIGatewayV1 takes a request from a REST API event. Caller is the Cognito or IAM identity, or the subject of a Cognito user pool, or the
-// principalId of a Lambda authorizer, or the API key.
+// FromAPIGatewayV1 takes a request from a REST API event. Caller is the Cognito or IAM identity, or the subject of a
+// Cognito user pool, or the principalId of a Lambda authorizer, or the API key.
 func FromAPIGatewayV1(e events.APIGatewayProxyRequest) Request {
 	query := url.Values(e.MultiValueQueryStringParameters)
 	if len(query) == 0 {
@@ -130,7 +130,8 @@ func FromAPIGatewayV1(e events.APIGatewayProxyRequest) Request {
 	return r
 }
 
-// iamCaller is an IAM identity without its session: what stands before the colon in the unique ID of an assumed role is the role's own.
+// iamCaller is an IAM identity without its session: what stands before the colon in the unique ID of an assumed role is
+// the role's own.
 func iamCaller(account, user, caller string) string {
 	id := user
 	if id == "" {
@@ -157,7 +158,8 @@ func fields(single map[string]string, multi map[string][]string) map[string]stri
 	return joined
 }
 
-// response brings a handler's response into the form of records. Cookies in header fields with many values go where cookies belong.
+// response brings a handler's response into the form of records. Cookies in header fields with many values go where
+// cookies belong.
 func response(status int, single map[string]string, multi map[string][]string, cookies []string, body string, isBase64 bool) Response {
 	r := Response{StatusCode: status, Headers: fields(single, multi), Cookies: cookies, Body: body, IsBase64Encoded: isBase64}
 	for name, values := range multi {

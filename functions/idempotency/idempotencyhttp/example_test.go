@@ -11,7 +11,8 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
 )
 
-// A handler behind a function URL that takes Idempotency-Key. In Lambda the store is dynamostore.New(client, table), and main is lambda.Start(handler).
+// A handler behind a function URL that takes Idempotency-Key. In Lambda the store is dynamostore.New(client, table),
+// and main is lambda.Start(handler).
 func Example() {
 	manager, err := idempotency.New(idempotency.NewMemoryStore(), idempotency.Config{Prefix: "orders", Wait: 5 * time.Second})
 	if err != nil {

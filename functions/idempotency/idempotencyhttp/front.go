@@ -48,8 +48,8 @@ type Options struct {
 	// Store says which responses are recorded; any other leaves the key free. Default: StoreFinal.
 	Store func(Response) bool
 
-	// Caller says who sends a request. One caller never gets another's responses. Default: Request.Caller, which the event's authorizer
-	// says; that is empty, and so the same for all, on a function URL with auth type NONE.
+	// Caller says who sends a request. One caller never gets another's responses. Default: Request.Caller, which the
+	// event's authorizer says; that is empty, and so the same for all, on a function URL with auth type NONE.
 	Caller func(Request) string
 
 	// Cache adds header fields for caches to recorded responses. Default: none.
@@ -74,8 +74,8 @@ func StoreFinal(r Response) bool {
 
 // A Front puts idempotency in front of HTTP handlers. It is safe for concurrent use.
 //
-// Of the manager's configuration it uses all but Key, RequireKey, Validation, Policy and LockOnly, in whose place are the header field, [Options.Require],
-// [Fingerprint] and [Options.Store].
+// Of the manager's configuration it uses all but Key, RequireKey, Validation, Policy and LockOnly, in whose place are
+// the header field, [Options.Require], [Fingerprint] and [Options.Store].
 type Front struct {
 	manager *idempotency.Manager
 	options Options
@@ -110,7 +110,8 @@ func NewFront(m *idempotency.Manager, o Options) (*Front, error) {
 
 // Serve answers a request: with the handler's response, a recorded one, or a problem. An error is the handler's own.
 //
-// A response that could not be recorded is answered all the same, since what it tells has happened. [idempotency.Config.Observe] tells of that.
+// A response that could not be recorded is answered all the same, since what it tells has happened.
+// [idempotency.Config.Observe] tells of that.
 func (f *Front) Serve(ctx context.Context, r Request, handle func(context.Context) (Response, error)) (Response, error) {
 	if answer, ok := f.options.CORS.preflight(r); ok {
 		return answer, nil
@@ -141,8 +142,8 @@ func (f *Front) serve(ctx context.Context, r Request, handle func(context.Contex
 
 	ran, recorded := false, false
 	var handlerErr error
-	policy := func(_ context.Context, _ any, err error) idempotency.Action {
-		if recorded = err == nil && recorded; recorded {
+	policy := func(context.Context, any, error) idempotency.Action {
+		if recorded {
 			return idempotency.StoreResult
 		}
 		return idempotency.ReleaseKey

@@ -24,8 +24,9 @@ const (
 // ErrMalformedKey is wrapped by the errors of [ParseKey].
 var ErrMalformedKey = errors.New("malformed Idempotency-Key")
 
-// ParseKey reads the value of an Idempotency-Key field. The draft has a string of Structured Fields (RFC 9651), in quotes; many clients send the
-// bare key. Both are taken, and "k" in quotes and k without are the same key. Parameters after a quoted key are ignored.
+// ParseKey reads the value of an Idempotency-Key field. The draft has a string of Structured Fields (RFC 9651), in
+// quotes; many clients send the bare key. Both are taken, and "k" in quotes and k without are the same key. Parameters
+// after a quoted key are ignored.
 //
 // A key has 1 to MaxKeyLength characters, none of them a control character.
 func ParseKey(field string) (string, error) {
@@ -50,8 +51,8 @@ func ParseKey(field string) (string, error) {
 	return key, nil
 }
 
-// RecordID is the ID of the record of a request with a key: the prefix, a number sign, and the SHA-256 hash of caller, method, path and key, in
-// hexadecimal. No two of these share an ID.
+// RecordID is the ID of the record of a request with a key: the prefix, a number sign, and the SHA-256 hash of caller,
+// method, path and key, in hexadecimal. No two of these share an ID.
 func RecordID(prefix string, r Request, key string) string {
 	return prefix + "#" + digest(r.Caller, r.Method, r.Path, key)
 }

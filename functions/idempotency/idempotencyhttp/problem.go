@@ -13,7 +13,8 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 )
 
-// ProblemTypeBase begins the type of every problem; the rest is the problem's name, which is also a heading of the page.
+// ProblemTypeBase begins the type of every problem; the rest is the problem's name, which is also a heading of the
+// page.
 const ProblemTypeBase = "https://github.com/retrying-api-proxy/retrying-api-proxy#"
 
 // The names of the problems.
@@ -27,7 +28,8 @@ const (
 )
 
 const (
-	// MaxConflictRetryAfter is the longest Retry-After of a 409. The lease of the running request is an upper bound; most end long before.
+	// MaxConflictRetryAfter is the longest Retry-After of a 409. The lease of the running request is an upper bound;
+	// most end long before.
 	MaxConflictRetryAfter = 5 * time.Second
 
 	// StoreRetryAfter is the Retry-After of a 503.
@@ -98,8 +100,8 @@ func MissingKey() Problem {
 			"repeat a request because you do not know its outcome.")
 }
 
-// ProblemFor is the problem that answers a request to which an error of [ParseKey] or [idempotency.Manager.Acquire] came up, or one of
-// [idempotency.Record.Result]. It says false for any other error. now is for Retry-After.
+// ProblemFor is the problem that answers a request to which an error of [ParseKey] or [idempotency.Manager.Acquire]
+// came up, or one of [idempotency.Record.Result]. It says false for any other error. now is for Retry-After.
 func ProblemFor(err error, now time.Time) (Problem, bool) {
 	busy := (*idempotency.InProgressError)(nil)
 	switch {

@@ -14,8 +14,8 @@ const (
 	ServerCacheHit = "serverCacheHit"
 )
 
-// Replayed marks a recorded response as a replay. With inBody, a body that is a JSON object gets the member serverCacheHit, true; since the body then
-// differs from the first one, its entity tag becomes a weak one.
+// Replayed marks a recorded response as a replay. With inBody, a body that is a JSON object gets the member
+// serverCacheHit, true; since the body then differs from the first one, its entity tag becomes a weak one.
 func Replayed(r Response, inBody bool) Response {
 	r = r.withHeaders()
 	r.Headers[ReplayedField] = "true"
@@ -41,8 +41,8 @@ func isJSON(mediaType string) bool {
 	return essence == "" || essence == "application/json" || strings.HasSuffix(essence, "+json")
 }
 
-// withMember adds a member to the end of an object, in the place of one with its name, and leaves the others as they are written. It says false
-// for what is no object.
+// withMember adds a member to the end of an object, in the place of one with its name, and leaves the others as they
+// are written. It says false for what is no object.
 func withMember(document []byte, name, value string) ([]byte, bool) {
 	if !json.Valid(document) {
 		return nil, false

@@ -11,7 +11,8 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 )
 
-// A row is a record of the model, which restates the contract from the table in docs/idempotency.md without using Record.Live.
+// A row is a record of the model, which restates the contract from the table in docs/idempotency.md without using
+// Record.Live.
 type row struct {
 	completed   bool
 	owner       string
@@ -49,8 +50,8 @@ func (r *row) record(id string) idempotency.Record {
 	return record
 }
 
-// testModel lets three callers work on two records while time passes in small steps, so that they meet at the edges of leases and
-// expirations, and compares every answer with the model.
+// testModel lets three callers work on two records while time passes in small steps, so that they meet at the edges of
+// leases and expirations, and compares every answer with the model.
 func testModel(t *testing.T, s suite) {
 	const operations = 400
 	seed := rand.Uint64()

@@ -18,11 +18,12 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 )
 
-// now is the time of the tests that do not let it pass: stores have no clock of their own, and take the time as an argument.
+// now is the time of the tests that do not let it pass: stores have no clock of their own, and take the time as an
+// argument.
 var now = time.UnixMilli(1_700_000_000_250)
 
-// Run tests the stores that newStore makes. Each is to be empty, and is used by one test only; two stores may share a table, for each test uses
-// record IDs of its own.
+// Run tests the stores that newStore makes. Each is to be empty, and is used by one test only; two stores may share a
+// table, for each test uses record IDs of its own.
 func Run(t *testing.T, newStore func(t *testing.T) idempotency.Store) {
 	for _, test := range []struct {
 		name string
