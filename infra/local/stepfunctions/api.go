@@ -305,6 +305,9 @@ func withoutData(event asl.Event) asl.Event {
 	return event
 }
 
+// statuses holds what executions can be listed by; the empty one stands for all.
+var statuses = map[asl.Status]bool{"": true, asl.Running: true, asl.Succeeded: true, asl.Failed: true, asl.TimedOut: true, asl.Aborted: true}
+
 func (s *Service) listExecutions(_ context.Context, in struct {
 	StateMachineArn string     `json:"stateMachineArn"`
 	StatusFilter    asl.Status `json:"statusFilter"`
@@ -313,6 +316,10 @@ func (s *Service) listExecutions(_ context.Context, in struct {
 }) (any, error) {
 	if in.StateMachineArn == "" {
 		return nil, apiError(ValidationException, "1 validation error detected: Value at 'stateMachineArn' must not be empty")
+	}
+	if !statuses[in.StatusFilter] {
+		return nil, apiError(ValidationException, "1 validation error detected: Value '%s' at 'statusFilter' is none of %s, %s, %s, %s, %s",
+			in.StatusFilter, asl.Running, asl.Succeeded, asl.Failed, asl.TimedOut, asl.Aborted)
 	}
 	all, err := s.Executions(in.StateMachineArn, in.StatusFilter)
 	if err != nil {

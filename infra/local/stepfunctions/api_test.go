@@ -269,6 +269,13 @@ func TestTheSDKListsAndDescribesMachinesAndExecutions(t *testing.T) {
 	if _, err := client.ListExecutions(ctx, &sfn.ListExecutionsInput{StateMachineArn: aws.String(standardARN + "x")}); !errors.As(err, &noMachine) {
 		t.Errorf("got %v", err)
 	}
+	var invalid *types.InvalidArn
+	if _, err := client.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: aws.String("one")}); !errors.As(err, &invalid) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := client.ListExecutions(ctx, &sfn.ListExecutionsInput{StateMachineArn: aws.String(standardARN), StatusFilter: "LOST"}); err == nil {
+		t.Error("executions can be listed by a status that does not exist")
+	}
 	var noExecution *types.ExecutionDoesNotExist
 	if _, err := client.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: aws.String(arns[0] + "x")}); !errors.As(err, &noExecution) {
 		t.Errorf("got %v", err)

@@ -3,6 +3,7 @@ package stepfunctions
 import (
 	"context"
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -43,7 +44,7 @@ type execution struct {
 // by {}. For a Standard workflow, starting an execution again under the same name with the same input, while it runs,
 // returns the one that runs; Express workflows do not look at names.
 //
-// Its errors are StateMachineDoesNotExist, InvalidName, InvalidExecutionInput, ValidationException and
+// Its errors are InvalidArn, StateMachineDoesNotExist, InvalidName, InvalidExecutionInput, ValidationException and
 // ExecutionAlreadyExists.
 func (s *Service) StartExecution(stateMachineARN, name, input string) (Execution, error) {
 	e, err := s.start(stateMachineARN, name, input)
@@ -133,6 +134,8 @@ func (s *Service) start(stateMachineARN, name, input string) (*execution, error)
 	})
 	return e, nil
 }
+
+var executionARNs = regexp.MustCompile(`^arn:aws[a-z-]*:states:[a-z0-9-]+:[0-9]{12}:(execution:[^:]+:[^:]+|express:[^:]+:[^:]+:[^:]+)$`)
 
 func executionARN(m *machine, name string, random func() float64) string {
 	kind, suffix := ":execution:", ""
@@ -252,7 +255,7 @@ func textBytes(event asl.Event) int {
 	return n
 }
 
-// Execution returns the execution with an ARN. Its error is ExecutionDoesNotExist.
+// Execution returns the execution with an ARN. Its errors are InvalidArn and ExecutionDoesNotExist.
 func (s *Service) Execution(arn string) (Execution, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -265,6 +268,9 @@ func (s *Service) Execution(arn string) (Execution, error) {
 
 // find looks an execution up. The lock must be held.
 func (s *Service) find(arn string) (*execution, error) {
+	if !executionARNs.MatchString(arn) {
+		return nil, apiError(InvalidArn, "Invalid Arn: '%s' is not that of an execution", arn)
+	}
 	e, ok := s.executions[arn]
 	if !ok {
 		return nil, apiError(ExecutionDoesNotExist, "Execution Does Not Exist: '%s'", arn)
@@ -272,7 +278,7 @@ func (s *Service) find(arn string) (*execution, error) {
 	return e, nil
 }
 
-// History returns the events of an execution so far. Its error is ExecutionDoesNotExist.
+// History returns the events of an execution so far. Its errors are those of Execution.
 func (s *Service) History(arn string) ([]asl.Event, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -284,7 +290,7 @@ func (s *Service) History(arn string) ([]asl.Event, error) {
 }
 
 // Executions returns the executions of a state machine, or of all if the ARN is empty, those that started last first.
-// Only those with a status are returned if one is given. Its error is StateMachineDoesNotExist.
+// Only those with a status are returned if one is given. Its errors are those of StateMachine.
 func (s *Service) Executions(stateMachineARN string, status asl.Status) ([]Execution, error) {
 	if stateMachineARN != "" {
 		if _, err := s.machine(stateMachineARN); err != nil {
@@ -303,7 +309,7 @@ func (s *Service) Executions(stateMachineARN string, status asl.Status) ([]Execu
 }
 
 // StopExecution aborts an execution, with an error and a cause that may be empty, and returns it when it has ended.
-// Nothing happens to one that has ended already. Its error is ExecutionDoesNotExist.
+// Nothing happens to one that has ended already. Its errors are those of Execution.
 func (s *Service) StopExecution(arn, name, cause string) (Execution, error) {
 	s.mu.Lock()
 	e, err := s.find(arn)

@@ -188,7 +188,7 @@ func (s *Service) StateMachines() []StateMachine {
 	return all
 }
 
-// StateMachine returns the state machine with an ARN. Its error is StateMachineDoesNotExist.
+// StateMachine returns the state machine with an ARN. Its errors are InvalidArn and StateMachineDoesNotExist.
 func (s *Service) StateMachine(arn string) (StateMachine, error) {
 	m, err := s.machine(arn)
 	if err != nil {
@@ -198,6 +198,9 @@ func (s *Service) StateMachine(arn string) (StateMachine, error) {
 }
 
 func (s *Service) machine(arn string) (*machine, error) {
+	if !machineARN.MatchString(arn) {
+		return nil, apiError(InvalidArn, "Invalid Arn: '%s' is not that of a state machine", arn)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m, ok := s.machines[arn]

@@ -69,6 +69,7 @@ func TestAnExecutionThatCannotBeStartedIsRefused(t *testing.T) {
 	s := newService(t, stepfunctions.Config{}, passOn, passOn)
 	tests := []struct{ arn, name, input, want string }{
 		{strings.Replace(standardARN, "standard", "nobody", 1), "", "", stepfunctions.StateMachineDoesNotExist},
+		{"standard", "", "", stepfunctions.InvalidArn},
 		{standardARN, "with space", "", stepfunctions.InvalidName},
 		{standardARN, "with/slash", "", stepfunctions.InvalidName},
 		{standardARN, strings.Repeat("x", 81), "", stepfunctions.InvalidName},

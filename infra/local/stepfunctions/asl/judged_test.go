@@ -2,6 +2,7 @@ package asl_test
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions/asl"
@@ -49,6 +50,7 @@ func intrinsic(call string) string {
 func functions(all ...answer) map[string][]answer { return map[string][]answer{"f": all} }
 
 var (
+	tooLarge  = answer{payload: `"` + strings.Repeat("x", asl.MaxPayload) + `"`}
 	throttled = answer{refusal: &asl.ServiceError{
 		Code: "TooManyRequestsException", Message: "Rate Exceeded.", StatusCode: 429, RequestID: requestID,
 	}}
@@ -65,6 +67,7 @@ const ringInput = `{"outcome":"","waitSeconds":0,"answer":{"outcome":"retry","wa
 
 const (
 	neverScheduled = "moto records TaskFailed for a task that it never scheduled; AWS ends the execution at once"
+	limitIsFinal   = "moto lets States.ALL catch States.DataLimitExceeded, as the service has been seen to do; AWS documents that it does not"
 	runtimeIsFinal = "moto lets States.ALL catch States.Runtime; AWS does not"
 	missingIsFalse = "moto takes a missing variable for one that does not match; AWS fails with States.Runtime"
 )
@@ -210,6 +213,14 @@ var judged = []judgedCase{
 	{name: "a parameter of a task leads nowhere", definition: one(`{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"f","Payload.$":"$.b"},"Catch":[{"ErrorEquals":["States.ALL"],"Next":"One"}],"End":true}`), input: `{}`,
 		differs: []difference{{"Status", runtimeIsFinal}, {"Output", runtimeIsFinal}, {"Error", runtimeIsFinal}, {"Cause", runtimeIsFinal}, {"Events", neverScheduled}}},
 	{name: "the machine's timeout", definition: `{"StartAt":"W","TimeoutSeconds":1,"States":{"W":{"Type":"Wait","Seconds":3,"End":true}}}`, input: `{}`},
+
+	{name: "a result that is too large, caught by its name", definition: states("T",
+		`"T":`+taskState(`"Catch":[{"ErrorEquals":["States.DataLimitExceeded"],"ResultPath":"$.f","Next":"Caught"}],"Next":"Caught"`),
+		`"Caught":{"Type":"Pass","End":true}`), input: `{}`, answers: functions(tooLarge)},
+	{name: "a result that is too large and States.ALL", definition: states("T",
+		`"T":`+taskState(`"Catch":[{"ErrorEquals":["States.ALL"],"ResultPath":"$.f","Next":"Caught"}],"Next":"Caught"`),
+		`"Caught":{"Type":"Pass","End":true}`), input: `{}`, answers: functions(tooLarge),
+		differs: []difference{{"Status", limitIsFinal}, {"Output", limitIsFinal}, {"Error", limitIsFinal}, {"Cause", limitIsFinal}, {"Events", limitIsFinal}}},
 
 	// Task: dynamodb:updateItem.
 	{name: "an item is updated", definition: one(update(`"ResultPath":null,"End":true`)), input: `{"id":"k","owner":"me"}`, answers: map[string][]answer{"updateItem": {{payload: `{}`}}}},

@@ -38,7 +38,7 @@ func TestAResultThatIsTooLargeFailsTheTask(t *testing.T) {
 	wantEvents(t, r, asl.ExecutionStarted, asl.TaskStateEntered, asl.TaskScheduled, asl.TaskStarted, asl.TaskFailedEvent, asl.ExecutionFailed)
 }
 
-// The two parts of the envelope pass through Task, Choice and Wait side by side only where the definition says so.
+// The answer is all that Task, Choice and Wait hand on: with the request beside it, it would not fit.
 func TestABodyNearTheLimitTravelsRoundTheRing(t *testing.T) {
 	body := strings.Repeat("x", 240<<10)
 	large := func(outcome string) answer {

@@ -8,6 +8,8 @@
 // Left out are Map and Parallel states, JSONata and variables, activities, callbacks with task tokens, and paths that
 // select more than one value. The integrations are lambda:invoke and dynamodb:updateItem.
 //
+// Values are JSON values: numbers come out as they went in, and the members of objects in the order of their names.
+//
 // Where the published specification (https://states-language.net) and AWS's documentation leave something open, the
 // interpreter does what the service is seen to do: a path that leads nowhere is a States.Runtime error, for one, which
 // no Retry and no Catch sees.

@@ -40,14 +40,19 @@ func startMoto(t *testing.T, aws http.Handler) *moto {
 	_, servicesPort, _ := net.SplitHostPort(services.Listener.Addr().String())
 
 	var log bytes.Buffer
-	cmd := exec.Command(path, "-H", "127.0.0.1", "-p", port)
+	// The shell ends moto_server when its input ends: at the latest when this process does, in whatever way.
+	cmd := exec.Command("/bin/sh", "-c", `"$0" "$@" </dev/null & read line; kill $!`, path, "-H", "127.0.0.1", "-p", port)
+	stop, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd.Env = append(cmd.Environ(), "MOTO_PORT="+servicesPort) // where its states look for other services
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		cmd.Process.Kill()
+		stop.Close()
 		cmd.Wait()
 		if t.Failed() && strings.Contains(log.String(), "Traceback") {
 			t.Logf("moto_server said:\n%s", log.String())
