@@ -13,7 +13,7 @@ import (
 )
 
 // rounds is how many checks rapid makes, of 100 worlds each unless told otherwise by -rapid.checks.
-const rounds = 30
+const rounds = 20
 
 func TestRandomInterleavingsKeepThePromises(t *testing.T) {
 	seen := map[string]int{}

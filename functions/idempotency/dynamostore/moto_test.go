@@ -35,6 +35,16 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// oneAtATime sends one request after another: moto_server answers in threads, and between the condition of a write and
+// the write itself another thread can come in, which in DynamoDB cannot happen.
+type oneAtATime struct{ mu sync.Mutex }
+
+func (o *oneAtATime) Do(request *http.Request) (*http.Response, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return http.DefaultClient.Do(request)
+}
+
 // motoClient returns a client of moto_server, or skips the test where that is not installed.
 func motoClient(t testing.TB, options ...func(*dynamodb.Options)) *dynamodb.Client {
 	t.Helper()
@@ -45,6 +55,7 @@ func motoClient(t testing.TB, options ...func(*dynamodb.Options)) *dynamodb.Clie
 	o := dynamodb.Options{
 		Region:       "us-east-1",
 		BaseEndpoint: aws.String(moto.url),
+		HTTPClient:   &oneAtATime{},
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}, nil
 		}),
