@@ -3,6 +3,7 @@ package gofunction
 import (
 	"bytes"
 	"crypto/sha256"
+	"debug/elf"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -108,6 +109,11 @@ func (h handlerOf) compile() (string, error) {
 	if err := command.Run(); err != nil {
 		return "", &BuildError{ImportPath: importPath, Output: output.String(), Err: err}
 	}
+	if program, err := isProgram(scratch.Name()); err != nil {
+		return "", fmt.Errorf("gofunction: %w", err)
+	} else if !program {
+		return "", fmt.Errorf("gofunction: %s is a library; give the import path of a main package", importPath)
+	}
 	if err := install(scratch.Name(), filepath.Join(dir, bootstrap)); err != nil {
 		return "", fmt.Errorf("gofunction: %w", err)
 	}
@@ -127,6 +133,21 @@ func (h handlerOf) cacheDir() (string, error) {
 		return "", fmt.Errorf("gofunction: %w", err)
 	}
 	return dir, nil
+}
+
+// isProgram says whether the go command wrote a program for Linux. Of a package that is not a main package it writes an
+// archive, and says nothing.
+func isProgram(file string) (bool, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	start := make([]byte, len(elf.ELFMAG))
+	if _, err := io.ReadFull(f, start); err != nil {
+		return false, err
+	}
+	return string(start) == elf.ELFMAG, nil
 }
 
 // install puts a binary in its place, unless the same one is there.
