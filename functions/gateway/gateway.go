@@ -219,16 +219,19 @@ func (g *gateway) response(envelope *message.Envelope, wanted preferences) event
 }
 
 // decorate adds what the gateway says of an upstream's answer: through whom it came, and if it is recorded, how long it
-// lives.
+// lives. An answer that is not recorded expires at the Unix epoch.
 func (g *gateway) decorate(envelope *message.Envelope, expiration time.Time) idempotencyhttp.Response {
 	response := idempotencyhttp.Response(envelope.Response)
 	if response.Headers == nil {
 		response.Headers = make(map[string]string)
 	}
 	// An upstream that is itself behind proxies tells of those first: they are nearer to the origin, RFC 9209 section 2.
-	response.Headers["proxy-status"] = joinFields(response.Headers["proxy-status"], proxyStatus(envelope.Attempts))
+	// A record that another program wrote tells of no attempts.
+	if len(envelope.Attempts) > 0 {
+		response.Headers["proxy-status"] = joinFields(response.Headers["proxy-status"], proxyStatus(envelope.Attempts))
+	}
 	response.Headers["via"] = joinFields(response.Headers["via"], "1.1 "+g.pseudonym)
-	if envelope.Expiration > 0 {
+	if expiration.Unix() > 0 {
 		response = g.cache.Decorate(response, expiration.Sub(g.now()))
 	}
 	return response
