@@ -9,13 +9,13 @@ import (
 )
 
 func TestAnOutputMayBeAsLargeAsTheLimitAndNoLarger(t *testing.T) {
-	// The output {"a":"x…","b":"x…"} has 2n+15 bytes.
-	definition := one(`{"Type":"Pass","Parameters":{"a.$":"$","b.$":"$"},"End":true}`)
-	n := (asl.MaxPayload - 15) / 2
+	// The output {"a":"x…"} has n+8 bytes.
+	definition := one(`{"Type":"Pass","Parameters":{"a.$":"$"},"End":true}`)
+	n := asl.MaxPayload - 8
 	for extra, want := range []asl.Status{asl.Succeeded, asl.Failed} {
 		r := run(t, definition, `"`+strings.Repeat("x", n+extra)+`"`, asl.Options{})
 		if r.Status != want {
-			t.Errorf("with an output of %d bytes: %s %s", 2*(n+extra)+15, r.Status, r.Error)
+			t.Errorf("with an output of %d bytes: %s %s", n+extra+8, r.Status, r.Error)
 		}
 		if want == asl.Failed {
 			wantFailure(t, r, asl.DataLimitExceeded, "The state/task 'One' returned a result with a size exceeding the maximum number of bytes service limit.")

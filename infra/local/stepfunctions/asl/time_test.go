@@ -179,6 +179,9 @@ func TestAMachineThatTakesTooLongTimesOut(t *testing.T) {
 			if last := r.Events[len(r.Events)-1]; last.Type != asl.ExecutionTimedOut || last.ExecutionTimedOut == nil {
 				t.Errorf("the last event is %+v", last)
 			}
+			if test.name == "while a task runs" {
+				wantEvents(t, r, asl.ExecutionStarted, asl.TaskStateEntered, asl.TaskScheduled, asl.TaskStarted, asl.ExecutionTimedOut)
+			}
 		})
 	}
 }
