@@ -41,7 +41,7 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 			environment["UPSTREAM_ALLOWED_NETWORKS"] = jsii.String(strings.Join(props.Upstream.AllowedNetworks, ","))
 		}
 		proxies[i] = newFunction(r, proxyName(i), proxyImportPath, props, &awslambda.FunctionProps{
-			Description: jsii.String("Makes single attempts at " + props.Upstream.BaseURL),
+			Description: jsii.String("Makes single attempts at the upstream API"),
 			Timeout:     seconds(props.proxyTimeout()),
 			Environment: &environment,
 		})
@@ -52,7 +52,7 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 // newGateway creates the function behind the URL.
 func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Function {
 	gateway := newFunction(r, "gateway", gatewayImportPath, props, &awslambda.FunctionProps{
-		Description: jsii.String("Answers the function URL in front of " + props.Upstream.BaseURL),
+		Description: jsii.String("Answers the function URL in front of the upstream API"),
 		Timeout:     seconds(props.gatewayTimeout()),
 		Environment: &map[string]*string{
 			"STATE_MACHINE_ARN":            r.StateMachine.StateMachineArn(),

@@ -14,6 +14,9 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
+// maxAttempts is how many attempts fit into the Cause of an execution, without texts, which has 32,768 characters.
+const maxAttempts = 200
+
 // Limits of Lambda.
 const (
 	minMemorySizeMiB = 128
@@ -48,6 +51,9 @@ func (p RetryingApiProxyProps) Validate() error {
 	if err := p.Retry.Validate(); err != nil {
 		problems = append(problems, fmt.Errorf("Retry: %w", err))
 	} else if p.ProxyCount > 0 {
+		if n := p.Retry.RateLimits.Attempts + p.Retry.ServerErrors.Attempts + p.Retry.NetworkFailures.Attempts; n > maxAttempts {
+			problem("Retry: RateLimits.Attempts, ServerErrors.Attempts and NetworkFailures.Attempts come to %d together; give %d at most, so that the list of attempts fits into what an execution can say", n, maxAttempts)
+		}
 		err := p.Retry.Fits(retry.Limits{
 			Proxies:   p.ProxyCount,
 			Execution: retry.ExpressDuration,

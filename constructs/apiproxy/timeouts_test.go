@@ -1,0 +1,47 @@
+package apiproxy
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
+)
+
+func TestTimeoutsNestForAllPropsThatAreValid(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		duration := func(name string) time.Duration {
+			return time.Duration(rapid.Int64Range(1, int64(6*time.Minute/time.Millisecond)).Draw(t, name)) * time.Millisecond
+		}
+		maxDeadline := duration("max deadline")
+		props := RetryingApiProxyProps{
+			Upstream:   Upstream{BaseURL: "https://api.example.com"},
+			ProxyCount: rapid.IntRange(1, MaxProxyCount).Draw(t, "proxies"),
+			Retry: retry.Policy{
+				AttemptTimeout: duration("attempt"),
+				Deadline:       min(maxDeadline, duration("deadline")),
+				MaxDeadline:    maxDeadline,
+			},
+		}.withDefaults()
+		if err := props.Validate(); err != nil {
+			t.Skip(err)
+		}
+		attempt, function, task := props.Retry.AttemptTimeout, props.proxyTimeout(), props.taskTimeout()
+		machine, gateway := props.machineTimeout(), props.gatewayTimeout()
+		if !(attempt < function && function < task && task < machine && machine < gateway) {
+			t.Fatalf("attempt %v, function %v, Task %v, state machine %v, gateway %v", attempt, function, task, machine, gateway)
+		}
+		if machine > retry.ExpressDuration {
+			t.Fatalf("the state machine may take %v", machine)
+		}
+		if machine <= props.Retry.MaxDeadline {
+			t.Fatalf("the longest deadline is %v, and the state machine ends after %v", props.Retry.MaxDeadline, machine)
+		}
+		for _, timeout := range []time.Duration{function, task, machine, gateway} {
+			if timeout%time.Second != 0 {
+				t.Fatalf("a timeout of %v cannot be written in whole seconds", timeout)
+			}
+		}
+	})
+}

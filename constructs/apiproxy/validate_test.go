@@ -1,0 +1,184 @@
+package apiproxy_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
+)
+
+// props are the smallest that are valid, with a change.
+func props(change func(*apiproxy.RetryingApiProxyProps)) apiproxy.RetryingApiProxyProps {
+	p := apiproxy.RetryingApiProxyProps{Upstream: apiproxy.Upstream{BaseURL: "https://api.example.com"}}
+	change(&p)
+	return p
+}
+
+// upstream are props with a base URL.
+func upstream(baseURL string) apiproxy.RetryingApiProxyProps {
+	return props(func(p *apiproxy.RetryingApiProxyProps) { p.Upstream.BaseURL = baseURL })
+}
+
+// token is what a value that is known at deployment only looks like before.
+const token = "${Token[TOKEN.42]}"
+
+func TestABaseURLIsAllThatIsRequired(t *testing.T) {
+	if err := upstream("https://api.example.com").Validate(); err != nil {
+		t.Error(err)
+	}
+	err := apiproxy.RetryingApiProxyProps{}.Validate()
+	if want := "Upstream.BaseURL is empty; give the https URL of the API to call"; err == nil || err.Error() != want {
+		t.Errorf("without it: %v; want %s", err, want)
+	}
+}
+
+func TestPropsThatAreAllowed(t *testing.T) {
+	for name, p := range map[string]apiproxy.RetryingApiProxyProps{
+		"a path":              upstream("https://api.example.com/v1/"),
+		"a port":              upstream("https://api.example.com:8443"),
+		"a query":             upstream("https://api.example.com/v1?tenant=7"),
+		"an address":          upstream("https://192.0.2.7"),
+		"an IPv6 address":     upstream("https://[2001:db8::7]:8443/v1"),
+		"a scheme in capital": upstream("HTTPS://api.example.com"),
+		"a token":             upstream(token),
+		"a token in a URL":    upstream("https://" + token + "/v1"),
+		"plain http if allowed": props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.Upstream = apiproxy.Upstream{BaseURL: "http://127.0.0.1:8080", AllowPlainHTTP: true}
+		}),
+		"networks": props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.Upstream.AllowedNetworks = []string{"10.1.0.0/16", "fd00::/8", "192.0.2.7/32", token}
+		}),
+		"one proxy":         props(func(p *apiproxy.RetryingApiProxyProps) { p.ProxyCount = 1 }),
+		"twenty proxies":    props(func(p *apiproxy.RetryingApiProxyProps) { p.ProxyCount = 20 }),
+		"the least memory":  props(func(p *apiproxy.RetryingApiProxyProps) { p.MemorySizeMiB = 128 }),
+		"the most memory":   props(func(p *apiproxy.RetryingApiProxyProps) { p.MemorySizeMiB = 10240 }),
+		"no authentication": props(func(p *apiproxy.RetryingApiProxyProps) { p.UrlAuthType = awslambda.FunctionUrlAuthType_NONE }),
+		"required keys": props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.Idempotency = apiproxy.Idempotency{Required: apiproxy.KeyAlwaysRequired, TTL: time.Second}
+		}),
+		"keys for a year": props(func(p *apiproxy.RetryingApiProxyProps) { p.Idempotency.TTL = 365 * 24 * time.Hour }),
+		"the default policy, written out": props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.Retry = retry.Default()
+		}),
+		"the longest attempt that nests": props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.Retry.AttemptTimeout = 289 * time.Second
+		}),
+	} {
+		if err := p.Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestWhatIsWrongIsNamedWithWhatWasGivenAndWhatIsAllowed(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		props apiproxy.RetryingApiProxyProps
+		says  []string
+	}{
+		{"plain http", upstream("http://api.example.com"), []string{"Upstream.BaseURL", `"http://api.example.com"`, "https", "AllowPlainHTTP"}},
+		{"another scheme", upstream("ftp://api.example.com"), []string{"Upstream.BaseURL", `"ftp://api.example.com"`, "https://"}},
+		{"no scheme", upstream("api.example.com"), []string{"Upstream.BaseURL", `"api.example.com"`, "https://"}},
+		{"no host", upstream("https:///v1"), []string{"Upstream.BaseURL", `"https:///v1"`, "names no host"}},
+		{"a port and no host", upstream("https://:443"), []string{"Upstream.BaseURL", "names no host"}},
+		{"a fragment", upstream("https://api.example.com/#top"), []string{"Upstream.BaseURL", "fragment", "leave it out"}},
+		{"no URL at all", upstream("https://api.example.com:port"), []string{"Upstream.BaseURL", "not a URL", "invalid port"}},
+		{"a blank", upstream(" https://api.example.com"), []string{"Upstream.BaseURL", `" https://api.example.com"`}},
+		{"a network without length", props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.Upstream.AllowedNetworks = []string{"10.1.0.0/16", "10.2.0.0"}
+		}), []string{"Upstream.AllowedNetworks", `"10.2.0.0"`, "10.1.0.0/16"}},
+		{"too many proxies", props(func(p *apiproxy.RetryingApiProxyProps) { p.ProxyCount = 21 }), []string{"ProxyCount is 21", "1 to 20", "0 for the default of 3"}},
+		{"a negative number of proxies", props(func(p *apiproxy.RetryingApiProxyProps) { p.ProxyCount = -1 }), []string{"ProxyCount is -1", "1 to 20"}},
+		{"too little memory", props(func(p *apiproxy.RetryingApiProxyProps) { p.MemorySizeMiB = 127 }), []string{"MemorySizeMiB is 127", "128 to 10240", "0 for the default of 256"}},
+		{"too much memory", props(func(p *apiproxy.RetryingApiProxyProps) { p.MemorySizeMiB = 10241 }), []string{"MemorySizeMiB is 10241", "128 to 10240"}},
+		{"an unknown auth type", props(func(p *apiproxy.RetryingApiProxyProps) { p.UrlAuthType = "BASIC" }), []string{"UrlAuthType", `"BASIC"`, "AWS_IAM", "NONE"}},
+		{"an unknown requirement", props(func(p *apiproxy.RetryingApiProxyProps) { p.Idempotency.Required = "sometimes" }), []string{"Idempotency.Required", `"sometimes"`, `"never"`, `"unsafe"`, `"always"`}},
+		{"a life of parts of a second", props(func(p *apiproxy.RetryingApiProxyProps) { p.Idempotency.TTL = 1500 * time.Millisecond }), []string{"Idempotency.TTL is 1.5s", "whole seconds"}},
+		{"a negative life", props(func(p *apiproxy.RetryingApiProxyProps) { p.Idempotency.TTL = -time.Second }), []string{"Idempotency.TTL is -1s", "24h0m0s"}},
+		{"an unknown scope", props(func(p *apiproxy.RetryingApiProxyProps) { p.Retry.Scope = "galaxy" }), []string{"Retry", "Scope", `"galaxy"`, "per-address"}},
+		{"a deadline that Express cannot hold", props(func(p *apiproxy.RetryingApiProxyProps) { p.Retry.MaxDeadline = 5 * time.Minute }), []string{"Retry", "MaxDeadline is 5m0s", "4m50s"}},
+		{"an attempt that does not nest", props(func(p *apiproxy.RetryingApiProxyProps) { p.Retry.AttemptTimeout = 290 * time.Second }), []string{"Retry", "AttemptTimeout is 4m50s", "4m49s"}},
+		{"a limit by address and one address", props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.ProxyCount = 1
+			p.Retry.Scope = retry.PerAddress
+		}), []string{"Retry", "Scope", "two proxies or more"}},
+		{"attempts that can never start", props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.Retry.ServerErrors = retry.Budget{Attempts: 30, Base: 30 * time.Second, Max: 30 * time.Second, Jitter: retry.NoJitter}
+		}), []string{"Retry", "ServerErrors.Attempts is 30", "MaxDeadline at 4m50s"}},
+	} {
+		err := test.props.Validate()
+		if err == nil {
+			t.Errorf("%s is accepted", test.name)
+			continue
+		}
+		for _, want := range test.says {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: the message does not say %q: %v", test.name, want, err)
+			}
+		}
+		if strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: one mistake is told as several: %v", test.name, err)
+		}
+	}
+}
+
+func TestAllProblemsAreNamedAtOnceALineEach(t *testing.T) {
+	err := apiproxy.RetryingApiProxyProps{
+		Upstream: apiproxy.Upstream{
+			BaseURL:         "http://user@api.example.com/#top",
+			AllowedNetworks: []string{"here", "there"},
+		},
+		ProxyCount:    99,
+		MemorySizeMiB: -1,
+		UrlAuthType:   "BASIC",
+		Idempotency:   apiproxy.Idempotency{Required: "sometimes", TTL: -1},
+		Retry:         retry.Policy{Scope: "galaxy", AttemptTimeout: -1},
+	}.Validate()
+	if err == nil {
+		t.Fatal("all of it is accepted")
+	}
+	lines := strings.Split(err.Error(), "\n")
+	for _, want := range []string{
+		"AllowPlainHTTP", "user information", "fragment", `"here"`, `"there"`, "ProxyCount", "UrlAuthType", "MemorySizeMiB", "Required", "TTL", "Scope", "AttemptTimeout",
+	} {
+		found := 0
+		for _, line := range lines {
+			if strings.Contains(line, want) {
+				found++
+			}
+		}
+		if found != 1 {
+			t.Errorf("%d lines say %q; want one:\n%v", found, want, err)
+		}
+	}
+	if len(lines) != 12 {
+		t.Errorf("%d lines; want 12:\n%v", len(lines), err)
+	}
+}
+
+func TestAPasswordInTheBaseURLIsRefusedAndNotRepeated(t *testing.T) {
+	err := upstream("https://user:s3cret@api.example.com").Validate()
+	if err == nil || !strings.Contains(err.Error(), "user information") {
+		t.Errorf("the error is %v", err)
+	}
+	if err != nil && strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("the message holds the password: %v", err)
+	}
+}
+
+func TestValidateChangesNothing(t *testing.T) {
+	p := props(func(p *apiproxy.RetryingApiProxyProps) {
+		p.Retry.Statuses = map[int]retry.Verdict{520: retry.Erroneous}
+		p.Upstream.AllowedNetworks = []string{"10.1.0.0/16"}
+	})
+	if err := p.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	if p.ProxyCount != 0 || p.MemorySizeMiB != 0 || p.UrlAuthType != "" || p.Idempotency.TTL != 0 || len(p.Retry.Statuses) != 1 || p.Retry.AttemptTimeout != 0 {
+		t.Errorf("the props are %+v", p)
+	}
+}
