@@ -206,7 +206,11 @@ func startProblem(err error) *problem {
 // response turns the envelope that an execution ended with into HTTP.
 func (g *gateway) response(envelope *message.Envelope, wanted preferences) events.LambdaFunctionURLResponse {
 	if envelope.StatusCode == 0 {
-		return unanswered(envelope).response()
+		p := unanswered(envelope)
+		if envelope.NotBefore > 0 {
+			p.RetryAfter = time.UnixMilli(envelope.NotBefore).Sub(g.now())
+		}
+		return p.response()
 	}
 	response := g.decorate(envelope, time.Unix(envelope.Expiration, 0))
 	if envelope.NotBefore > 0 {
@@ -244,6 +248,9 @@ func retryAfterSeconds(delay time.Duration) string {
 
 // unanswered says that no attempt reached an answer that can be handed back.
 func unanswered(envelope *message.Envelope) *problem {
+	if envelope.Fault != nil && len(envelope.Attempts) > 0 {
+		envelope.Attempts[len(envelope.Attempts)-1].Details = envelope.Fault.Error
+	}
 	switch envelope.Error {
 	case retry.DeadlineExceeded:
 		return deadlineExceeded("The deadline came before the upstream gave a final answer.", envelope.Attempts)

@@ -100,12 +100,27 @@ type Envelope struct {
 	Fault *Fault `json:"fault,omitempty"`
 }
 
-// AnswerTooLarge is the reason of a failed outcome whose upstream answered, but with more than a state can hold.
+// AnswerTooLarge is the Error of an envelope whose upstream answered, but with more than can be carried. The outcome is
+// what it would have been with the answer.
 const AnswerTooLarge retry.Reason = "AnswerTooLarge"
 
 // Failure writes the envelope of a failed outcome without an answer of the upstream.
 func Failure(reason retry.Reason, attempts []retry.Attempt) *Envelope {
-	return &Envelope{Outcome: retry.Failed, Error: reason, Attempts: attempts}
+	e := &Envelope{Outcome: retry.Failed, Error: reason, Attempts: attempts}
+	e.ShortenAttempts()
+	return e
+}
+
+// ShortenAttempts takes the texts for people out of the attempts, if these alone would not fit into a Cause. That takes
+// more than fifty attempts.
+func (e *Envelope) ShortenAttempts() {
+	if len(e.Attempts)*attemptBytes <= MaxCauseBytes {
+		return
+	}
+	e.Attempts = slices.Clone(e.Attempts)
+	for i := range e.Attempts {
+		e.Attempts[i].Why, e.Attempts[i].Details = "", ""
+	}
 }
 
 // TheCall finds the call in an envelope on its way to a proxy. It is nil if the envelope holds none.

@@ -145,16 +145,6 @@ func TestEveryKindOfNetworkFailureIsNamedAndJudged(t *testing.T) {
 			retry.HTTPResponseIncomplete, again, unsafe},
 		{"the header is larger than allowed", over("http", answer("HTTP/1.1 200 OK\r\nX-Large: "+strings.Repeat("x", maxResponseHeader+1)+"\r\n\r\n")),
 			retry.HTTPResponseHeaderSectionSize, lasting, unsafe},
-		{"the body is larger than a state", over("http", answer("HTTP/1.1 200 OK\r\n\r\n"+strings.Repeat("x", maxResponseBody+1))),
-			retry.HTTPResponseBodySize, lasting, unsafe},
-		{"the body does not end", over("http", func(conn net.Conn) {
-			answer("HTTP/1.1 200 OK\r\n\r\n")(conn)
-			for chunk := []byte(strings.Repeat("x", 4<<10)); ; {
-				if _, err := conn.Write(chunk); err != nil {
-					return
-				}
-			}
-		}), retry.HTTPResponseBodySize, lasting, unsafe},
 		{"the answer is not HTTP", over("http", answer("220 mail.example\r\n\r\n")), retry.HTTPProtocolError, again, unsafe},
 		{"the address is prohibited", func(t *testing.T) *bench {
 			b := newBench(t, "http://"+listen(t, func(net.Conn) { t.Error("it was called all the same") }))
@@ -244,12 +234,46 @@ func TestAnAnswerMayBeAsLargeAsAStateAndNoLarger(t *testing.T) {
 			}
 
 			out = sized(t, c.limit+1, c.status, c.history...)
-			if out.Outcome != retry.Failed || out.Error != message.AnswerTooLarge || out.StatusCode != 0 || out.Body != "" {
+			if out.Outcome != c.outcome || out.Error != message.AnswerTooLarge || out.StatusCode != 0 || out.Body != "" {
 				t.Errorf("a larger one became %s, %s, %d, with %d bytes", out.Outcome, out.Error, out.StatusCode, len(out.Body))
 			}
 			last := out.Attempts[len(out.Attempts)-1]
 			if len(out.Attempts) != len(c.history)+1 || last.Status != c.status || last.Error != retry.HTTPResponseBodySize || last.Details == "" {
 				t.Errorf("the attempts are told as %+v", out.Attempts)
+			}
+		})
+	}
+}
+
+func TestAnAnswerWhoseBodyIsNotReadToItsEndIsJudgedByItsStatus(t *testing.T) {
+	for name, body := range map[string]func(net.Conn){
+		"larger than a state": func(conn net.Conn) { io.WriteString(conn, strings.Repeat("x", maxResponseBody+1)) },
+		"without an end": func(conn net.Conn) {
+			for chunk := []byte(strings.Repeat("x", 4<<10)); ; {
+				if _, err := conn.Write(chunk); err != nil {
+					return
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			with := func(status string) *bench {
+				return newBench(t, "http://"+listen(t, func(conn net.Conn) {
+					answer("HTTP/1.1 " + status + "\r\n\r\n")(conn)
+					body(conn)
+				}))
+			}
+			b := with("200 OK")
+			out := b.invoke(t, b.call(message.Request{Method: "POST"}))
+			if out.Outcome != retry.Succeeded || out.Error != message.AnswerTooLarge || out.StatusCode != 0 || out.Body != "" {
+				t.Errorf("a final answer became %+v", out)
+			}
+			if a := out.Attempts[0]; a.Status != 200 || a.Error != retry.HTTPResponseBodySize {
+				t.Errorf("the attempt is told as %+v", a)
+			}
+			b = with("503 Service Unavailable")
+			if out := b.invoke(t, b.call(message.Request{Method: "GET"})); out.Outcome != retry.Again {
+				t.Errorf("an answer that is to be retried became %+v", out)
 			}
 		})
 	}
@@ -271,7 +295,8 @@ func TestAnAnswerThatIsRecordedSaysUntilWhenAndFitsIntoTheRecord(t *testing.T) {
 
 	// Quotes take three characters more where an answer is JSON in JSON in JSON: it fits into a state, not into a record.
 	body = strings.Repeat(`"`, message.MaxStateBytes/3)
-	if out := b.invoke(t, in); out.Outcome != retry.Failed || out.Error != message.AnswerTooLarge || out.Expiration != 0 {
+	// The record is completed all the same, without the answer: what was done is not done again.
+	if out := b.invoke(t, in); out.Outcome != retry.Succeeded || out.Error != message.AnswerTooLarge || out.StatusCode != 0 || out.Expiration == 0 {
 		t.Errorf("a larger one became %s, %s, replayed until %d", out.Outcome, out.Error, out.Expiration)
 	}
 	in.TheCall().Recorded = false

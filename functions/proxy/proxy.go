@@ -56,8 +56,8 @@ func (p *proxy) handle(ctx context.Context, in message.Envelope) (*message.Envel
 
 	start := p.now()
 	timeout := min(p.policy.AttemptTimeout, call.DeadlineTime().Sub(start))
-	if timeout <= 0 {
-		// Losing a proxy took longer than was left.
+	if timeout < p.leastTime() {
+		// Losing a proxy, or waiting for another request with the same key, took longer than was left.
 		return message.Failure(retry.DeadlineExceeded, history), nil
 	}
 	result, response := p.attempt(ctx, &call.Request, timeout)
@@ -80,7 +80,13 @@ func (p *proxy) handle(ctx context.Context, in message.Envelope) (*message.Envel
 	return p.answer(call, response, decision, result, attempts)
 }
 
-// attempt sends the request once and reads the whole answer.
+// leastTime is the least time that an attempt is begun with. A policy with a very short deadline gets its attempt too.
+func (p *proxy) leastTime() time.Duration {
+	return max(1, min(retry.MinimumAttemptTime, p.policy.AttemptTimeout, p.policy.Deadline/2))
+}
+
+// attempt sends the request once and reads the whole answer. Where the answer has a body that is larger than can be
+// carried, there is a result and no response: the upstream has answered, whatever becomes of it.
 func (p *proxy) attempt(ctx context.Context, r *message.Request, timeout time.Duration) (retry.Result, *message.Response) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -99,14 +105,21 @@ func (p *proxy) attempt(ctx context.Context, r *message.Request, timeout time.Du
 	}
 	defer received.Body.Close()
 	body, err := readBody(received.Body)
-	if err != nil {
+	result := retry.Result{Status: received.StatusCode, Header: received.Header, Received: p.now()}
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return result, nil
+	case err != nil:
 		return fail(err)
 	}
 	response := newResponse(received, body)
-	return retry.Result{Status: received.StatusCode, Header: received.Header, Received: p.now()}, &response
+	return result, &response
 }
 
-// answer hands back the upstream's answer, or says that there is none.
+// answer hands back the upstream's answer, or says that there is none. An answer that is too large to be carried is
+// replaced by an envelope without one. It has the same outcome: if the upstream has done what was asked, the record of
+// the request must say so, or the next request with the same key would have it done again.
 func (p *proxy) answer(call *message.Call, response *message.Response, decision retry.Decision, result retry.Result, attempts []retry.Attempt) (*message.Envelope, error) {
 	out := &message.Envelope{Outcome: decision.Outcome, Error: decision.Reason, Attempts: attempts}
 	fits := func(text []byte) bool { return len(text) <= message.MaxStateBytes }
@@ -128,10 +141,12 @@ func (p *proxy) answer(call *message.Call, response *message.Response, decision 
 	if err != nil {
 		return nil, err
 	}
-	if !fits(text) {
+	unread := response == nil && result.Failure == nil
+	if unread || !fits(text) {
 		last := &attempts[len(attempts)-1]
 		last.Error, last.Details = retry.HTTPResponseBodySize, "the answer is larger than the state machine can carry"
-		return message.Failure(message.AnswerTooLarge, attempts), nil
+		out.Response, out.Error = message.Response{}, message.AnswerTooLarge
+		out.ShortenAttempts()
 	}
 	return out, nil
 }

@@ -74,14 +74,15 @@ func TestAResetIsPassedOnAsAReset(t *testing.T) {
 	}
 	defer listener.Close()
 	go func() {
-		connection, err := listener.Accept()
-		if err != nil {
-			return
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.ReadFull(connection, make([]byte, 1)) // fails for the forwarder's probe
+			_ = connection.(*net.TCPConn).SetLinger(0)
+			connection.Close()
 		}
-		one := make([]byte, 1)
-		_, _ = io.ReadFull(connection, one)
-		_ = connection.(*net.TCPConn).SetLinger(0)
-		connection.Close()
 	}()
 	forwarder := forward(t, listener.Addr().String(), sourceAddress(t))
 
