@@ -184,14 +184,14 @@ func TestSettingsCanBeChangedWhileRequestsCome(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 4 {
 		wg.Go(func() {
-			for range 200 {
+			for range 2000 {
 				if r := call(u, fmt.Sprintf("127.0.0.%d:1", i+1)); r.Code != http.StatusAccepted {
 					t.Errorf("a request is answered with %d %s", r.Code, r.Body)
 				}
 			}
 		})
 		wg.Go(func() {
-			for range 50 {
+			for range 300 {
 				if err := u.Change(unlimited); err != nil {
 					t.Error(err)
 				}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/lambda"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stack"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions/asl"
 )
 
 // order sends the POST that the tests repeat.
@@ -267,5 +268,38 @@ func TestRecordsThatAreKeptInAFileOutliveTheStack(t *testing.T) {
 	s = start(t, u.URL, kept)
 	if a := order(t, s, "{}"); a.Status != http.StatusCreated || !a.replayed() {
 		t.Errorf("after a restart the answer is %d %s %v, want the recorded one", a.Status, a.Body, a.Header)
+	}
+}
+
+func TestAnExecutionThatHasLostItsRecordLeavesItAlone(t *testing.T) {
+	t.Parallel()
+	var s *stack.Stack
+	takeOver := func(w http.ResponseWriter, r *http.Request) {
+		change := fmt.Sprintf(`{"TableName":%q,"Key":{"id":{"S":%q}},"UpdateExpression":"SET #owner = :other","ExpressionAttributeNames":{"#owner":"owner"},"ExpressionAttributeValues":{":other":{"S":"another"}}}`,
+			s.Template.Tables[0].Name, records(t, s)[0]["id"])
+		if _, err := s.DynamoDB.UpdateItem(context.Background(), json.RawMessage(change)); err != nil {
+			t.Error(err)
+		}
+		status(http.StatusCreated)(w, r)
+	}
+	u := play(t, takeOver)
+	s = start(t, u.URL)
+	if a := order(t, s, "{}"); a.Status != http.StatusCreated || a.replayed() {
+		t.Errorf("the answer is %d %s %v, want the upstream's: the caller gets it in any case", a.Status, a.Body, a.Header)
+	}
+	if record := records(t, s)[0]; record["owner"] != "another" || record["status"] != "INPROGRESS" {
+		t.Errorf("the record is %v, want that of the other owner as it was", record)
+	}
+	history, err := s.StepFunctions.History(lastExecution(t, s).ARN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, event := range history {
+		if event.TaskFailed != nil && event.TaskFailed.Error != "DynamoDB.ConditionalCheckFailedException" {
+			t.Errorf("the write failed with %s, want a condition that failed", event.TaskFailed.Error)
+		}
+	}
+	if !slices.ContainsFunc(history, func(e asl.Event) bool { return e.TaskFailed != nil }) {
+		t.Error("the write did not fail")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/lambda"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stack"
@@ -196,7 +197,8 @@ func TestTheFrontSeesEveryRequest(t *testing.T) {
 	}
 }
 
-// A Wait state waits whole seconds; the rest is slept by the next proxy, and has to pass as much faster.
+// A Wait state waits whole seconds, and the next proxy sleeps the rest. Where waits pass faster the proxies sleep nothing:
+// the rest passes before they are called, on the state machine's clock.
 func TestTheRestOfAWaitPassesFasterToo(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -211,10 +213,58 @@ func TestTheRestOfAWaitPassesFasterToo(t *testing.T) {
 				slept = append(slept, event.SleepMilliseconds)
 			}
 		}))
-	get(t, s, "/").problem(t, http.StatusBadGateway, "no-answer")
+	problem := get(t, s, "/").problem(t, http.StatusBadGateway, "no-answer")
 	mu.Lock()
 	defer mu.Unlock()
-	if len(slept) != 3 || slept[0] != 0 || slept[1] != 900/speed || slept[2] != 900/speed {
-		t.Errorf("the proxies were to sleep %v ms, want 0 and twice %d", slept, 900/speed)
+	if len(slept) != 3 || slept[0] != 0 || slept[1] != 0 || slept[2] != 0 {
+		t.Errorf("the proxies were to sleep %v ms, want three times 0", slept)
+	}
+	if all := problem.Attempts; len(all) != 3 || all[0].Wait != 900 || all[1].Wait != 900 {
+		t.Errorf("the attempts are %+v, want 900 ms after the first two", all)
+	}
+}
+
+func TestWaitsPassFasterThanTheyAreTold(t *testing.T) {
+	t.Parallel()
+	u := play(t, status(http.StatusTooManyRequests, "Retry-After", "40"), status(http.StatusOK))
+	s := start(t, u.URL, from(oneProxy))
+	began := time.Now()
+	if a := get(t, s, "/"); a.Status != http.StatusOK {
+		t.Fatalf("the answer is %d %s", a.Status, a.Body)
+	}
+	if took := time.Since(began); took >= 40*time.Second {
+		t.Errorf("the wait of 40 s took %v at %d times the speed", took, speed)
+	}
+	waitsAtLeast(t, attempts(t, s), 40*time.Second, "Retry-After")
+}
+
+// withConcurrency reserves concurrency for a function.
+func withConcurrency(t *testing.T, function string, reserved int) setting {
+	return from(edited(t, func(template map[string]any) {
+		for _, f := range resources(template, "AWS::Lambda::Function") {
+			if strings.HasSuffix(f["FunctionName"].(string), "-"+function) {
+				f["ReservedConcurrentExecutions"] = reserved
+			}
+		}
+	}))
+}
+
+func TestAGatewayWithoutConcurrencyIsThrottled(t *testing.T) {
+	t.Parallel()
+	u := play(t) // nothing may arrive
+	s := start(t, u.URL, withConcurrency(t, "gateway", 0))
+	if a := get(t, s, "/"); a.Status != http.StatusTooManyRequests {
+		t.Errorf("the answer is %d %s, want Lambda's 429", a.Status, a.Body)
+	}
+}
+
+func TestAProxyThatLambdaDoesNotCallIsFollowedByTheNextOne(t *testing.T) {
+	t.Parallel()
+	u := play(t, status(http.StatusOK))
+	s := start(t, u.URL, withConcurrency(t, "proxy-1", 0))
+	get(t, s, "/").expect(t, http.StatusOK, "OK",
+		`proxy-1; error=proxy_internal_error; details="Lambda.TooManyRequestsException", proxy-2; received-status=200`)
+	if n := invocations(t, s); n < 3 {
+		t.Errorf("Lambda was asked %d times, want proxy-1 asked for again, and then proxy-2", n)
 	}
 }
