@@ -99,6 +99,9 @@ var variants = sync.OnceValue(func() map[string]template {
 			AllowedNetworks: []string{*awscdk.Fn_ImportValue(jsii.String("Network"))},
 		}}
 	})
+	build("LongBaseURL", with(func(p *apiproxy.RetryingApiProxyProps) {
+		p.Upstream.BaseURL += "/" + strings.Repeat("a", 500)
+	}))
 	build("ExistingTable", func(stack awscdk.Stack) *apiproxy.RetryingApiProxyProps {
 		props := minimal()
 		props.Table = awsdynamodb.TableV2_FromTableName(stack, jsii.String("Records"), jsii.String("records"))
