@@ -477,3 +477,28 @@ func TestRequestsAtTheSameTimeKeepApart(t *testing.T) {
 	}
 	group.Wait()
 }
+
+func TestAProblemSaysWhenTheUpstreamWantsToBeAskedAgain(t *testing.T) {
+	b := newBench(t, nil)
+	b.engine = ends(&message.Envelope{
+		Outcome: retry.Failed, Error: retry.AttemptsExhausted, NotBefore: b.clock.Now().Add(2500 * time.Millisecond).UnixMilli(),
+		Attempts: []retry.Attempt{{Proxy: "proxy-1", Error: retry.ConnectionRefused}},
+	})
+	response := b.send(t, request("GET", "/"))
+	wantProblem(t, response, 502, "no-answer")
+	if got := response.Headers["retry-after"]; got != "3" {
+		t.Errorf("Retry-After is %q, want 3", got)
+	}
+}
+
+func TestAProblemTellsHowTheLastProxyWasLost(t *testing.T) {
+	b := newBench(t, ends(&message.Envelope{
+		Outcome: retry.Failed, Error: retry.AttemptsExhausted, Fault: &message.Fault{Error: "Sandbox.Timedout"},
+		Attempts: []retry.Attempt{{Proxy: "proxy-1", Error: retry.ProxyInternalError, Details: "the proxy gave no answer"}},
+	}))
+	response := b.send(t, request("GET", "/"))
+	wantProblem(t, response, 502, "no-answer")
+	if got := response.Headers["proxy-status"]; !strings.Contains(got, "Sandbox.Timedout") {
+		t.Errorf("Proxy-Status is %q", got)
+	}
+}

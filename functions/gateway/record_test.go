@@ -359,3 +359,21 @@ func TestRecordsCanBeSwitchedOff(t *testing.T) {
 		t.Errorf("%d executions were started, the last one with %+v", len(engine.inputs), in.Record)
 	}
 }
+
+func TestAnAnswerThatIsTooLargeIsNotAskedForAgain(t *testing.T) {
+	engine := new(fakeEngine)
+	b := newBench(t, engine)
+	engine.end = func(in *message.Envelope) (*sfn.StartSyncExecutionOutput, error) {
+		out := &message.Envelope{
+			Outcome: retry.Succeeded, Error: message.AnswerTooLarge, Expiration: b.clock.Now().Add(recordTTL).Unix(),
+			Attempts: []retry.Attempt{{Proxy: "proxy-1", Status: 200, Error: retry.HTTPResponseBodySize}},
+		}
+		b.complete(t, in.Record, out)
+		return execution(out), nil
+	}
+	wantProblem(t, b.send(t, keyed("k", "one")), 502, "no-answer")
+	wantProblem(t, b.send(t, keyed("k", "one")), 409, idempotencyhttp.ResultUnavailable)
+	if len(engine.inputs) != 1 {
+		t.Errorf("%d executions were started, want 1", len(engine.inputs))
+	}
+}
