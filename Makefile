@@ -2,6 +2,10 @@
 
 .DEFAULT_GOAL := help
 
+# A pipe fails with whatever fails in it.
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
+
 # What the go command's environment must not change between machines.
 export CDK_VALIDATION ?= false
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION ?= 18,20
@@ -30,8 +34,8 @@ local: prerequisites ## run the stack on this machine, without AWS
 
 .PHONY: test
 test: prerequisites node_modules ## run all tests, as CI does
-	go test -race $(WITHOUT_CDK)
-	go test $(WITH_CDK)
+	go test -race -v $(WITHOUT_CDK) 2>&1 | awk -f .ci/report.awk
+	go test -v $(WITH_CDK) 2>&1 | awk -f .ci/report.awk
 
 .PHONY: lint
 lint: prerequisites ## gofmt, go vet and staticcheck
@@ -51,7 +55,8 @@ explain: prerequisites ## print the timetable and the costs of the stack's retry
 .PHONY: snapshots
 snapshots: prerequisites ## rewrite the golden files; read the difference before you commit it
 	go test ./infra -update
-	git diff --stat -- infra/testdata
+	go test ./functions/message -update
+	git diff --stat -- '*/testdata/*'
 
 .PHONY: synth
 synth: prerequisites node_modules ## write the CloudFormation template to cdk.out
