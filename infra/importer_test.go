@@ -40,6 +40,7 @@ func TestAnImporterWhoRunsGoModTidyGetsTheHandlersCompiled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it links a CDK app")
 	}
+	t.Parallel() // the kernel is that of the importer's program
 	repository, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)

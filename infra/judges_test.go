@@ -3,11 +3,16 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy"
 )
 
 // write puts texts into files of a new directory and gives their paths.
@@ -47,6 +52,7 @@ func TestAslValidatorFindsNothingWrongWithAnyDefinition(t *testing.T) {
 		// The judge wants whole ARNs.
 		definitions[name] = strings.ReplaceAll(template.definition().text, "${AWS::Partition}", "aws")
 	}
+	t.Parallel() // no more is asked of the kernel
 	if output, valid := judge(definitions); !valid {
 		t.Errorf("asl-validator:\n%s", output)
 	}
@@ -78,6 +84,7 @@ func TestCfnLintFindsNothingWrongWithTheTemplates(t *testing.T) {
 	for _, name := range []string{"Minimal", "NoFlags", "Everything", "Granted", "EncryptedTable"} { // the others are more of the same
 		templates[name] = string(variants()[name].text)
 	}
+	t.Parallel() // no more is asked of the kernel
 	if output, valid := judge(templates); !valid {
 		t.Errorf("cfn-lint:\n%s", output)
 	}
@@ -87,4 +94,28 @@ func TestCfnLintFindsNothingWrongWithTheTemplates(t *testing.T) {
 		t.Errorf("cfn-lint takes a runtime that does not exist:\n%s", output)
 	}
 	t.Logf("cfn-lint judged %d templates", len(templates))
+}
+
+func TestThePinnedCLIReadsTheCloudAssembly(t *testing.T) {
+	cli, err := filepath.Abs(filepath.Join("..", "node_modules", ".bin", "cdk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(cli); err != nil {
+		t.Skip("the CDK CLI is not installed; npm ci installs it")
+	}
+	app, stack := newStack()
+	apiproxy.NewRetryingApiProxy(stack, jsii.String("Orders"), minimal())
+	synthesise(app)
+	t.Parallel() // no more is asked of the kernel
+	command := exec.Command(cli, "--app", *app.Outdir(), "--no-notices", "--no-version-reporting", "list")
+	command.Env = append(os.Environ(), "CDK_DISABLE_CLI_TELEMETRY=true")
+	command.Dir = t.TempDir() // away from cdk.json
+	output, err := command.Output()
+	if err != nil || strings.TrimSpace(string(output)) != "Shop" {
+		t.Errorf("cdk list says %q, %v; want Shop", output, err)
+		if failed := new(exec.ExitError); errors.As(err, &failed) {
+			t.Errorf("%s", failed.Stderr)
+		}
+	}
 }

@@ -19,7 +19,14 @@ import (
 // assemblies is the directory that the cloud assemblies of this run are written to.
 var assemblies string
 
+// runMain makes the test binary the program itself, with its arguments and its environment.
+const runMain = "INFRA_TEST_MAIN"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(runMain) != "" {
+		main()
+		return
+	}
 	os.Exit(run(m))
 }
 
