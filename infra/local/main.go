@@ -27,6 +27,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/lambda"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stack"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/trace"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/window"
 )
 
 func main() {
@@ -53,9 +54,10 @@ func run(ctx context.Context, getenv func(string) string) error {
 	}
 
 	upstream := s.upstream
+	var demonstration *demo.Upstream
 	if upstream == "" {
 		var closeDemo func()
-		if upstream, closeDemo, err = startDemo(s.speed); err != nil {
+		if demonstration, upstream, closeDemo, err = startDemo(s.speed); err != nil {
 			return err
 		}
 		defer closeDemo()
@@ -77,6 +79,7 @@ func run(ctx context.Context, getenv func(string) string) error {
 		return err
 	}
 
+	shown := window.New(window.Config{Upstream: upstream, Demo: demonstration, Speed: s.speed})
 	running, err := stack.Start(stack.Config{
 		Assembly:        dir,
 		Address:         s.address,
@@ -87,15 +90,18 @@ func run(ctx context.Context, getenv func(string) string) error {
 		DataFile:        s.dataFile,
 		Binaries:        binaries,
 		Log:             logTo(s.verbose),
+		Front:           shown.Front,
 	})
 	if err != nil {
 		return explain(err, s)
 	}
 	defer running.Close()
 	running.StepFunctions.Observe(trace.New(os.Stdout).Event)
+	shown.Watch(running.StepFunctions, running.DynamoDB)
 
 	fmt.Println("upstream ", s.describeUpstream(upstream))
 	fmt.Println("endpoints", running.Endpoint(), "(for --endpoint-url of the AWS CLI)")
+	fmt.Println("window   ", running.URL()+window.Path, "(shows in a browser what happens to requests)")
 	fmt.Println("ready", running.URL())
 	<-ctx.Done()
 	fmt.Println("\nstopping")
@@ -103,18 +109,18 @@ func run(ctx context.Context, getenv func(string) string) error {
 }
 
 // startDemo serves the demo upstream on a free port.
-func startDemo(speed float64) (url string, closeDemo func(), err error) {
-	upstream, err := demo.New(demo.DefaultSettings(), speed)
+func startDemo(speed float64) (upstream *demo.Upstream, url string, closeDemo func(), err error) {
+	upstream, err = demo.New(demo.DefaultSettings(), speed)
 	if err != nil {
-		return "", nil, err
+		return nil, "", nil, err
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", nil, err
+		return nil, "", nil, err
 	}
 	server := &http.Server{Handler: upstream, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(listener) }()
-	return "http://" + listener.Addr().String(), func() { server.Close() }, nil
+	return upstream, "http://" + listener.Addr().String(), func() { server.Close() }, nil
 }
 
 // probeTimeout is how long the upstream is given to accept a connection before the warning.
