@@ -49,7 +49,7 @@ func (p RetryingApiProxyProps) Validate() error {
 		problem("Idempotency.TTL is %v; give whole seconds from 1s, or 0 for the default of %v", p.Idempotency.TTL, DefaultKeyTTL)
 	}
 	if err := p.Retry.Validate(); err != nil {
-		problems = append(problems, fmt.Errorf("Retry: %w", err))
+		problems = append(problems, err)
 	} else if p.ProxyCount > 0 {
 		if n := p.Retry.RateLimits.Attempts + p.Retry.ServerErrors.Attempts + p.Retry.NetworkFailures.Attempts; n > maxAttempts {
 			problem("Retry: RateLimits.Attempts, ServerErrors.Attempts and NetworkFailures.Attempts come to %d together; give %d at most, so that the list of attempts fits into what an execution can say", n, maxAttempts)
@@ -63,7 +63,7 @@ func (p RetryingApiProxyProps) Validate() error {
 			GatewayTimeout: p.gatewayTimeout(),
 		})
 		if err != nil {
-			problems = append(problems, fmt.Errorf("Retry: %w", err))
+			problems = append(problems, err)
 		}
 	}
 	return errors.Join(problems...)
