@@ -22,9 +22,9 @@ export function result(attempt) {
 // end says how an execution is or was, with the kind of its mark.
 export function end(execution) {
   if (execution.status === 'RUNNING') return { kind: 'running', text: 'running' };
-  const status = execution.statusCode ? String(execution.statusCode) : '';
-  if (execution.status === 'SUCCEEDED') return { kind: execution.statusCode < 400 ? 'good' : 'bad', text: status || 'succeeded' };
-  return { kind: 'bad', text: [status, execution.failure].filter(Boolean).join(' ') };
+  const succeeded = execution.status === 'SUCCEEDED';
+  const text = String(execution.statusCode ?? (succeeded ? 'ended' : 'failed'));
+  return { kind: succeeded && !(execution.statusCode >= 400) ? 'good' : 'bad', text };
 }
 
 // kind is which mark an attempt gets: the last one that was final, or one that was followed by another.
@@ -109,6 +109,7 @@ function reason(attempt, number, execution) {
   const why = (attempt.why ?? '').replace(/^[^:]*: /, '');
   if (attempt.wait) return `${details}Waits ${duration(attempt.wait)}: ${why}`;
   if (number === execution.attempts.length && why === 'final') return `${details}This is the answer.`;
+  if (number === execution.attempts.length && execution.failure) return `${details}Given up: ${why}`;
   return details + why.charAt(0).toUpperCase() + why.slice(1);
 }
 

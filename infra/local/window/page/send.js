@@ -105,7 +105,7 @@ function tell(request) {
   const replays = answers.filter((answer) => answer.replayed).length;
   const unchanged = answers.filter((answer) => answer.status === 304).length;
   const calls = `The upstream was called ${request.upstreamCalls === 1 ? 'once' : count(request.upstreamCalls, 'time')}.`;
-  if (open > 0) return `${answers.length ? `${count(answers.length, 'answer')}, ` : ''}waiting for ${count(open, 'answer')}.`;
+  if (open > 0) return `${answers.length ? `${count(answers.length, 'answer')}. ` : ''}Waiting for ${count(open, 'answer')}.`;
   if (copies === 1) {
     const how = unchanged ? 'Not modified: what the caller has is still right.' : replays ? 'A replay of the first answer.' : '';
     return `${how} ${calls}`.trim();

@@ -180,7 +180,7 @@ function drawExecutions(now) {
     setText(request, title(execution));
     const ended = execution.stopped ? new Date(execution.stopped).getTime() : now;
     setText(facts, [timeOfDay(execution.started), count(execution.attempts.length, 'attempt'), duration(ended - new Date(execution.started)),
-      execution.record && 'with a key'].filter(Boolean).join(', '));
+      execution.failure && `given up: ${execution.failure}`, execution.record && 'with a key'].filter(Boolean).join(', '));
   });
 }
 
