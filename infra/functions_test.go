@@ -27,21 +27,24 @@ func TestFunctionsLogAsJSONAndAreTraced(t *testing.T) {
 }
 
 func TestLogsAreKeptForAMonthByDefaultAndAsLongAsTold(t *testing.T) {
-	forEachVariant(t, func(t *testing.T, template template) {
-		want := 30.0
-		if len(template.proxies()) == 5 { // the variants with all props
-			want = 7
+	for name, want := range map[string]float64{"Minimal": 30, "NoFlags": 30, "Everything": 7, "NoFlagsEverything": 7} {
+		for _, group := range variants()[name].ofType("AWS::Logs::LogGroup") {
+			if got := group.number("RetentionInDays"); got != want {
+				t.Errorf("%s: %s keeps logs for %v days; want %v", name, group.id, got, want)
+			}
 		}
+	}
+}
+
+func TestNoLogGroupIsLeftToAServiceToCreateOrLeftBehind(t *testing.T) {
+	forEachVariant(t, func(t *testing.T, template template) {
 		groups := template.ofType("AWS::Logs::LogGroup")
-		if len(groups) != len(template.functions())+1 {
-			t.Errorf("%d log groups for %d functions and a state machine", len(groups), len(template.functions()))
+		if want := len(template.functions()) + 1; len(groups) != want {
+			t.Errorf("%d log groups; want %d, for the functions and the state machine", len(groups), want)
 		}
 		for _, group := range groups {
-			if got := group.number("RetentionInDays"); got != want {
-				t.Errorf("%s keeps logs for %v days; want %v", group.id, got, want)
-			}
 			if group.DeletionPolicy != "Delete" {
-				t.Errorf("%s is left behind: %s", group.id, group.DeletionPolicy)
+				t.Errorf("%s has the deletion policy %s", group.id, group.DeletionPolicy)
 			}
 		}
 	})

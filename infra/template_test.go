@@ -101,7 +101,7 @@ func (r *resource) name() string { return flat(r.Properties["FunctionName"]) }
 // at finds a value in the properties by its path.
 func (r *resource) at(path ...string) any { return at(r.Properties, path...) }
 
-// number finds a number in the properties by its path. It is NaN's stand-in -1 if there is none.
+// number finds a number in the properties by its path, or -1 if there is none.
 func (r *resource) number(path ...string) float64 {
 	if n, ok := r.at(path...).(float64); ok {
 		return n
