@@ -83,8 +83,11 @@ func respond(code int, body string, fields ...string) http.HandlerFunc {
 	}
 }
 
-// hang does not answer until whoever asked has gone away.
-func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+// hang does not answer until whoever asked has gone away, which a server notices once it has read the request.
+func hang(_ http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	<-r.Context().Done()
+}
 
 // closedAddress is a URL at which nothing listens.
 func closedAddress(t testing.TB) string { return "http://" + freeAddress(t) }
