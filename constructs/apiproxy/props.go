@@ -46,7 +46,8 @@ type RetryingApiProxyProps struct {
 
 	// Table holds the idempotency records, if it is not to be the construct's own. Its partition key must be a string
 	// called id; its time-to-live attribute should be expiration. Several RetryingApiProxy can share a table: records
-	// hold the name of the gateway that wrote them. Default: a table is created.
+	// hold the name of the gateway that wrote them. It must be in the stack's own account and region. Default: a table
+	// is created.
 	Table awsdynamodb.ITableV2
 
 	// UrlAuthType says who may call the function URL. Default: AWS_IAM, that is, whoever [RetryingApiProxy.GrantInvoke]
@@ -161,10 +162,10 @@ func (p RetryingApiProxyProps) proxyTimeout() time.Duration {
 
 func (p RetryingApiProxyProps) taskTimeout() time.Duration { return p.proxyTimeout() + taskMargin }
 
-// machineTimeout is the longest that an execution may take: the longest deadline, and what the last attempt's function
-// may still take to say how it ended. However short the deadline, one Task fits in.
+// machineTimeout is the longest that an execution may take: the longest deadline, and what is left then, up to the
+// writing of the record. However short the deadline, one Task fits in.
 func (p RetryingApiProxyProps) machineTimeout() time.Duration {
-	return min(max(roundUp(p.Retry.MaxDeadline)+proxyMargin, p.taskTimeout()+machineMargin), retry.ExpressDuration)
+	return min(max(roundUp(p.Retry.MaxDeadline)+retry.EngineMargin, p.taskTimeout()+machineMargin), retry.ExpressDuration)
 }
 
 func (p RetryingApiProxyProps) gatewayTimeout() time.Duration {

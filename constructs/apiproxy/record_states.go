@@ -20,9 +20,9 @@ const (
 
 // Retries of the writes to the table. Both writes may be repeated: they say the same each time.
 const (
-	tableFaultAttempts = 4
+	tableFaultAttempts = 3
 	tableFaultInterval = 1 * time.Second
-	tableFaultMaxDelay = 4 * time.Second
+	tableFaultMaxDelay = 2 * time.Second
 	tableFaultRate     = 2
 )
 
@@ -40,7 +40,7 @@ var tableFaults = []string{
 const statusCompleted = "COMPLETED"
 
 // tableTimeout is how long one write may take.
-const tableTimeout = 5 * time.Second
+const tableTimeout = 2 * time.Second
 
 // hasRecord says that the request carried an Idempotency-Key, so that its outcome is to be recorded.
 func hasRecord() awsstepfunctions.Condition {

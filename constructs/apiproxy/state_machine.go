@@ -22,7 +22,7 @@ func newStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps) awsstepfu
 		LogGroupName: jsii.String("/aws/vendedlogs/states/" + *awscdk.Names_UniqueResourceName(r, &awscdk.UniqueResourceNameOptions{
 			MaxLength: jsii.Number(maxLogGroupNameLength),
 			Separator: jsii.String("-"),
-		})),
+		}) + "-" + *deploymentID(r)),
 		Retention:     props.LogRetention,
 		RemovalPolicy: logRemovalPolicy(props),
 	})
@@ -38,8 +38,16 @@ func newStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps) awsstepfu
 			// Requests and answers stay out of the logs.
 			IncludeExecutionData: jsii.Bool(false),
 		},
-		Comment: jsii.String("Attempts at " + props.Upstream.BaseURL + ", one proxy after the other"),
+		Comment: jsii.String("Attempts at the upstream, one proxy after the other"),
 	})
 	grantKey(r.Table, machine) // the right to update records comes with the states
 	return machine
+}
+
+// deploymentID is a part of the stack's id that is new each time the stack is created: a log group that was retained
+// does not stand in the way of the next deployment.
+func deploymentID(r *RetryingApiProxy) *string {
+	// arn:aws:cloudformation:us-east-1:123456789012:stack/Name/1b2c3d4e-5f60-11ee-a1b2-0a1b2c3d4e5f
+	uuid := awscdk.Fn_Select(jsii.Number(2), awscdk.Fn_Split(jsii.String("/"), awscdk.Stack_Of(r).StackId(), nil))
+	return awscdk.Fn_Select(jsii.Number(0), awscdk.Fn_Split(jsii.String("-"), uuid, nil))
 }

@@ -21,6 +21,9 @@ const maxAttempts = 200
 const (
 	minMemorySizeMiB = 128
 	maxMemorySizeMiB = 10240
+
+	// maxEnvironment is what the props may take of the 4 KB that Lambda gives to variables, in bytes.
+	maxEnvironment = 3500
 )
 
 // Validate returns all problems of the props in one error, or nil. Each names the prop, what was given, and what is
@@ -51,6 +54,9 @@ func (p RetryingApiProxyProps) Validate() error {
 	if err := p.Retry.Validate(); err != nil {
 		problems = append(problems, err)
 	} else if p.ProxyCount > 0 {
+		if n := len(*policyJSON(p)) + len(p.Upstream.BaseURL) + len(strings.Join(p.Upstream.AllowedNetworks, ",")); n > maxEnvironment {
+			problem("Retry, Upstream.BaseURL and Upstream.AllowedNetworks take %d bytes together in the functions' environment; give %d at most: fewer Retry.Statuses or fewer networks", n, maxEnvironment)
+		}
 		if n := p.Retry.RateLimits.Attempts + p.Retry.ServerErrors.Attempts + p.Retry.NetworkFailures.Attempts; n > maxAttempts {
 			problem("Retry: RateLimits.Attempts, ServerErrors.Attempts and NetworkFailures.Attempts come to %d together; give %d at most, so that the list of attempts fits into what an execution can say", n, maxAttempts)
 		}

@@ -1,6 +1,7 @@
 package apiproxy_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -106,6 +107,15 @@ func TestWhatIsWrongIsNamedWithWhatWasGivenAndWhatIsAllowed(t *testing.T) {
 			p.ProxyCount = 1
 			p.Retry.Scope = retry.PerAddress
 		}), []string{"retry: ", "Scope", "two proxies or more"}},
+		{"more attempts than can be told", props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.Retry.RateLimits.Attempts, p.Retry.ServerErrors.Attempts = 100, 100
+			p.Retry.RateLimits.Base, p.Retry.ServerErrors.Base = time.Millisecond, time.Millisecond
+		}), []string{"RateLimits.Attempts, ServerErrors.Attempts and NetworkFailures.Attempts come to 203", "200 at most"}},
+		{"more than fits into the environment", props(func(p *apiproxy.RetryingApiProxyProps) {
+			for i := range 250 {
+				p.Upstream.AllowedNetworks = append(p.Upstream.AllowedNetworks, fmt.Sprintf("10.%d.0.0/16", i))
+			}
+		}), []string{"AllowedNetworks", "environment", "3500 at most"}},
 		{"attempts that can never start", props(func(p *apiproxy.RetryingApiProxyProps) {
 			p.Retry.ServerErrors = retry.Budget{Attempts: 30, Base: 30 * time.Second, Max: 30 * time.Second, Jitter: retry.NoJitter}
 		}), []string{"retry: ", "ServerErrors.Attempts is 30", "MaxDeadline at 4m50s"}},
