@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stack"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions/asl"
 )
 
 // A tap stands between the gateway and DynamoDB. It hands requests on to next, or does something else with them.
@@ -238,5 +240,37 @@ func TestARunThatOutlivesItsLeaseDoesNotTouchTheRecordOfTheNext(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// An execution that the engine itself ends, because it runs too long, completes and releases nothing. What the upstream
+// has done is not known, so the key is in use until the lease ends.
+func TestAKeyStaysInUseIfTheEngineEndedItsExecution(t *testing.T) {
+	t.Parallel()
+	short := edited(t, func(template map[string]any) {
+		machineTimeout := regexp.MustCompile(`"TimeoutSeconds":\d+([^{}]*})$`)
+		for _, machine := range resources(template, "AWS::StepFunctions::StateMachine") {
+			parts := machine["DefinitionString"].(map[string]any)["Fn::Join"].([]any)[1].([]any)
+			last := parts[len(parts)-1].(string)
+			if parts[len(parts)-1] = machineTimeout.ReplaceAllString(last, `"TimeoutSeconds":1$1`); parts[len(parts)-1] == last {
+				t.Errorf("the definition ends with %s, want a timeout", last)
+			}
+		}
+	})
+	var calls atomic.Int32
+	release := make(chan struct{})
+	s := start(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+		calls.Add(1)
+		<-release
+		status(http.StatusCreated)(w, r)
+	}), from(short))
+	defer close(release)
+	order(t, s, "{}", "Prefer", "wait=20").problem(t, http.StatusGatewayTimeout, "deadline-exceeded")
+	if e := lastExecution(t, s); e.Status != asl.TimedOut {
+		t.Errorf("the execution ended with %s, want %s", e.Status, asl.TimedOut)
+	}
+	order(t, s, "{}", "Prefer", "wait=1").problem(t, http.StatusConflict, "idempotency-key-in-use")
+	if n := calls.Load(); n > 1 {
+		t.Errorf("the upstream was called %d times", n)
 	}
 }
