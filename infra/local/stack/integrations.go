@@ -10,15 +10,20 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions/asl"
 )
 
+// Integrations returns what the Task states of the stack's state machines call: its functions and its tables. It is for
+// those who run other definitions against them.
+func (s *Stack) Integrations() (asl.Lambda, asl.DynamoDB) {
+	return &invoker{host: s.Lambda}, writer{s.DynamoDB}
+}
+
 // An invoker lets state machines invoke functions.
 type invoker struct {
-	host  *lambda.Host
-	speed float64
+	host *lambda.Host
 }
 
 // Invoke has the form of [asl.Lambda].
 func (i *invoker) Invoke(ctx context.Context, functionName string, payload []byte) (asl.Invocation, error) {
-	result, err := i.host.Invoke(ctx, functionName, hasten(payload, i.speed))
+	result, err := i.host.Invoke(ctx, functionName, payload)
 	var refused *lambda.Error
 	if errors.As(err, &refused) {
 		return asl.Invocation{}, &asl.ServiceError{Code: refused.Code, Message: refused.Message, StatusCode: refused.StatusCode}
@@ -32,28 +37,6 @@ func (i *invoker) Invoke(ctx context.Context, functionName string, payload []byt
 		ExecutedVersion: result.ExecutedVersion,
 		RequestID:       result.RequestID,
 	}, nil
-}
-
-// sleepField holds the part of a wait that a Wait state cannot hold, because it knows whole seconds only. The function
-// that is handed an envelope sleeps it.
-const sleepField = "sleepMilliseconds"
-
-// hasten shortens that part as the Wait states are shortened.
-func hasten(payload []byte, speed float64) []byte {
-	if speed == 1 {
-		return payload
-	}
-	var envelope map[string]json.RawMessage
-	var sleep float64
-	if json.Unmarshal(payload, &envelope) != nil || json.Unmarshal(envelope[sleepField], &sleep) != nil {
-		return payload
-	}
-	envelope[sleepField], _ = json.Marshal(int64(sleep / speed))
-	hastened, err := json.Marshal(envelope)
-	if err != nil {
-		return payload
-	}
-	return hastened
 }
 
 // A writer lets state machines write to tables.

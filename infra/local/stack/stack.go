@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/dynamodb"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/egress"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/lambda"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stack/timeshift"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions/clock"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/template"
@@ -43,13 +45,18 @@ type Config struct {
 	// upstream is on a loopback address too. See package egress.
 	SourceAddresses bool
 
-	// Speed is how much faster the waits between attempts pass. Default: 1.
+	// Speed is how much faster the waits between attempts pass. Default: 1. To the functions it looks as if the whole
+	// wait had passed: a wait of a minute uses up a minute of a request's deadline.
 	Speed float64
+
+	// Clock is the clock of the state machines, a virtual one say, in the place of Speed. The functions run in real
+	// time; see package timeshift. Default: the real clock.
+	Clock clock.Clock
 
 	// DataFile is where the tables are kept; empty keeps them in memory.
 	DataFile string
 
-	// Environment adds variables to functions, by their short names.
+	// Environment adds variables to functions, by the functions' names or short names.
 	Environment map[string]map[string]string
 
 	// Binaries are programs that take the place of functions' code, by the functions' names or short names.
@@ -80,8 +87,8 @@ const awsHost = "aws.local"
 
 // Start runs a stack. The error says all that is wrong with the template, or what this machine lacks.
 func Start(config Config) (_ *Stack, err error) {
-	if config.Speed == 0 {
-		config.Speed = 1
+	if config.Clock != nil && config.Speed != 0 {
+		return nil, errors.New("stack: Config has a Clock and a Speed; give one of them")
 	}
 	s := &Stack{}
 	defer func() {
@@ -246,9 +253,8 @@ func (s *Stack) createFunctions(config Config) error {
 			}
 			environment[allowedNetworksVariable] = loopbackNetworks
 		}
-		for name, value := range config.Environment[short] {
-			environment[name] = value
-		}
+		maps.Copy(environment, config.Environment[f.Name])
+		maps.Copy(environment, config.Environment[short])
 		binary := filepath.Join(f.Code, "bootstrap")
 		if other, given := config.Binaries[f.Name]; given {
 			binary = other
@@ -310,11 +316,16 @@ func (s *Stack) ShortName(function string) string {
 }
 
 func (s *Stack) createStateMachines(config Config) error {
-	s.StepFunctions = stepfunctions.New(stepfunctions.Config{
-		Lambda:   &invoker{host: s.Lambda, speed: config.Speed},
-		DynamoDB: writer{s.DynamoDB},
-		Clock:    clock.Faster(config.Speed),
-	})
+	functions, tables := s.Integrations()
+	passes := config.Clock
+	if passes == nil {
+		passes = clock.Faster(config.Speed)
+	}
+	if passes != clock.Real {
+		shifting := timeshift.New(passes, time.Now)
+		passes, functions = shifting, shifting.Lambda(functions)
+	}
+	s.StepFunctions = stepfunctions.New(stepfunctions.Config{Lambda: functions, DynamoDB: tables, Clock: passes})
 	s.onClose(s.StepFunctions.Close)
 	var problems []error
 	for _, m := range s.Template.StateMachines {
