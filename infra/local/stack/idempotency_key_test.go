@@ -78,6 +78,25 @@ func TestAKeyIsForOneQueryAndOneBodyAndForAnyHeaderFields(t *testing.T) {
 	}
 }
 
+func TestAnotherRequestWithAKeyThatIsInUseIsRefusedAtOnce(t *testing.T) {
+	t.Parallel()
+	called, release := make(chan struct{}), make(chan struct{})
+	s := start(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+		close(called)
+		<-release
+		status(http.StatusCreated)(w, r)
+	}))
+	first := make(chan answer)
+	go func() { first <- order(t, s, `{"item":"tea"}`) }()
+	<-called
+	// The first one does not end before the other is answered.
+	order(t, s, `{"item":"coffee"}`).problem(t, http.StatusUnprocessableEntity, "idempotency-key-reused")
+	close(release)
+	if a := <-first; a.Status != http.StatusCreated || a.replayed() {
+		t.Errorf("the first request is answered with %d %s", a.Status, a.Body)
+	}
+}
+
 func TestARequestThatIsRefusedDoesNotUseUpItsKey(t *testing.T) {
 	t.Parallel()
 	u := play(t, status(http.StatusCreated))

@@ -4,17 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/lambda"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stack"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions/asl"
 )
@@ -134,15 +131,15 @@ func TestAKeyThatIsRequiredOrMalformedIsA400(t *testing.T) {
 func TestFiftyDuplicatesAtOnceMakeOneCallOfTheUpstream(t *testing.T) {
 	t.Parallel()
 	const duplicates = 50
-	var calls, arrived atomic.Int32
+	var calls atomic.Int32
 	all := make(chan struct{})
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		calls.Add(1)
 		<-all // nobody is answered before all have come
 		respond(http.StatusCreated, fmt.Sprintf(`{"call":%d}`, calls.Load()), "Content-Type", "application/json")(w, r)
 	})
-	s := start(t, url, logged(func(e lambda.LogEvent) {
-		if e.Type == lambda.LogStart && strings.HasSuffix(e.Function, "-gateway") && arrived.Add(1) == duplicates {
+	s := start(t, url, gatewayCalls(func(n int32) {
+		if n == duplicates {
 			close(all)
 		}
 	}), policy(`{"attemptTimeout":"50s"}`), longLived())
@@ -201,29 +198,6 @@ func TestADuplicateThatDoesNotWaitLongEnoughIsToldToComeAgain(t *testing.T) {
 	close(release)
 	if a := <-first; a.Status != http.StatusCreated {
 		t.Errorf("the first request was answered with %d %s", a.Status, a.Body)
-	}
-}
-
-func TestARecordHasTheAttributesOfPowertoolsAndItsOwner(t *testing.T) {
-	t.Parallel()
-	u := play(t, status(http.StatusCreated))
-	s := start(t, u.URL)
-	began := time.Now()
-	order(t, s, "{}")
-	all := records(t, s)
-	if len(all) != 1 {
-		t.Fatalf("there are %d records, want 1", len(all))
-	}
-	names := slices.Sorted(maps.Keys(all[0]))
-	if want := []string{"data", "expiration", "id", "in_progress_expiration", "owner", "status", "validation"}; !slices.Equal(names, want) {
-		t.Errorf("the attributes are %v, want %v", names, want)
-	}
-	if all[0]["status"] != "COMPLETED" {
-		t.Errorf("the status is %v", all[0]["status"])
-	}
-	day := began.Add(24 * time.Hour).Unix()
-	if expiration, _ := all[0]["expiration"].(float64); int64(expiration) < day || int64(expiration) > day+60 {
-		t.Errorf("the record expires at %v, want 24 hours after the answer, in seconds", all[0]["expiration"])
 	}
 }
 

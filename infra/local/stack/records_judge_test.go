@@ -209,6 +209,9 @@ func TestTheAttributesOfARecordHaveTheTypesOfPowertools(t *testing.T) {
 	if after.Owner != r.Owner || after.Fingerprint != r.Fingerprint || !after.LeaseEnd.Equal(r.LeaseEnd) || after.Status != idempotency.Completed {
 		t.Errorf("the record was %+v and became %+v", r, after)
 	}
+	if left := after.Expiration.Sub(began); left < 24*time.Hour-time.Second || left > 24*time.Hour+time.Since(began) {
+		t.Errorf("the record expires %v after the request was sent, want 24 hours, in whole seconds", left)
+	}
 	var data struct {
 		StatusCode      int
 		Headers         map[string]string
