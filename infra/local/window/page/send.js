@@ -35,7 +35,7 @@ export function prepare(say) {
     form.elements.key.value = newKey();
     announce(`The key is ${form.elements.key.value}`);
   });
-  document.getElementById('again').addEventListener('click', () => send(last));
+  document.getElementById('again').addEventListener('click', () => send({ ...last, copies: 1 }));
   document.getElementById('if-none-match').addEventListener('click', () => {
     const headers = last.headers.filter((field) => field.name.toLowerCase() !== 'if-none-match');
     send({ ...last, copies: 1, headers: [...headers, { name: 'If-None-Match', value: etag }] });
@@ -104,7 +104,7 @@ function tell(request) {
   const open = copies - answers.length;
   const replays = answers.filter((answer) => answer.replayed).length;
   const unchanged = answers.filter((answer) => answer.status === 304).length;
-  const calls = `The upstream was called ${request.upstreamCalls === 1 ? 'once' : count(request.upstreamCalls, 'time')}.`;
+  const calls = `The upstream was ${['not called', 'called once'][request.upstreamCalls] ?? `called ${request.upstreamCalls} times`}.`;
   if (open > 0) return `${answers.length ? `${count(answers.length, 'answer')}. ` : ''}Waiting for ${count(open, 'answer')}.`;
   if (copies === 1) {
     const how = unchanged ? 'Not modified: what the caller has is still right.' : replays ? 'A replay of the first answer.' : '';

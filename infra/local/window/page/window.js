@@ -253,6 +253,7 @@ function prepareSettings() {
 
 // --- the beginning
 
+setText(byId('origin'), location.origin);
 send.prepare(announce);
 prepareSettings();
 byId('follow').addEventListener('change', (event) => {
