@@ -1,0 +1,229 @@
+package stacktest
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/lambda"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stack"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions/asl"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions/clock"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/template"
+)
+
+// A Bench is a stack that runs for a test, in front of an upstream that the test plays. Tests that run in parallel have a
+// bench each. The methods of one may be called from several goroutines, [Bench.Machine] from the test's own.
+type Bench struct {
+	t          testing.TB
+	stack      *stack.Stack
+	upstream   *upstream
+	executions *executions
+	client     *http.Client
+
+	mu   sync.Mutex
+	runs []string // told if the test fails
+	log  []string
+}
+
+// An Option changes the stack that a bench runs.
+type Option func(*settings)
+
+type settings struct{ policy json.Marshaler }
+
+// Policy gives the functions another retry policy than the one that the stack was synthesised with: a retry.Policy, or
+// its JSON as a [json.RawMessage]. The state machine and its timeouts stay as they are, so that a policy which waits for
+// longer than the stack was made for ends in the state machine's timeout, as it would in AWS.
+func Policy(policy json.Marshaler) Option {
+	return func(s *settings) { s.policy = policy }
+}
+
+// The variables by which the functions of a RetryingApiProxy are told their policy and their upstream.
+const (
+	policyVariable   = "RETRY_POLICY"
+	upstreamVariable = "UPSTREAM_BASE_URL"
+)
+
+// Load runs the stack in a cloud assembly, cdk.out say, until the test ends. The assembly holds one stack, with the
+// resources of one RetryingApiProxy and nothing else: what cannot be run here is named, and fails the test at once.
+// Functions that were compiled for another machine are compiled for this one, which needs the go command and may take
+// some time at first.
+//
+// When the test ends, replies of the upstream that were not asked for fail it; and if it has failed, its log says what was
+// done with each request.
+func Load(t testing.TB, assembly string, options ...Option) *Bench {
+	t.Helper()
+	var s settings
+	for _, option := range options {
+		option(&s)
+	}
+	b := &Bench{
+		t:          t,
+		upstream:   newUpstream(t),
+		executions: &executions{all: map[string]*recording{}},
+		client: &http.Client{
+			Transport:     &http.Transport{DisableCompression: true, DisableKeepAlives: true},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+	t.Cleanup(b.close)
+
+	config := stack.Config{Assembly: assembly, Clock: clock.NewVirtual(time.Now()), Log: b.logged}
+	loaded, err := template.Load(assembly, template.Options{})
+	if err != nil {
+		t.Fatalf("stacktest: %v", err)
+	}
+	if config.Binaries, err = binaries(t.Context(), loaded, t.TempDir()); err != nil {
+		t.Fatalf("stacktest: %v", err)
+	}
+	config.Upstream = "http://" + b.upstream.address
+	if config.Environment, err = s.environment(loaded, b.upstream.address); err != nil {
+		t.Fatalf("stacktest: %v", err)
+	}
+	if b.stack, err = stack.Start(config); err != nil {
+		t.Fatalf("stacktest: %v", err)
+	}
+	b.stack.StepFunctions.Observe(b.executions.observe)
+	b.stack.StepFunctions.Observe(b.prepareUpstream)
+	return b
+}
+
+// environment is what each function is told differently from what its template says.
+func (s settings) environment(loaded *template.Stack, upstream string) (map[string]map[string]string, error) {
+	var policy []byte
+	if s.policy != nil {
+		var err error
+		if policy, err = json.Marshal(s.policy); err != nil {
+			return nil, fmt.Errorf("the policy of the bench: %w", err)
+		}
+	}
+	all := map[string]map[string]string{}
+	policies := 0
+	for _, f := range loaded.Functions {
+		own := map[string]string{}
+		if _, known := f.Environment[policyVariable]; known && policy != nil {
+			own[policyVariable] = string(policy)
+			policies++
+		}
+		// The path of the base URL stays, since it is a part of what the upstream is asked for.
+		if base, err := url.Parse(f.Environment[upstreamVariable]); err == nil && base.Host != "" {
+			base.Scheme, base.Host = "http", upstream
+			own[upstreamVariable] = base.String()
+		}
+		all[f.Name] = own
+	}
+	if policy != nil && policies == 0 {
+		return nil, fmt.Errorf("the bench has a policy, but no function of %s has the variable %s", loaded.Name, policyVariable)
+	}
+	return all, nil
+}
+
+// Upstream adds replies to what the upstream does: one for each attempt, in the order in which the attempts are made. A
+// request after the last one fails the test.
+func (b *Bench) Upstream(replies ...Reply) { b.upstream.play(replies) }
+
+// Serve has a handler answer all requests to the upstream, in the place of replies.
+func (b *Bench) Serve(handler http.Handler) {
+	b.upstream.mu.Lock()
+	defer b.upstream.mu.Unlock()
+	b.upstream.always = handler
+}
+
+// Received returns the requests that the upstream got so far. Attempts that were refused a connection are not among them.
+func (b *Bench) Received() []Received {
+	b.upstream.mu.Lock()
+	defer b.upstream.mu.Unlock()
+	return append([]Received(nil), b.upstream.received...)
+}
+
+// Run sends a request to the stack's endpoint and returns when there is an answer. It may be called from several
+// goroutines at once. That the request fails is a result; what fails the test is a request that cannot be sent.
+func (b *Bench) Run(request Request) *Run {
+	b.t.Helper()
+	run, err := b.run(request)
+	if err != nil {
+		b.t.Errorf("stacktest: %s: %v", request, err)
+		return &Run{}
+	}
+	b.tell(run.String())
+	return run
+}
+
+func (b *Bench) run(request Request) (*Run, error) {
+	sent, err := request.to(b.stack.URL())
+	if err != nil {
+		return nil, err
+	}
+	response, err := b.client.Do(sent)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, err
+	}
+	run := &Run{request: request.String(), StatusCode: response.StatusCode, Header: response.Header, Body: string(body)}
+	// The gateway names the execution by the id of its own invocation, which the endpoint tells.
+	if recorded := b.executions.named(response.Header.Get(requestIDHeader)); recorded != nil {
+		run.Execution = recorded.wait()
+	}
+	return run, nil
+}
+
+// requestIDHeader tells the id of the invocation, in the answers of a function URL.
+const requestIDHeader = "X-Amzn-Requestid"
+
+// prepareUpstream has the upstream get ready when a proxy is about to be called.
+func (b *Bench) prepareUpstream(_ stepfunctions.Execution, event asl.Event) {
+	if event.Type == asl.TaskScheduled && event.TaskScheduled.ResourceType == "lambda" {
+		b.upstream.prepare()
+	}
+}
+
+// tell keeps what was done with a request, for the log of a test that fails.
+func (b *Bench) tell(text string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.runs = append(b.runs, text)
+}
+
+// logged keeps what functions say that could not do their work: how their processes ended, and what they wrote that is
+// not a line of their JSON log.
+func (b *Bench) logged(event lambda.LogEvent) {
+	if event.Type != lambda.LogFault && (event.Type != lambda.LogFunction || strings.HasPrefix(event.Message, "{")) {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.log = append(b.log, event.Function+": "+event.Message)
+}
+
+// close ends the bench, and says what there is to say.
+func (b *Bench) close() {
+	if b.stack != nil {
+		b.stack.Close()
+	}
+	b.client.CloseIdleConnections()
+	if left := b.upstream.close(); left > 0 && !b.t.Failed() {
+		b.t.Errorf("stacktest: %d of the upstream's %d replies were not asked for", left, b.upstream.given)
+	}
+	if !b.t.Failed() {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, run := range b.runs {
+		b.t.Logf("stacktest: what was done:\n%s", run)
+	}
+	if len(b.log) > 0 {
+		b.t.Logf("stacktest: what the functions wrote:\n%s", strings.Join(b.log, "\n"))
+	}
+}

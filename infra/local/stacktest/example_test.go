@@ -1,0 +1,32 @@
+package stacktest_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stacktest"
+)
+
+// An upstream that limits by account asks for four minutes. The request waits for them and succeeds through the next
+// proxy.
+func TestExample(t *testing.T) {
+	t.Parallel()
+	bench := stacktest.Load(t, cdkOut(t), stacktest.Policy(json.RawMessage(`{"scope":"per-account"}`)))
+	bench.Upstream(
+		stacktest.Answer(429, "Retry-After", "240"),
+		stacktest.Answer(200).Body("done"),
+	)
+
+	run := bench.Run(stacktest.Get("/orders").Wait(280 * time.Second))
+
+	if run.StatusCode != 200 || run.Body != "done" {
+		t.Errorf("the caller got %d %q", run.StatusCode, run.Body)
+	}
+	if len(run.Attempts) != 2 || run.Attempts[0].Proxy != "proxy-1" || run.Attempts[1].Proxy != "proxy-2" {
+		t.Fatalf("the attempts were %+v", run.Attempts)
+	}
+	if len(run.Waits) != 1 || run.Waits[0].State != "Wait-1" || run.Waits[0].Duration < 240*time.Second {
+		t.Errorf("the waits were %v", run.Waits)
+	}
+}

@@ -1,0 +1,148 @@
+package stacktest
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/envelope"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions/asl"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/trace"
+)
+
+// An Execution is what a state machine did. Its zero value stands for one that was not started.
+type Execution struct {
+	// Status is how it ended: SUCCEEDED, FAILED or TIMED_OUT. Empty if nothing was executed.
+	Status asl.Status
+
+	// Error and Cause say why it did not succeed: DeadlineExceeded or AttemptsExhausted, for instance.
+	Error, Cause string
+
+	// Input and Output are JSON texts. Output is empty unless it succeeded.
+	Input, Output string
+
+	// Attempts are those that were made at the upstream, in their order.
+	Attempts []Attempt
+
+	// Waits are the Wait states that it went through, in their order. What a Wait state cannot wait, the part of a delay
+	// below a second, is not in them; Attempt.Wait has the whole delay.
+	Waits []Wait
+
+	// States are the names of the states that it entered, in their order.
+	States []string
+
+	// Elapsed is how long it took on the virtual clock: all that was waited.
+	Elapsed time.Duration
+
+	trace string
+}
+
+// An Attempt is one try at the upstream and what came of it.
+type Attempt struct {
+	// Proxy is the proxy that made it: proxy-1.
+	Proxy string
+
+	// Status is the upstream's status, or zero if there was none.
+	Status int
+
+	// Error is the type of the failure, RFC 9209 section 2.3, if there was one: connection_refused. Details says more.
+	Error, Details string
+
+	// At is when it was made, on the virtual clock, from the start of the execution.
+	At time.Duration
+
+	// Wait is the delay that was decided on after it, and Why says by which rule.
+	Wait time.Duration
+	Why  string
+}
+
+// A Wait is a Wait state that an execution went through.
+type Wait struct {
+	State    string
+	Duration time.Duration
+}
+
+// String tells what was done, one line for each attempt and one for the end.
+func (e Execution) String() string { return e.trace }
+
+// executions keeps what happens in executions.
+type executions struct {
+	mu  sync.Mutex
+	all map[string]*recording // by ARN
+}
+
+// A recording is an execution and its events so far.
+type recording struct {
+	ended   chan struct{}
+	printed strings.Builder
+	printer *trace.Printer
+
+	execution Execution
+	waiting   time.Time // when the Wait state was entered that it is in
+}
+
+// of finds the recording of an execution, which may not have begun.
+func (all *executions) of(arn string) *recording {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	r := all.all[arn]
+	if r == nil {
+		r = &recording{ended: make(chan struct{})}
+		r.printer = trace.New(&r.printed)
+		all.all[arn] = r
+	}
+	return r
+}
+
+// observe has the form that [stepfunctions.Service.Observe] takes. The events of one execution come one after the other.
+func (all *executions) observe(execution stepfunctions.Execution, event asl.Event) {
+	all.of(execution.ARN).add(execution, event)
+}
+
+// named finds the execution with a name. It is nil if there is none.
+func (all *executions) named(name string) *recording {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	for arn, r := range all.all {
+		if strings.Contains(arn, ":"+name+":") { // what follows tells executions of Express workflows apart
+			return r
+		}
+	}
+	return nil
+}
+
+// wait returns the execution when it has ended.
+func (r *recording) wait() Execution {
+	<-r.ended
+	return r.execution
+}
+
+func (r *recording) add(execution stepfunctions.Execution, event asl.Event) {
+	r.printer.Event(execution, event)
+	e := &r.execution
+	if event.StateEntered != nil {
+		e.States = append(e.States, event.State())
+	}
+	switch event.Type {
+	case asl.WaitStateEntered:
+		r.waiting = event.Timestamp
+	case asl.WaitStateExited:
+		e.Waits = append(e.Waits, Wait{State: event.State(), Duration: event.Timestamp.Sub(r.waiting)})
+	case asl.TaskStateExited:
+		made := envelope.Answered(event.StateExited.Output).Made()
+		for _, a := range made[min(len(made), len(e.Attempts)):] {
+			e.Attempts = append(e.Attempts, Attempt{
+				Proxy: a.Proxy, Status: a.Status, Error: a.Error, Details: a.Details,
+				At:   event.Timestamp.Sub(execution.Started),
+				Wait: time.Duration(a.Wait) * time.Millisecond, Why: a.Why,
+			})
+		}
+	case asl.ExecutionSucceeded, asl.ExecutionFailed, asl.ExecutionTimedOut, asl.ExecutionAborted:
+		e.Status, e.Error, e.Cause = execution.Status, execution.Error, execution.Cause
+		e.Input, e.Output = execution.Input, execution.Output
+		e.Elapsed = event.Timestamp.Sub(execution.Started)
+		e.trace = r.printed.String()
+		close(r.ended)
+	}
+}
