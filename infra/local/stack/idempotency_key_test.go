@@ -3,8 +3,12 @@ package stack_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stack"
@@ -155,6 +159,38 @@ func TestNobodyIsHandedAnAnswerThatWasRecordedForAnotherCaller(t *testing.T) {
 		if a := orderBy(t, s, c.account, c.principal); a.StatusCode != 201 || a.Body != c.body || a.Headers["idempotent-replayed"] != c.replayed {
 			t.Errorf("%s %s got %d %s, replayed %q; want %s, replayed %q",
 				c.account, c.principal, a.StatusCode, a.Body, a.Headers["idempotent-replayed"], c.body, c.replayed)
+		}
+	}
+}
+
+func TestManyKeysAtOnceGetEachItsOwnAnswer(t *testing.T) {
+	t.Parallel()
+	const keys, duplicates = 20, 3
+	var calls [keys]atomic.Int32
+	s := start(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+		key, _ := strconv.Atoi(r.Header.Get("Idempotency-Key"))
+		// Every other one fails first, so that some wait while others are answered.
+		if n := calls[key].Add(1); n == 1 && key%2 == 1 {
+			status(http.StatusServiceUnavailable)(w, r)
+		} else {
+			respond(http.StatusCreated, fmt.Sprintf("call %d of key %d", n, key))(w, r)
+		}
+	}))
+	var wg sync.WaitGroup
+	for key := range keys {
+		want := fmt.Sprintf("call %d of key %d", 1+key%2, key)
+		for range duplicates {
+			wg.Go(func() {
+				if a := send(t, s, http.MethodPost, "/orders", "{}", "Idempotency-Key", strconv.Itoa(key)); a.Status != http.StatusCreated || a.Body != want {
+					t.Errorf("key %d is answered with %d %q, want %q", key, a.Status, a.Body, want)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	for key := range keys {
+		if n := int(calls[key].Load()); n != 1+key%2 {
+			t.Errorf("the upstream was called %d times with key %d, want %d", n, key, 1+key%2)
 		}
 	}
 }
