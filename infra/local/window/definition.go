@@ -155,7 +155,8 @@ func inOrder[V any](object json.RawMessage) (names []string, values []V, err err
 	return names, values, nil
 }
 
-// getDefinition answers with the state machines, the Express one that requests are waited for in first.
+// getDefinition answers with the state machines, the Express one that requests are waited for in first, and how much
+// faster their waits pass.
 func (w *Window) getDefinition(rw http.ResponseWriter, _ *http.Request) {
 	service, _ := w.watched()
 	machines := []StateMachine{}
@@ -170,5 +171,5 @@ func (w *Window) getDefinition(rw http.ResponseWriter, _ *http.Request) {
 		}
 	}
 	slices.SortStableFunc(machines, func(a, b StateMachine) int { return strings.Compare(string(a.Type), string(b.Type)) })
-	writeJSON(rw, http.StatusOK, map[string]any{"stateMachines": machines})
+	writeJSON(rw, http.StatusOK, map[string]any{"stateMachines": machines, "speed": w.config.Speed})
 }

@@ -194,9 +194,15 @@ func TestExecutionsAtTheSameTimeAreKeptApart(t *testing.T) {
 }
 
 func TestTheDefinitionIsToldAsStatesAndTransitions(t *testing.T) {
-	s := open(t, window.Config{}, nil)
-	var got struct{ StateMachines []window.StateMachine }
+	s := open(t, window.Config{Speed: 10}, nil)
+	var got struct {
+		StateMachines []window.StateMachine
+		Speed         float64
+	}
 	s.get("definition", &got)
+	if got.Speed != 10 {
+		t.Errorf("the speed is %v", got.Speed)
+	}
 	lost := window.Transition{To: "Check-1", When: "States.ALL", Catch: true}
 	want := []window.StateMachine{{Name: "ring", Type: "EXPRESS", StartAt: "Proxy-1", States: []window.State{
 		{Name: "Proxy-1", Type: "Task", Resource: "lambda:invoke", Transitions: []window.Transition{{To: "Check-1"}, lost}},
@@ -221,7 +227,7 @@ func TestTheDefinitionIsToldAsStatesAndTransitions(t *testing.T) {
 func TestAWindowThatWatchesNothingYetShowsNothing(t *testing.T) {
 	front := window.New(window.Config{}).Front(http.NotFoundHandler())
 	for path, want := range map[string]string{
-		"definition": `{"stateMachines":[]}`, "executions": `{"executions":[]}`, "records": `{"records":[]}`, "requests": `{"requests":[]}`,
+		"definition": `{"speed":1,"stateMachines":[]}`, "executions": `{"executions":[]}`, "records": `{"records":[]}`, "requests": `{"requests":[]}`,
 		"upstream": `{"url":"","calls":0}`,
 	} {
 		answer := httptest.NewRecorder()

@@ -69,7 +69,10 @@ function connection(text) {
 
 async function loadDefinition() {
   const response = await fetch('definition');
-  state.machines = (await response.json()).stateMachines;
+  const { stateMachines, speed } = await response.json();
+  state.machines = stateMachines;
+  byId('speed').hidden = speed === 1;
+  setText(byId('speed'), `waits pass ${speed} times faster`);
   draw();
 }
 

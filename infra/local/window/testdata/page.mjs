@@ -61,6 +61,7 @@ const noSidewaysScrolling = (page) => page.evaluate(() => {
 await check('a request is seen while it runs and when it has ended', {}, async (page) => {
   await behave({ requests: 1, intervalSeconds: 3, failureShare: 1 });
   await says(page, '#request-title', 'No request yet');
+  await says(page, '#speed', 'waits pass 2 times faster');
   await page.fill('[name=path]', '/get?token=secret');
   await page.click('text="Send"');
   await says(page, '#request-title', 'GET /get');
@@ -254,6 +255,59 @@ await check('all of it can be done with the keyboard', {}, async (page) => {
   }
   assert.equal(visited.at(-1), 'skip', `the tab key does not come round: ${visited.slice(-5)}`);
 });
+
+// ringOf is the definition of a ring as the construct writes it.
+function ringOf(proxies) {
+  const states = [];
+  const ends = ['Record', 'Succeeded', 'Release', 'Failed'];
+  for (let i = 1; i <= proxies; i++) {
+    const next = `Proxy-${(i % proxies) + 1}`;
+    states.push({ name: `Proxy-${i}`, type: 'Task', resource: 'lambda:invoke', transitions: [{ to: `Check-${i}` }, { to: `Check-${i}`, catch: true }] });
+    states.push({ name: `Check-${i}`, type: 'Choice', transitions: [...ends, `Wait-${i}`, next].map((to) => ({ to })) });
+    states.push({ name: `Wait-${i}`, type: 'Wait', transitions: [{ to: next }] });
+  }
+  states.push({ name: 'Record', type: 'Task', resource: 'dynamodb:updateItem', transitions: [{ to: 'Succeeded' }] });
+  states.push({ name: 'Release', type: 'Task', resource: 'dynamodb:updateItem', transitions: [{ to: 'Failed' }] });
+  states.push({ name: 'Succeeded', type: 'Succeed', transitions: [] }, { name: 'Failed', type: 'Fail', transitions: [] });
+  return { name: 'ring', startAt: 'Proxy-1', states };
+}
+
+for (const proxies of [1, 2, 3, 5, 6, 20]) {
+  await check(`a ring of ${proxies} is drawn with the way through it`, {}, async (page) => {
+    const way = [];
+    for (let i = 0; i < 8; i++) way.push(`Proxy-${(i % proxies) + 1}`, `Check-${(i % proxies) + 1}`, ...(i % 2 ? [] : [`Wait-${(i % proxies) + 1}`]));
+    way.push('Record', 'Succeeded');
+    const found = await page.evaluate(async ({ definition, names }) => {
+      const { draw } = await import('./machine.js');
+      const visits = names.map((state) => ({ state, type: state.split('-')[0], attempt: state.startsWith('Proxy') ? 1 : undefined, waitSeconds: 1 }));
+      const svg = draw(definition, { status: 'SUCCEEDED', statusCode: 200, attempts: [{ status: 429 }], visits }, Date.now());
+      document.getElementById('machine').replaceChildren(svg);
+      const frame = svg.getBoundingClientRect();
+      const boxes = [...svg.querySelectorAll('.state, .fold')].map((shape) => [shape.dataset.state ?? 'fold', shape.querySelector('rect, path').getBoundingClientRect()]);
+      const problems = [];
+      boxes.forEach(([name, a], i) => {
+        if (a.left < frame.left || a.right > frame.right || a.top < frame.top || a.bottom > frame.bottom) problems.push(`${name} is outside`);
+        for (const [other, b] of boxes.slice(i + 1)) {
+          if (a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom) problems.push(`${name} covers ${other}`);
+        }
+      });
+      for (const text of svg.querySelectorAll('text')) {
+        const box = text.getBoundingClientRect();
+        if (box.left < frame.left || box.right > frame.right) problems.push(`the text ${text.textContent} is outside`);
+      }
+      for (const line of svg.querySelectorAll('.way')) if (/NaN|undefined|L/.test(line.getAttribute('d'))) problems.push(`a line is ${line.getAttribute('d')}`);
+      return {
+        problems, states: boxes.length, taken: svg.querySelectorAll('.way.taken').length,
+        visited: [...svg.querySelectorAll('.visited')].map((shape) => shape.dataset.state),
+      };
+    }, { definition: ringOf(proxies), names: way });
+    assert.deepEqual(found.problems, []);
+    assert.deepEqual(found.visited.sort(), [...new Set(way)].sort());
+    const steps = new Set(way.slice(1).map((name, i) => `${way[i]} ${name}`));
+    assert.equal(found.taken, steps.size + 1, 'ways that are drawn as taken, with the one that comes in');
+    assert.ok(found.states <= 3 * 10 + 4 + 2, `${found.states} states are too many to see`);
+  });
+}
 
 await check('everything that is entered has a label', {}, async (page) => {
   const unnamed = await page.evaluate(() => [...document.querySelectorAll('input, select, textarea, button')]
