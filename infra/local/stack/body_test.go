@@ -102,3 +102,17 @@ func TestALastErrorThatNoCauseCanHoldIsAProblemAndNeverCutOff(t *testing.T) {
 		t.Errorf("the attempts are %+v, want three, and of the last one the status and the reason why it is not handed back", p.Attempts)
 	}
 }
+
+func TestACompressedAnswerStaysCompressed(t *testing.T) {
+	t.Parallel()
+	compressed := "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff\xca\x48\xcd\xc9\xc9\x07\x04\x00\x00\xff\xff\x86\xa6\x10\x36\x05\x00\x00\x00"
+	u := play(t, respond(http.StatusOK, compressed, "Content-Encoding", "gzip", "Content-Type", "text/plain"))
+	s := start(t, u.URL)
+	a := get(t, s, "/", "Accept-Encoding", "gzip")
+	if a.Body != compressed || a.Header.Get("Content-Encoding") != "gzip" {
+		t.Errorf("the answer is %q with Content-Encoding %q, want the upstream's bytes", a.Body, a.Header.Get("Content-Encoding"))
+	}
+	if r := u.received()[0]; r.Header.Get("Accept-Encoding") != "gzip" {
+		t.Errorf("Accept-Encoding arrived as %q", r.Header.Get("Accept-Encoding"))
+	}
+}
