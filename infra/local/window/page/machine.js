@@ -2,10 +2,10 @@
 import { drawn, remaining } from './element.js';
 
 // Sizes in the drawing's own units. It is as wide as three states and some lanes, so that it fits a phone.
-const node = { width: 88, height: 42 };
-const columns = [24, 134, 244]; // left edges: waits, proxies, checks
-const lanes = { back: 9, good: 347, bad: 361 };
-const width = 370;
+const node = { width: 92, height: 42 };
+const columns = [22, 134, 246]; // left edges: waits, proxies, checks
+const lanes = { back: 8, good: 350, bad: 363 };
+const width = 371;
 const pitch = 78; // from one row to the next
 const top = 46; // of the first row
 const gap = 18; // below a row, to the line that leads on
@@ -154,8 +154,8 @@ function route(from, to, { place, list, good, bad, bottom }) {
   for (const [ends, lane, offset] of [[good, lanes.good, -6], [bad, lanes.bad, 6]]) {
     if (!ends.includes(to)) continue;
     if (ends.includes(from)) return `M${a.x} ${a.y + middle}H${b.x + wide(b) + 2}`;
-    const start = `M${a.x + wide(a) + (a.width ? 0 : -1)} ${a.y + middle + offset}H${lane}`;
-    const direct = ends.indexOf(to) === ends.length - 1 || ends.length === 1;
+    const start = `M${a.x + wide(a) - (a.width ? 0 : 8)} ${a.y + middle + offset}H${lane}`;
+    const direct = ends.indexOf(to) === ends.length - 1; // the nearest one
     if (direct) return `${start}V${b.y + middle}H${b.x + wide(b) + 2}`;
     return `${start}V${b.y + node.height + 10}H${b.x + wide(b) / 2}V${b.y + node.height + 2}`; // beneath the state that it passes by
   }

@@ -82,6 +82,7 @@ function takeUpstream(upstream) {
   setText(byId('upstream-url'), upstream.url);
   setText(byId('upstream-calls'), upstream.calls === 1 ? 'once' : count(upstream.calls, 'time'));
   byId('upstream').hidden = !upstream.settings;
+  if (!upstream.settings) byId('paths').replaceChildren(); // they are the demo's
   if (upstream.settings && JSON.stringify(before) !== JSON.stringify(upstream.settings)) {
     const { requests, intervalSeconds, failurePercent, delayMilliseconds } = byId('settings').elements;
     requests.value = upstream.settings.requests;
