@@ -80,7 +80,7 @@ func Load(t testing.TB, assembly string, options ...Option) *Bench {
 	if err != nil {
 		t.Fatalf("stacktest: %v", err)
 	}
-	if config.Binaries, err = binaries(t.Context(), loaded, t.TempDir()); err != nil {
+	if config.Binaries, err = binaries(t.Context(), loaded); err != nil {
 		t.Fatalf("stacktest: %v", err)
 	}
 	config.Upstream = "http://" + b.upstream.address

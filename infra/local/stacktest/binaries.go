@@ -2,10 +2,14 @@ package stacktest
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"sync"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/template"
 )
@@ -13,11 +17,9 @@ import (
 // goarch is what the go command calls the architectures of Lambda.
 var goarch = map[string]string{"arm64": "arm64", "x86_64": "amd64"}
 
-// binaries compiles the functions whose code this machine cannot run into dir. It gives their programs by the functions'
-// names. Import paths are resolved from the current directory, which for a test is that of its package.
-func binaries(ctx context.Context, loaded *template.Stack, dir string) (map[string]string, error) {
+// binaries gives programs that this machine can run for the functions whose own it cannot, by the functions' names.
+func binaries(ctx context.Context, loaded *template.Stack) (map[string]string, error) {
 	native := map[string]string{}
-	compiled := map[string]string{} // by import path
 	for _, f := range loaded.Functions {
 		if runtime.GOOS == "linux" && goarch[f.Architecture] == runtime.GOARCH {
 			continue
@@ -26,15 +28,44 @@ func binaries(ctx context.Context, loaded *template.Stack, dir string) (map[stri
 			return nil, fmt.Errorf("function %s was compiled for Linux on %s, and the template does not say from what; this machine is %s on %s",
 				f.Name, f.Architecture, runtime.GOOS, runtime.GOARCH)
 		}
-		if compiled[f.ImportPath] == "" {
-			binary := filepath.Join(dir, filepath.Base(f.ImportPath))
-			command := exec.CommandContext(ctx, "go", "build", "-tags=lambda.norpc", "-o", binary, f.ImportPath)
-			if output, err := command.CombinedOutput(); err != nil {
-				return nil, fmt.Errorf("compiling %s for this machine: %w\n%s", f.ImportPath, err, output)
-			}
-			compiled[f.ImportPath] = binary
+		program, err := compile(ctx, f.ImportPath)
+		if err != nil {
+			return nil, err
 		}
-		native[f.Name] = compiled[f.ImportPath]
+		native[f.Name] = program
 	}
 	return native, nil
+}
+
+// compiled holds the programs that this process has compiled, by their import paths: sources do not change while a test
+// runs.
+var compiled = struct {
+	sync.Mutex
+	programs map[string]string
+}{programs: map[string]string{}}
+
+// compile compiles a handler for this machine. The import path is resolved from the current directory, which for a test is
+// that of its package. The program stays in the user's cache, so that the next test finds it up to date.
+func compile(ctx context.Context, importPath string) (string, error) {
+	compiled.Lock()
+	defer compiled.Unlock()
+	if program, done := compiled.programs[importPath]; done {
+		return program, nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	current, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256([]byte(current + "\n" + importPath))
+	program := filepath.Join(cache, "retrying-api-proxy", "stacktest", hex.EncodeToString(sum[:8]), filepath.Base(importPath))
+	output, err := exec.CommandContext(ctx, "go", "build", "-tags=lambda.norpc", "-o", program, importPath).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("compiling %s for this machine: %w\n%s", importPath, err, output)
+	}
+	compiled.programs[importPath] = program
+	return program, nil
 }

@@ -18,13 +18,13 @@
 // # Time
 //
 // Waits pass on a virtual clock: the Wait states of the state machine, the parts of waits below a second, and the waits of
-// retries of a Task. To the gateway, the proxies and the retry policy it looks as if they had passed: deadlines come
-// nearer, and limits end. All that AWS limits is limited here, too. The gateway's state machine is an Express one, which
-// ends after five minutes; a wait that does not fit before the deadline is not begun, and the caller is told at once.
+// retries of a Task. To the proxies and their policy it looks as if they had passed: deadlines come nearer, and limits
+// end. The limits of workflows hold on that clock. The gateway's state machine is an Express one, which ends after five
+// minutes; a wait that does not fit before the deadline is not begun, and the caller is told at once.
 //
 // What the functions do takes real time, and none on the virtual clock. An upstream that hangs is waited for until the
 // attempt's timeout, which is 10 s if the policy does not say otherwise; give the bench a policy with a shorter one (see
-// [Policy]). So do the waits of the gateway itself, for an earlier request with the same Idempotency-Key.
+// [Policy]). The gateway's own wait, for an earlier request with the same Idempotency-Key, is real, too.
 //
 // # Level of the definition
 //

@@ -3,6 +3,7 @@ package stacktest_test
 import (
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,5 +71,5 @@ func TestFieldsOfAnAnswerArePairs(t *testing.T) {
 			t.Error("an Answer with half a field was taken")
 		}
 	}()
-	stacktest.Answer(429, "Retry-After")
+	stacktest.Answer(429, strings.Fields("Retry-After")...)
 }
