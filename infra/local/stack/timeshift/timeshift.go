@@ -109,7 +109,7 @@ func shift(envelope map[string]any, by time.Duration) {
 
 func move(fields map[string]any, name string, by time.Duration) {
 	number, _ := fields[name].(json.Number)
-	if at, err := number.Int64(); err == nil && at > 0 {
+	if at, err := number.Int64(); err == nil {
 		fields[name] = at + by.Milliseconds()
 	}
 }

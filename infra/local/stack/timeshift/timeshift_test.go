@@ -26,7 +26,7 @@ const ring = `{
   "StartAt": "Proxy",
   "States": {
     "Proxy": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Parameters": {"FunctionName": "proxy", "Payload.$": "$"},
-      "ResultSelector": {"answer.$": "$.Payload"}, "Next": "Check",
+      "ResultSelector": {"answer.$": "$.Payload"}, "Next": "Check", "TimeoutSeconds": 20,
       "Retry": [{"ErrorEquals": ["Lambda.TooManyRequestsException"], "IntervalSeconds": 4, "MaxAttempts": 1}],
       "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.answer.fault", "Next": "Check"}]},
     "Check": {"Type": "Choice", "OutputPath": "$.answer", "Default": "Wait",
@@ -209,13 +209,22 @@ func TestWhatIsNoEnvelopePassesAsItIs(t *testing.T) {
 	}))
 	for _, text := range []string{
 		``, `null`, `"deadline"`, `[1,{"call":{"deadline":5000000}}]`, `{"call":7,"attempts":{},"answer":[]}`,
-		`{"call":{"deadline":"soon"},"attempts":[1,null,{"notBefore":1.5}]}`, `{"call":{"deadline":0}}`,
+		`{"call":{"deadline":"soon"},"attempts":[1,null,{"notBefore":1.5}]}`,
 		`{"body":"<&> é 😀 \u0001","n":12345678901234567890}`, `{"sleepMilliseconds":0.5}`, `{`,
 	} {
 		got, err := echo.Invoke(ctx, "f", []byte(text))
 		if err != nil || string(got.Payload) != text && compact(string(got.Payload)) != compact(text) {
 			t.Errorf("%s came back as %s, %v", text, got.Payload, err)
 		}
+	}
+}
+
+// What is sent may fill what a payload can hold, so it must not grow.
+func TestAnEnvelopeDoesNotGrow(t *testing.T) {
+	text := fmt.Sprintf(`{"body":"<a href=\"/?b&c\">","call":{"deadline":%d}}`, real)
+	sent, _ := run(t, virtual(), text, call{answer: `{"outcome":"succeeded"}`})
+	if len(sent[0]) != len(text) {
+		t.Errorf("the payload is %s, want it as long as %s", sent[0], text)
 	}
 }
 
