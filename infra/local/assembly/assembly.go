@@ -12,12 +12,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/template"
 )
 
 // app is the import path of the CDK app.
@@ -89,33 +86,4 @@ func contextOf(ctx context.Context) (map[string]any, error) {
 		document.Context = map[string]any{}
 	}
 	return document.Context, nil
-}
-
-// NativeBinaries compiles the handlers of a cloud assembly for this machine, if it is not Linux and so cannot run those
-// in the assembly. It gives their paths by the functions' names, or nothing on Linux.
-func NativeBinaries(ctx context.Context, dir string) (map[string]string, error) {
-	if runtime.GOOS == "linux" {
-		return nil, nil
-	}
-	stack, err := template.Load(dir, template.Options{})
-	if err != nil {
-		return nil, err
-	}
-	built := map[string]string{} // by import path
-	binaries := map[string]string{}
-	for _, function := range stack.Functions {
-		if function.ImportPath == "" {
-			return nil, fmt.Errorf("assembly: function %s does not say what it was compiled from, and its code runs on Linux only", function.Name)
-		}
-		if built[function.ImportPath] == "" {
-			binary := filepath.Join(dir, "native", filepath.Base(function.ImportPath))
-			command := exec.CommandContext(ctx, "go", "build", "-tags=lambda.norpc", "-o", binary, function.ImportPath)
-			if output, err := command.CombinedOutput(); err != nil {
-				return nil, fmt.Errorf("assembly: compiling %s: %w\n%s", function.ImportPath, err, output)
-			}
-			built[function.ImportPath] = binary
-		}
-		binaries[function.Name] = built[function.ImportPath]
-	}
-	return binaries, nil
 }

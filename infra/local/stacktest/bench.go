@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/assembly"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/lambda"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stack"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions"
@@ -51,14 +52,14 @@ const (
 	upstreamVariable = "UPSTREAM_BASE_URL"
 )
 
-// Load runs the stack in a cloud assembly, cdk.out say, until the test ends. The assembly holds one stack, with the
+// Load runs the stack in the cloud assembly in dir, cdk.out say, until the test ends. The assembly holds one stack, with the
 // resources of one RetryingApiProxy and nothing else: what cannot be run here is named, and fails the test at once.
 // Functions that were compiled for another machine are compiled for this one, which needs the go command and may take
 // some time at first.
 //
 // When the test ends, replies of the upstream that were not asked for fail it; and if it has failed, its log says what was
 // done with each request.
-func Load(t testing.TB, assembly string, options ...Option) *Bench {
+func Load(t testing.TB, dir string, options ...Option) *Bench {
 	t.Helper()
 	var s settings
 	for _, option := range options {
@@ -75,12 +76,12 @@ func Load(t testing.TB, assembly string, options ...Option) *Bench {
 	}
 	t.Cleanup(b.close)
 
-	config := stack.Config{Assembly: assembly, Clock: clock.NewVirtual(time.Now()), Log: b.logged}
-	loaded, err := template.Load(assembly, template.Options{})
+	config := stack.Config{Assembly: dir, Clock: clock.NewVirtual(time.Now()), Log: b.logged}
+	loaded, err := template.Load(dir, template.Options{})
 	if err != nil {
 		t.Fatalf("stacktest: %v", err)
 	}
-	if config.Binaries, err = binaries(t.Context(), loaded); err != nil {
+	if config.Binaries, err = assembly.NativeBinaries(t.Context(), config.Assembly); err != nil {
 		t.Fatalf("stacktest: %v", err)
 	}
 	config.Upstream = "http://" + b.upstream.address
