@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -70,12 +71,22 @@ func (g *gateway) replay(request idempotencyhttp.Request, record idempotency.Rec
 		unavailable, _ := idempotencyhttp.ProblemFor(err, g.now())
 		return (&problem{Problem: unavailable}).response()
 	}
+	envelope.Headers = lowerCase(envelope.Headers)
 	response := g.decorate(&envelope, record.Expiration)
 	response = idempotencyhttp.Replayed(response, g.serverCacheHit)
 	if notModified, matches := idempotencyhttp.NotModified(request, response); matches {
 		response = notModified
 	}
 	return urlResponse(response)
+}
+
+// lowerCase spells the names of header fields as the proxies do. Other programs that write records need not.
+func lowerCase(headers map[string]string) map[string]string {
+	lower := make(map[string]string, len(headers))
+	for name, value := range headers {
+		lower[strings.ToLower(name)] = value
+	}
+	return lower
 }
 
 // release frees the key of a request that was not carried out. The error only keeps the key locked until its lease ends.

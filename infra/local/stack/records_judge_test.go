@@ -283,6 +283,27 @@ func TestARecordThatPowertoolsWroteIsReplayed(t *testing.T) {
 	}
 }
 
+func TestHeaderFieldsThatPowertoolsRecordedAreKnownInAnyCase(t *testing.T) {
+	t.Parallel()
+	u := play(t) // nothing may arrive
+	s := start(t, u.URL, environment("gateway", "IDEMPOTENCY_SERVER_CACHE_HIT", "true"))
+	d := tableOf(t, s)
+	d.put(powertools(d.id(), item{"data": text(
+		`{"statusCode": 200, "headers": {"Content-Type": "text/plain", "ETag": "\"v1\"", "Cache-Control": "no-store"}, "body": "{}"}`)}))
+	a := order(t, s, "{}")
+	if a.Status != http.StatusOK || a.Body != "{}" {
+		t.Errorf("the answer is %d %s, want the text as it is", a.Status, a.Body)
+	}
+	for name, want := range map[string]string{"Content-Type": "text/plain", "Etag": `"v1"`, "Cache-Control": "no-store"} {
+		if got := a.Header[name]; !slices.Equal(got, []string{want}) {
+			t.Errorf("%s is %q, want %s", name, got, want)
+		}
+	}
+	if a := order(t, s, "{}", "If-None-Match", `"v1"`); a.Status != http.StatusNotModified || a.Header.Get("Content-Type") != "" {
+		t.Errorf("with If-None-Match the answer is %d %v", a.Status, a.Header)
+	}
+}
+
 func TestThePayloadHashOfPowertoolsIsCompared(t *testing.T) {
 	t.Parallel()
 	u := play(t) // nothing may arrive
