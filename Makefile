@@ -6,12 +6,13 @@
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 
-# What the go command's environment must not change between machines.
+# The CDK checks the template at each synthesis, which takes seconds; `make synth` has it done. Its notice that Node.js 20 has
+# reached the end of its life is for whoever installs Node.js.
 export CDK_VALIDATION ?= false
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION ?= 18,20
 
 # Variants of the stack, handed to the CDK as context: make deploy UPSTREAM=https://api.example.com PROXIES=5
-CONTEXT := $(foreach name,UPSTREAM PROXIES ARCHITECTURE AUTH,$(if $($(name)),-c $(shell echo $(name) | tr A-Z a-z)=$($(name))))
+CONTEXT := $(foreach name,UPSTREAM PROXIES ARCHITECTURE AUTH,$(if $($(name)),-c '$(shell echo $(name) | tr A-Z a-z)=$($(name))'))
 
 , := ,
 
@@ -26,7 +27,8 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Variants, for local: ADDR=127.0.0.1:8787 UPSTREAM=https://… SPEED=1 PROXIES=3 DATA=file VERBOSE=1"
-	@echo "  Variants, for synth, diff, deploy, destroy: UPSTREAM=https://… PROXIES=3 ARCHITECTURE=arm64|x86_64 AUTH=AWS_IAM|NONE"
+	@echo "  Variants, for synth, diff, deploy, destroy: UPSTREAM=https://… (default https://httpbin.org) PROXIES=3 ARCHITECTURE=arm64|x86_64 AUTH=AWS_IAM|NONE"
+	@echo "  Variants, for explain: PROXIES=3"
 
 .PHONY: local
 local: prerequisites ## run the stack on this machine, without AWS
@@ -50,7 +52,7 @@ bench: prerequisites ## run the simulation of retry strategies and all benchmark
 
 .PHONY: explain
 explain: prerequisites ## print the timetable and the costs of the stack's retry policy
-	@CDK_CONTEXT_JSON='{$(subst $() ,$(,),$(foreach name,UPSTREAM PROXIES,$(if $($(name)),"$(shell echo $(name) | tr A-Z a-z)":"$($(name))")))}' go run ./infra explain
+	@CDK_CONTEXT_JSON='{$(subst $() ,$(,),$(foreach name,PROXIES,$(if $($(name)),"$(shell echo $(name) | tr A-Z a-z)":"$($(name))")))}' go run ./infra explain
 
 .PHONY: snapshots
 snapshots: prerequisites ## rewrite the golden files; read the difference before you commit it
@@ -78,7 +80,8 @@ destroy: prerequisites node_modules ## take the stack out of the account
 .PHONY: prerequisites
 prerequisites:
 	@command -v go >/dev/null || { echo "Go 1.25 or later is needed: https://go.dev/dl" >&2; exit 1; }
-	@command -v node >/dev/null || { echo "Node.js 20 or later is needed, for the CDK: https://nodejs.org" >&2; exit 1; }
+	@command -v node >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || \
+		{ echo "Node.js 22 or later is needed, for the CDK (20 still works): https://nodejs.org" >&2; exit 1; }
 
 node_modules: package.json package-lock.json
 	@command -v npm >/dev/null || { echo "npm is needed, for the CDK CLI; it comes with Node.js: https://nodejs.org" >&2; exit 1; }

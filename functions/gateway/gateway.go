@@ -86,11 +86,22 @@ func (g *gateway) answer(ctx context.Context, event *events.LambdaFunctionURLReq
 		Recorded:    key != "" && g.records.Enabled(),
 	}
 
+	if call.Recorded {
+		// The condition is about what is replayed. Upstream it could make a 304 of the answer that everybody is to get.
+		delete(call.Request.Headers, "if-none-match")
+	}
+	applied := func(response events.LambdaFunctionURLResponse) events.LambdaFunctionURLResponse {
+		if text := wanted.applied(g.patience(wanted)); text != "" {
+			response.Headers["preference-applied"] = joinFields(response.Headers["preference-applied"], text)
+		}
+		return response
+	}
+
 	var record *idempotency.Record
 	if call.Recorded {
 		acquired, refused := g.acquire(ctx, asked, key, call.DeadlineTime())
 		if refused != nil {
-			return refused.response(), 0
+			return applied(refused.response()), 0
 		}
 		if acquired.Replay {
 			return g.replay(asked, acquired.Record), 0
@@ -107,9 +118,9 @@ func (g *gateway) answer(ctx context.Context, event *events.LambdaFunctionURLReq
 		if failed.Status == http.StatusServiceUnavailable {
 			g.release(ctx, record) // nothing was started that would do it
 		}
-		return failed.response(), len(failed.attempts)
+		return applied(failed.response()), len(failed.attempts)
 	}
-	return g.response(envelope, wanted), len(envelope.Attempts)
+	return applied(g.response(envelope)), len(envelope.Attempts)
 }
 
 // patience is how long the caller waits: as long as he says, but not longer than the engine can hold.
@@ -133,7 +144,7 @@ func (g *gateway) input(call *message.Call, record *idempotency.Record) ([]byte,
 	}
 	if limit := message.MaxCallBytes(g.policy); len(input) > limit {
 		return nil, requestTooLarge(fmt.Sprintf(
-			"The request takes %d bytes as JSON; the state machine can carry %d. Binary bodies take a third more than their size.", len(input), limit))
+			"The request takes %d bytes as JSON; the state machine can carry %d. In JSON text a quote takes two bytes and a control character up to six, and a body that is not text takes a third more than its size.", len(input), limit))
 	}
 	return input, nil
 }
@@ -204,7 +215,7 @@ func startProblem(err error) *problem {
 }
 
 // response turns the envelope that an execution ended with into HTTP.
-func (g *gateway) response(envelope *message.Envelope, wanted preferences) events.LambdaFunctionURLResponse {
+func (g *gateway) response(envelope *message.Envelope) events.LambdaFunctionURLResponse {
 	if envelope.StatusCode == 0 {
 		p := unanswered(envelope)
 		if envelope.NotBefore > 0 {
@@ -215,9 +226,6 @@ func (g *gateway) response(envelope *message.Envelope, wanted preferences) event
 	response := g.decorate(envelope, time.Unix(envelope.Expiration, 0))
 	if envelope.NotBefore > 0 {
 		response.Headers["retry-after"] = retryAfterSeconds(time.UnixMilli(envelope.NotBefore).Sub(g.now()))
-	}
-	if wanted.wait > 0 {
-		response.Headers["preference-applied"] = joinFields(response.Headers["preference-applied"], "wait="+strconv.FormatInt(int64(g.patience(wanted)/time.Second), 10))
 	}
 	return urlResponse(response)
 }

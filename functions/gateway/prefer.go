@@ -15,18 +15,31 @@ type preferences struct {
 	attempts int
 }
 
+// applied says which preferences are honoured, in the form of Preference-Applied, RFC 7240 section 3: the wait as it is
+// after the clamp.
+func (p preferences) applied(wait time.Duration) string {
+	var applied []string
+	if p.wait > 0 {
+		applied = append(applied, "wait="+strconv.FormatInt(int64(wait/time.Second), 10))
+	}
+	if p.attempts > 0 {
+		applied = append(applied, "attempts="+strconv.Itoa(p.attempts))
+	}
+	return strings.Join(applied, ", ")
+}
+
 // maxPreferred keeps a number of seconds within what a duration can hold.
 const maxPreferred = 1_000_000
 
-// parsePreferences reads Prefer. Preferences that are unknown or malformed are ignored, as RFC 7240 section 2 has it;
-// the first of several with the same name counts.
+// parsePreferences reads Prefer. Preferences that are unknown or malformed are ignored, as RFC 7240 section 2 has it, and
+// so are numbers below 1; of several that are left with the same name the first counts.
 func parsePreferences(field string) preferences {
 	var p preferences
 	for _, preference := range strings.Split(field, ",") {
 		preference, _, _ = strings.Cut(preference, ";") // parameters say nothing here
 		name, value, _ := strings.Cut(preference, "=")
 		number, err := strconv.Atoi(strings.Trim(strings.TrimSpace(value), `"`))
-		if err != nil || number < 0 || number > maxPreferred {
+		if err != nil || number < 1 || number > maxPreferred {
 			continue
 		}
 		switch strings.ToLower(strings.TrimSpace(name)) {

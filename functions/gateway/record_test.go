@@ -377,3 +377,31 @@ func TestAnAnswerThatIsTooLargeIsNotAskedForAgain(t *testing.T) {
 		t.Errorf("%d executions were started, want 1", len(engine.inputs))
 	}
 }
+
+func TestTheConditionOfARequestWithAKeyStaysHere(t *testing.T) {
+	b, engine := newRecordingBench(t, message.Response{StatusCode: 200, Body: "made"})
+	b.send(t, keyed("k", "one", "if-none-match", `"old"`))
+	if got, found := engine.call(t).Request.Headers["if-none-match"]; found {
+		t.Errorf("If-None-Match: %s goes upstream", got)
+	}
+	b.send(t, request("GET", "/orders", "if-none-match", `"old"`))
+	if got := engine.call(t).Request.Headers["if-none-match"]; got != `"old"` {
+		t.Errorf("without a key, If-None-Match is %q upstream", got)
+	}
+}
+
+func TestPreferencesThatAreHonouredAreToldBack(t *testing.T) {
+	b, _ := newRecordingBench(t, message.Response{StatusCode: 200})
+	for prefer, want := range map[string]string{
+		"wait=5": "wait=5", "wait=1000": "wait=290", "attempts=2": "attempts=2", "wait=5, attempts=2": "wait=5, attempts=2", "wait=0": "", "": "",
+	} {
+		response := b.send(t, request("GET", "/", "prefer", prefer))
+		if got := response.Headers["preference-applied"]; got != want {
+			t.Errorf("Prefer: %s is answered with Preference-Applied: %s, want %s", prefer, got, want)
+		}
+	}
+	b.engine = ends(message.Failure(retry.DeadlineExceeded, nil))
+	if got := b.send(t, request("GET", "/", "prefer", "wait=5")).Headers["preference-applied"]; got != "wait=5" {
+		t.Errorf("a problem has Preference-Applied: %q", got)
+	}
+}

@@ -31,7 +31,7 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
 	defer stop()
 	if err := run(ctx, os.Getenv); err != nil {
 		if ctx.Err() != nil {
@@ -79,6 +79,7 @@ func run(ctx context.Context, getenv func(string) string) error {
 		return err
 	}
 
+	printer := trace.New(os.Stdout)
 	shown := window.New(window.Config{Upstream: upstream, Demo: demonstration, Speed: s.speed})
 	running, err := stack.Start(stack.Config{
 		Assembly:        dir,
@@ -90,18 +91,21 @@ func run(ctx context.Context, getenv func(string) string) error {
 		DataFile:        s.dataFile,
 		Binaries:        binaries,
 		Log:             logTo(s.verbose),
-		Front:           shown.Front,
+		Front:           func(url http.Handler) http.Handler { return shown.Front(printer.Front(url)) },
 	})
 	if err != nil {
 		return explain(err, s)
 	}
 	defer running.Close()
-	running.StepFunctions.Observe(trace.New(os.Stdout).Event)
+	running.StepFunctions.Observe(printer.Event)
 	shown.Watch(running.StepFunctions, running.DynamoDB)
 
 	fmt.Println("upstream ", s.describeUpstream(upstream))
 	fmt.Println("endpoints", running.Endpoint(), "(for --endpoint-url of the AWS CLI)")
 	fmt.Println("window   ", running.URL()+window.Path, "(shows in a browser what happens to requests)")
+	if !s.loopback() {
+		fmt.Fprintln(os.Stderr, "warning: requests need no signature here, and", s.address, "can be reached from other machines")
+	}
 	fmt.Println("ready", running.URL())
 	<-ctx.Done()
 	fmt.Println("\nstopping")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"runtime"
 	"strconv"
@@ -45,6 +46,8 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 		base, err := url.Parse(s.upstream)
 		if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Hostname() == "" {
 			problem("UPSTREAM is %q; give a URL that starts with http:// or https://", s.upstream)
+		} else if base.User != nil || base.Fragment != "" {
+			problem("UPSTREAM is %q; leave out user information and the fragment, as the construct has it", base.Redacted())
 		}
 	}
 	if text := getenv("SPEED"); text != "" {
@@ -72,6 +75,13 @@ func (s settings) checkAddress() error {
 		return explain(err, s)
 	}
 	return listener.Close()
+}
+
+// loopback says whether the address can be reached from this machine only.
+func (s settings) loopback() bool {
+	host, _, _ := net.SplitHostPort(s.address)
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && address.IsLoopback()
 }
 
 // endpointAddress is the port after the function URL's, if it is free, or any other.

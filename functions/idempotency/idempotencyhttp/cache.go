@@ -15,7 +15,7 @@ type Cache struct {
 	// none.
 	MaxAge time.Duration
 
-	// Vary adds Vary with these field names. Default: none.
+	// Vary adds these field names to Vary, if there is none, or if MaxAge has added Cache-Control. Default: none.
 	Vary []string
 }
 
@@ -25,11 +25,17 @@ func (c Cache) Decorate(r Response, left time.Duration) Response {
 	if c.ETag && r.Headers["etag"] == "" {
 		r.Headers["etag"] = entityTag(r)
 	}
-	if seconds := int64(min(c.MaxAge, left) / time.Second); c.MaxAge > 0 && r.Headers["cache-control"] == "" {
+	added := false
+	if seconds := int64(min(c.MaxAge, left) / time.Second); c.MaxAge > 0 && r.Headers["cache-control"] == "" && r.Headers["expires"] == "" {
 		r.Headers["cache-control"] = "private, max-age=" + strconv.FormatInt(max(seconds, 0), 10)
+		added = true
 	}
-	if len(c.Vary) > 0 && r.Headers["vary"] == "" {
-		r.Headers["vary"] = strings.Join(c.Vary, ", ")
+	// A response that is kept because of our max-age must not answer a request with another key, whatever else it varies
+	// by.
+	if added || r.Headers["vary"] == "" {
+		for _, name := range c.Vary {
+			vary(r, name)
+		}
 	}
 	return r
 }

@@ -131,3 +131,24 @@ func FuzzReplayed(f *testing.F) {
 		}
 	})
 }
+
+func TestAMaxAgeOfOursComesWithAVaryOfOurs(t *testing.T) {
+	cache := idempotencyhttp.Cache{MaxAge: time.Hour, Vary: []string{"Idempotency-Key"}}
+	for name, c := range map[string]struct{ own, want map[string]string }{
+		"a Vary of the handler's is kept, and ours is added": {
+			map[string]string{"vary": "Accept-Encoding"},
+			map[string]string{"vary": "Accept-Encoding, Idempotency-Key", "cache-control": "private, max-age=3600"},
+		},
+		"one that names everything is enough": {map[string]string{"vary": "*"}, map[string]string{"vary": "*", "cache-control": "private, max-age=3600"}},
+		"Expires has said how long": {
+			map[string]string{"expires": "0", "vary": "Accept"}, map[string]string{"expires": "0", "vary": "Accept", "cache-control": ""},
+		},
+	} {
+		got := cache.Decorate(idempotencyhttp.Response{StatusCode: 200, Headers: c.own}, time.Hour)
+		for field, want := range c.want {
+			if got.Headers[field] != want {
+				t.Errorf("%s: %s is %q, want %q", name, field, got.Headers[field], want)
+			}
+		}
+	}
+}

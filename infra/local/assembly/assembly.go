@@ -27,7 +27,7 @@ const killDelay = 5 * time.Second
 // module's root, and extra.
 func Synthesise(ctx context.Context, dir string, extra map[string]any) error {
 	if _, err := exec.LookPath("node"); err != nil {
-		return errors.New("node is not on the PATH; the CDK needs Node.js 20 or later, from https://nodejs.org or your package manager")
+		return errors.New("node is not on the PATH; the CDK needs Node.js, 22 or later (20 still works), from https://nodejs.org or your package manager")
 	}
 	settings, err := contextOf(ctx)
 	if err != nil {

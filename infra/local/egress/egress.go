@@ -6,6 +6,8 @@
 // It passes bytes on and knows nothing of HTTP.
 //
 // That works for an upstream on a loopback address only, and only where the whole of 127.0.0.0/8 is local, as on Linux.
+// The upstream's name stays as it is, its port does not: Host holds the forwarder's, and so do messages about connections
+// that fail. When an upstream goes down, the connection that finds it out ends in a reset; those after it are refused.
 package egress
 
 import (

@@ -1,5 +1,5 @@
 // Package trace tells, one line at a time, what a stack does with its requests: a line for each attempt while it runs,
-// and one for the end of each execution.
+// one for the end of each execution, and one for each request that was answered without an execution.
 package trace
 
 import (
@@ -20,6 +20,9 @@ type Printer struct {
 	mu      sync.Mutex
 	out     io.Writer
 	running map[string]*running
+
+	fronted bool            // there is a Front
+	started map[string]bool // the names of executions whose requests the Front has not yet seen answered
 }
 
 // running is what a printer knows of an execution that goes on.
@@ -30,7 +33,7 @@ type running struct {
 
 // New makes a printer that writes to out.
 func New(out io.Writer) *Printer {
-	return &Printer{out: out, running: map[string]*running{}}
+	return &Printer{out: out, running: map[string]*running{}, started: map[string]bool{}}
 }
 
 // Event prints what there is to say of an event. It has the form that [stepfunctions.Service.Observe] takes.
@@ -41,6 +44,9 @@ func (p *Printer) Event(execution stepfunctions.Execution, event asl.Event) {
 	if r == nil {
 		r = &running{request: requestLine(execution.Input)}
 		p.running[execution.ARN] = r
+		if p.fronted {
+			p.started[execution.Name] = true
+		}
 	}
 	switch event.Type {
 	case asl.TaskStateExited:
@@ -102,11 +108,11 @@ func (p *Printer) end(execution stepfunctions.Execution, event asl.Event, r *run
 const shortName = 8
 
 func (p *Printer) print(execution stepfunctions.Execution, event asl.Event, text string) {
-	name := execution.Name
-	if len(name) > shortName {
-		name = name[:shortName]
-	}
-	fmt.Fprintf(p.out, "%s  %-8s  %s\n", event.Timestamp.Local().Format("15:04:05.000"), name, text)
+	p.line(event.Timestamp, execution.Name, text)
+}
+
+func (p *Printer) line(at time.Time, name, text string) {
+	fmt.Fprintf(p.out, "%s  %-8s  %s\n", at.Local().Format("15:04:05.000"), name[:min(len(name), shortName)], text)
 }
 
 // requestLine reads the method and path of the request that an execution is about. The query is left out: it may hold
