@@ -36,6 +36,7 @@ local: prerequisites ## run the stack on this machine, without AWS
 
 .PHONY: test
 test: prerequisites node_modules ## run all tests, as CI does
+	go build -o /dev/null ./infra # compiled once, before several tests run it at the same time
 	go test -race -v $(WITHOUT_CDK) 2>&1 | awk -f .ci/report.awk
 	go test -v $(WITH_CDK) 2>&1 | awk -f .ci/report.awk
 
