@@ -16,7 +16,7 @@ import (
 // defaultUpstream is a public API made for trying HTTP clients.
 const defaultUpstream = "https://httpbin.org"
 
-// newProxyStack creates the stack with one proxy, in the variant that the context asks for.
+// newProxyStack creates the stack with one RetryingApiProxy, in the variant that the context asks for.
 func newProxyStack(scope constructs.Construct, id string) (awscdk.Stack, *apiproxy.RetryingApiProxy) {
 	stack := awscdk.NewStack(scope, &id, &awscdk.StackProps{
 		Description: jsii.String("An HTTPS endpoint that calls an API which fails, until it does not"),

@@ -38,7 +38,7 @@ func (g *gateway) keyFor(request idempotencyhttp.Request) (string, *problem) {
 }
 
 // acquire asks for the record of a request with a key, and waits, within the request's own deadline, for another one
-// that has it. The record is nil if idempotency is switched off.
+// that has it.
 func (g *gateway) acquire(ctx context.Context, request idempotencyhttp.Request, key string, deadline time.Time) (idempotency.Acquisition, *problem) {
 	acquired, err := g.records.Acquire(ctx, idempotency.Claim{
 		ID:          idempotencyhttp.RecordID(g.recordPrefix, request, key),

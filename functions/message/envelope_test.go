@@ -181,3 +181,26 @@ func TestThePolicyIsToldOfTheIdempotencyKey(t *testing.T) {
 		t.Error("a request without the field is said to have a key")
 	}
 }
+
+func TestALongListOfAttemptsFitsIntoACauseWithoutItsTexts(t *testing.T) {
+	attempts := make([]retry.Attempt, 200) // as many as the construct allows
+	for i := range attempts {
+		attempts[i] = retry.Attempt{
+			Proxy: "proxy-20", Start: now.UnixMilli(), Duration: 10_000, Status: 503, Kind: retry.ServerError, Wait: 30_000,
+			NotBefore: now.UnixMilli(), Why: strings.Repeat("w", 200), Details: strings.Repeat("d", 200),
+		}
+	}
+	text, err := message.Marshal(message.Failure(retry.AttemptsExhausted, attempts))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(text) > message.MaxCauseBytes {
+		t.Errorf("it takes %d bytes, and a Cause holds %d", len(text), message.MaxCauseBytes)
+	}
+	if attempts[0].Why == "" {
+		t.Error("the list of the caller has changed")
+	}
+	if short := message.Failure(retry.AttemptsExhausted, attempts[:10]); short.Attempts[0].Why == "" || short.Attempts[0].Details == "" {
+		t.Error("a short list has lost its texts")
+	}
+}

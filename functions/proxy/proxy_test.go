@@ -431,3 +431,33 @@ func TestInvocationsAtTheSameTimeKeepApart(t *testing.T) {
 	}
 	group.Wait()
 }
+
+func TestAnAttemptIsNotBegunWithTooLittleTimeLeft(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		deadline time.Duration // the policy's
+		left     time.Duration
+		sent     bool
+	}{
+		{"the least time", time.Minute, retry.MinimumAttemptTime, true},
+		{"less", time.Minute, retry.MinimumAttemptTime - time.Millisecond, false},
+		{"as much as a short deadline gives", 300 * time.Millisecond, 300 * time.Millisecond, true},
+		{"less than half of a short deadline", 300 * time.Millisecond, 149 * time.Millisecond, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, "http://127.0.0.1")
+			transport := new(timedTransport)
+			b.client.Transport = transport
+			b.policy.Deadline = c.deadline
+			in := b.call(message.Request{Method: "GET"})
+			in.TheCall().Deadline = b.now().Add(c.left).UnixMilli()
+			out := b.invoke(t, in)
+			if sent := transport.left != 0; sent != c.sent {
+				t.Errorf("it was sent: %v, want %v", sent, c.sent)
+			}
+			if !c.sent && (out.Outcome != retry.Failed || out.Error != retry.DeadlineExceeded) {
+				t.Errorf("it goes on with %s %s", out.Outcome, out.Error)
+			}
+		})
+	}
+}

@@ -62,7 +62,7 @@ func TestAllProblemsOfTheEnvironmentAreSaidAtOnce(t *testing.T) {
 
 func TestValuesThatOnlyLookRightAreRefused(t *testing.T) {
 	for name, values := range map[string][]string{
-		"UPSTREAM": {"api.example.com", "http://", "https:///path", "http://[::1", "localhost:8080"},
+		"UPSTREAM": {"api.example.com", "http://", "https:///path", "http://[::1", "localhost:8080", "http://user@127.0.0.1:80", "http://127.0.0.1:80/#top"},
 		"SPEED":    {"0", "-1", "NaN", "Inf", "1e7", "2x"},
 		"PROXIES":  {"-1", "1.5", "three"},
 		"ADDR":     {"127.0.0.1", "127.0.0.1:1:2"},
@@ -115,6 +115,24 @@ func TestTheHostAndPortOfAnUpstreamAreThoseOfItsURL(t *testing.T) {
 	} {
 		if got, err := hostPort(url); err != nil || got != want {
 			t.Errorf("of %s they are %s, %v, want %s", url, got, err, want)
+		}
+	}
+}
+
+func TestAPasswordInTheUpstreamIsNotRepeated(t *testing.T) {
+	_, err := settingsFrom(environ(map[string]string{"UPSTREAM": "http://user:secret@127.0.0.1:80"}))
+	if err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestAnAddressThatOtherMachinesReachIsKnown(t *testing.T) {
+	for address, want := range map[string]bool{
+		"127.0.0.1:8787": true, "127.0.0.9:1": true, "[::1]:8787": true, "localhost:8787": true,
+		":8787": false, "0.0.0.0:8787": false, "[::]:8787": false, "192.0.2.7:8787": false, "example.com:8787": false,
+	} {
+		if got := (settings{address: address}).loopback(); got != want {
+			t.Errorf("%s is taken for an address of this machine alone: %v, want %v", address, got, want)
 		}
 	}
 }
