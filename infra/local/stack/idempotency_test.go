@@ -245,6 +245,26 @@ func TestRecordsThatAreKeptInAFileOutliveTheStack(t *testing.T) {
 	}
 }
 
+func TestRecordsThatExpiredDaysAgoAreGoneWhenTheStackStartsAgain(t *testing.T) {
+	t.Parallel()
+	u := play(t, status(http.StatusCreated))
+	file := filepath.Join(t.TempDir(), "records.db")
+	kept := func(_ testing.TB, c *stack.Config) { c.DataFile = file }
+	s := start(t, u.URL, kept)
+	for id, expired := range map[string]time.Duration{"long-ago": 72 * time.Hour, "just-now": time.Minute} {
+		item := fmt.Sprintf(`{"TableName":%q,"Item":{"id":{"S":%q},"status":{"S":"COMPLETED"},"expiration":{"N":"%d"}}}`,
+			s.Template.Tables[0].Name, id, time.Now().Add(-expired).Unix())
+		if _, err := s.DynamoDB.Call(t.Context(), "PutItem", json.RawMessage(item)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Close()
+	s = start(t, u.URL, kept)
+	if left := records(t, s); len(left) != 1 || left[0]["id"] != "just-now" {
+		t.Errorf("the records are %v, want the one that has expired just now", left)
+	}
+}
+
 func TestAnExecutionThatHasLostItsRecordLeavesItAlone(t *testing.T) {
 	t.Parallel()
 	var s *stack.Stack

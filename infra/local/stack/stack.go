@@ -186,7 +186,6 @@ func (s *Stack) createTables(config Config) error {
 		}
 	}
 	s.onClose(func() { _ = s.DynamoDB.Close() })
-	s.deleteExpired()
 	var problems []error
 	for _, t := range s.Template.Tables {
 		definition := dynamodb.TableDefinition{Name: t.Name, ARN: t.ARN, TTLAttribute: t.TTLAttribute}
@@ -200,26 +199,9 @@ func (s *Stack) createTables(config Config) error {
 		}
 		problems = append(problems, s.DynamoDB.CreateTable(definition))
 	}
-	return errors.Join(problems...)
-}
-
-// expiryInterval is how often expired records are deleted.
-const expiryInterval = time.Minute
-
-// deleteExpired deletes expired records now and then, as DynamoDB does.
-func (s *Stack) deleteExpired() {
-	ticker, done := time.NewTicker(expiryInterval), make(chan struct{})
-	go func() {
-		for {
-			select {
-			case <-ticker.C:
-				_, _ = s.DynamoDB.DeleteExpired() // what fails now is tried again
-			case <-done:
-				return
-			}
-		}
-	}()
-	s.onClose(func() { ticker.Stop(); close(done) })
+	// DynamoDB deletes expired records within days. A stack does not run for so long, but its file may lie for longer.
+	_, err := s.DynamoDB.DeleteExpired()
+	return errors.Join(append(problems, err)...)
 }
 
 func (s *Stack) createFunctions(config Config) error {
