@@ -22,12 +22,12 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/assembly"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/demo"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/lambda"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stack"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/trace"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/window"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/assembly"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/attemptlog"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/console"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/demo"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack"
 )
 
 func main() {
@@ -79,8 +79,8 @@ func run(ctx context.Context, getenv func(string) string) error {
 		return err
 	}
 
-	printer := trace.New(os.Stdout)
-	shown := window.New(window.Config{Upstream: upstream, Demo: demonstration, Speed: s.speed})
+	printer := attemptlog.New(os.Stdout)
+	shown := console.New(console.Config{Upstream: upstream, Demo: demonstration, Speed: s.speed})
 	running, err := stack.Start(stack.Config{
 		Assembly:        dir,
 		Address:         s.address,
@@ -102,7 +102,7 @@ func run(ctx context.Context, getenv func(string) string) error {
 
 	fmt.Println("upstream ", s.describeUpstream(upstream))
 	fmt.Println("endpoints", running.Endpoint(), "(for --endpoint-url of the AWS CLI)")
-	fmt.Println("window   ", running.URL()+window.Path, "(shows in a browser what happens to requests)")
+	fmt.Println("console  ", running.URL()+console.Path, "(shows in a browser what happens to requests)")
 	if !s.loopback() {
 		fmt.Fprintln(os.Stderr, "warning: requests need no signature here, and", s.address, "can be reached from other machines")
 	}

@@ -11,13 +11,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/assembly"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/lambda"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stack"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions/asl"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions/clock"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/template"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/assembly"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudformation"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/clock"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack"
 )
 
 // A Bench is a stack that runs for a test, in front of an upstream that the test plays. Tests that run in parallel have a
@@ -77,7 +77,7 @@ func Load(t testing.TB, dir string, options ...Option) *Bench {
 	t.Cleanup(b.close)
 
 	config := stack.Config{Assembly: dir, Clock: clock.NewVirtual(time.Now()), Log: b.logged}
-	loaded, err := template.Load(dir, template.Options{})
+	loaded, err := cloudformation.Load(dir, cloudformation.Options{})
 	if err != nil {
 		t.Fatalf("stacktest: %v", err)
 	}
@@ -97,7 +97,7 @@ func Load(t testing.TB, dir string, options ...Option) *Bench {
 }
 
 // environment is what each function is told differently from what its template says.
-func (s settings) environment(loaded *template.Stack, upstream string) (map[string]map[string]string, error) {
+func (s settings) environment(loaded *cloudformation.Stack, upstream string) (map[string]map[string]string, error) {
 	var policy []byte
 	if s.policy != nil {
 		var err error

@@ -5,10 +5,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/envelope"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions/asl"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/trace"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/attemptlog"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/envelope"
 )
 
 // An Execution is what a state machine did. Its zero value stands for one that was not started.
@@ -76,7 +76,7 @@ type executions struct {
 type recording struct {
 	ended   chan struct{}
 	printed strings.Builder
-	printer *trace.Printer
+	printer *attemptlog.Printer
 
 	execution Execution
 	waiting   time.Time // when the Wait state was entered that it is in
@@ -89,7 +89,7 @@ func (all *executions) of(arn string) *recording {
 	r := all.all[arn]
 	if r == nil {
 		r = &recording{ended: make(chan struct{})}
-		r.printer = trace.New(&r.printed)
+		r.printer = attemptlog.New(&r.printed)
 		all.all[arn] = r
 	}
 	return r

@@ -10,11 +10,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stack/timeshift"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions/asl"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions/clock"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/template"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudformation"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/clock"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack/timeshift"
 )
 
 // A Task takes the place of a function: it is given a payload and answers with a result, both JSON texts. An error is one
@@ -28,14 +28,14 @@ var ErrCrashed = errors.New("the process ended before it answered")
 // A Machine is a state machine of the stack that is run by itself.
 type Machine struct {
 	bench      *Bench
-	definition template.StateMachine
+	definition cloudformation.StateMachine
 }
 
 // Machine finds a state machine by its name, or by a part that no other one's name has, since names that the CDK makes end
 // in a hash: ProxyStateMachine, if the construct's id is Proxy. What names none or several fails the test at once.
 func (b *Bench) Machine(name string) *Machine {
 	b.t.Helper()
-	var found []template.StateMachine
+	var found []cloudformation.StateMachine
 	var names []string
 	for _, m := range b.stack.Template.StateMachines {
 		if m.Name == name {

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stacktest"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions/asl"
 )
 
 // answers gives one answer after the other.

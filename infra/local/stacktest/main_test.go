@@ -11,7 +11,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/assembly"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/assembly"
 )
 
 // directory holds the cloud assembly that the tests share.

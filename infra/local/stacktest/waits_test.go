@@ -12,8 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stacktest"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stepfunctions/asl"
 )
 
 // policy is a retry policy as JSON.

@@ -1,0 +1,134 @@
+// Package attemptlog tells, one line at a time, what a stack does with its requests: a line for each attempt while it runs,
+// one for the end of each execution, and one for each request that was answered without an execution.
+package attemptlog
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/envelope"
+)
+
+// A Printer prints the events of executions. It is safe for concurrent use.
+type Printer struct {
+	mu      sync.Mutex
+	out     io.Writer
+	running map[string]*running
+
+	fronted bool            // there is a Front
+	started map[string]bool // the names of executions whose requests the Front has not yet seen answered
+}
+
+// running is what a printer knows of an execution that goes on.
+type running struct {
+	request  string
+	attempts int // those that were printed
+}
+
+// New makes a printer that writes to out.
+func New(out io.Writer) *Printer {
+	return &Printer{out: out, running: map[string]*running{}, started: map[string]bool{}}
+}
+
+// Event prints what there is to say of an event. It has the form that [stepfunctions.Service.Observe] takes.
+func (p *Printer) Event(execution stepfunctions.Execution, event asl.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := p.running[execution.ARN]
+	if r == nil {
+		r = &running{request: requestLine(execution.Input)}
+		p.running[execution.ARN] = r
+		if p.fronted {
+			p.started[execution.Name] = true
+		}
+	}
+	switch event.Type {
+	case asl.TaskStateExited:
+		// Whether the proxy answered or was lost, what the state machine goes on with is the answer.
+		p.attempt(execution, event, r, envelope.Answered(event.StateExited.Output).Made())
+	case asl.TaskFailedEvent:
+		p.write(execution, event, event.TaskFailed)
+	case asl.TaskTimedOut:
+		p.write(execution, event, event.TaskTimedOut)
+	case asl.ExecutionSucceeded, asl.ExecutionFailed, asl.ExecutionTimedOut, asl.ExecutionAborted:
+		p.end(execution, event, r)
+		delete(p.running, execution.ARN)
+	}
+}
+
+// attempt prints the last attempt that was made, unless the proxy made none because there was no time left.
+func (p *Printer) attempt(execution stepfunctions.Execution, event asl.Event, r *running, made []envelope.Attempt) {
+	if len(made) <= r.attempts {
+		return
+	}
+	r.attempts = len(made)
+	last := made[len(made)-1]
+	took := ""
+	if last.Start != 0 {
+		took = milliseconds(last.Duration)
+	}
+	text := last.Why
+	if last.Wait > 0 {
+		text = fmt.Sprintf("waits %s; %s", milliseconds(last.Wait), text)
+	}
+	if last.Details != "" {
+		text = strings.TrimSpace(text + " (" + last.Details + ")")
+	}
+	p.print(execution, event, fmt.Sprintf("attempt %d  %-8s %-4s %8s  %s", r.attempts, last.Proxy, last.Result(), took, text))
+}
+
+// write prints that a write to a table failed. The calls of proxies that fail are attempts, or are repeated.
+func (p *Printer) write(execution stepfunctions.Execution, event asl.Event, failure *asl.TaskFailureDetails) {
+	if failure.ResourceType != "lambda" {
+		p.print(execution, event, fmt.Sprintf("%s %s failed: %s", failure.ResourceType, failure.Resource, failure.Error))
+	}
+}
+
+// end prints how an execution ended.
+func (p *Printer) end(execution stepfunctions.Execution, event asl.Event, r *running) {
+	statusCode, result := envelope.Result(execution)
+	if statusCode != 0 {
+		result = strings.TrimSpace(strconv.Itoa(statusCode) + " " + result)
+	}
+	plural := "s"
+	if r.attempts == 1 {
+		plural = ""
+	}
+	p.print(execution, event, fmt.Sprintf("%s -> %s after %d attempt%s in %s",
+		r.request, result, r.attempts, plural, milliseconds(event.Timestamp.Sub(execution.Started).Milliseconds())))
+}
+
+// shortName is how much of an execution's name is printed.
+const shortName = 8
+
+func (p *Printer) print(execution stepfunctions.Execution, event asl.Event, text string) {
+	p.line(event.Timestamp, execution.Name, text)
+}
+
+func (p *Printer) line(at time.Time, name, text string) {
+	fmt.Fprintf(p.out, "%s  %-8s  %s\n", at.Local().Format("15:04:05.000"), name[:min(len(name), shortName)], text)
+}
+
+// requestLine reads the method and path of the request that an execution is about. The query is left out: it may hold
+// secrets.
+func requestLine(input string) string {
+	if method, path, ok := envelope.Read(input).Request(); ok {
+		return method + " " + path
+	}
+	return "execution"
+}
+
+// milliseconds writes a duration for people.
+func milliseconds(ms int64) string {
+	d := time.Duration(ms) * time.Millisecond
+	if d >= 10*time.Second {
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.String()
+}

@@ -1,0 +1,51 @@
+package attemptlog
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// requestIDField names the invocation of the function behind the URL, which names the execution that it starts.
+const requestIDField = "X-Amzn-Requestid"
+
+// replayedField marks an answer from an idempotency record.
+const replayedField = "Idempotent-Replayed"
+
+// Front wraps the handler of the function URL, to tell of the requests that start no execution: replays, and what the
+// gateway answers by itself.
+func (p *Printer) Front(url http.Handler) http.Handler {
+	p.mu.Lock()
+	p.fronted = true
+	p.mu.Unlock()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		answer := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		url.ServeHTTP(answer, r)
+
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		id := w.Header().Get(requestIDField)
+		if p.started[id] {
+			delete(p.started, id) // its end has been printed
+			return
+		}
+		how := "without an attempt"
+		if w.Header().Get(replayedField) != "" {
+			how = "from the idempotency record"
+		}
+		now := time.Now()
+		p.line(now, id, fmt.Sprintf("%s %s -> %d %s in %s", r.Method, r.URL.EscapedPath(), answer.status, how, milliseconds(now.Sub(began).Milliseconds())))
+	})
+}
+
+// A statusWriter remembers the status of an answer.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}

@@ -1,0 +1,52 @@
+package attemptlog_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/attemptlog"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
+)
+
+func TestARequestThatStartsNoExecutionHasALineToo(t *testing.T) {
+	var out strings.Builder
+	printer := attemptlog.New(&out)
+	front := printer.Front(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Amzn-RequestId", r.Header.Get("Test-Id"))
+		switch r.URL.Path {
+		case "/replayed":
+			w.Header().Set("Idempotent-Replayed", "true")
+			w.WriteHeader(http.StatusCreated)
+		case "/refused":
+			w.WriteHeader(http.StatusUnprocessableEntity)
+		case "/carried-out":
+			execution := stepfunctions.Execution{ARN: "arn", Name: r.Header.Get("Test-Id"), Input: "{}"}
+			printer.Event(execution, asl.Event{Type: asl.ExecutionStarted, Timestamp: time.Now()})
+			execution.Status = asl.Succeeded
+			printer.Event(execution, asl.Event{Type: asl.ExecutionSucceeded, Timestamp: time.Now()})
+		}
+	}))
+	for id, path := range map[string]string{"11111111-a": "/replayed?token=secret", "22222222-b": "/refused", "33333333-c": "/carried-out"} {
+		request := httptest.NewRequest("POST", path, nil)
+		request.Header.Set("Test-Id", id)
+		front.ServeHTTP(httptest.NewRecorder(), request)
+	}
+	for _, want := range []string{
+		"11111111  POST /replayed -> 201 from the idempotency record in ",
+		"22222222  POST /refused -> 422 without an attempt in ",
+	} {
+		if strings.Count(out.String(), want) != 1 {
+			t.Errorf("there is not one line with %q in:\n%s", want, out.String())
+		}
+	}
+	if got := strings.Count(out.String(), "33333333"); got != 1 {
+		t.Errorf("%d lines tell of the request that was carried out, want the one for its end:\n%s", got, out.String())
+	}
+	if strings.Contains(out.String(), "secret") {
+		t.Errorf("the query is printed:\n%s", out.String())
+	}
+}

@@ -1,0 +1,199 @@
+// Package cloudformation reads a synthesised cloud assembly and says what has to run: functions, tables, state machines and
+// function URLs, with every reference between them resolved.
+//
+// It knows what the stacks of this project are made of. A resource type, a property or an intrinsic function that it
+// does not know is named and refused, because a stack that runs with a part left out is not that stack.
+package cloudformation
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+)
+
+// Where the stack pretends to be.
+const (
+	Partition = "aws"
+	Region    = "us-east-1"
+	AccountID = "000000000000"
+	URLSuffix = "amazonaws.com"
+)
+
+// A Stack is what a template comes to.
+type Stack struct {
+	Name          string
+	Functions     []Function
+	StateMachines []StateMachine
+	Tables        []Table
+	URLs          []URL
+	Outputs       map[string]string
+}
+
+// A Function is an AWS::Lambda::Function.
+type Function struct {
+	Name        string
+	ARN         string
+	Environment map[string]string
+	Timeout     time.Duration
+	MemoryMiB   int
+
+	// Code is the directory that holds the unpacked code.
+	Code string
+
+	// Architecture is arm64 or x86_64.
+	Architecture string
+
+	// ImportPath is the Go main package that the code was compiled from, if the template says so.
+	ImportPath string
+
+	// ReservedConcurrency is the limit on concurrent invocations; nil if there is none.
+	ReservedConcurrency *int
+
+	// Aliases maps the names of the function's aliases to versions.
+	Aliases map[string]string
+
+	// LogFormat is Text or JSON, LogLevel the application's log level, LogGroup the log group's name; empty where the
+	// template does not say.
+	LogFormat, LogLevel, LogGroup string
+
+	// TracingActive says whether the function begins traces.
+	TracingActive bool
+}
+
+// A StateMachine is an AWS::StepFunctions::StateMachine.
+type StateMachine struct {
+	Name       string
+	ARN        string
+	Type       string // STANDARD or EXPRESS
+	Definition string
+}
+
+// A Table is an AWS::DynamoDB::GlobalTable with one replica.
+type Table struct {
+	Name         string
+	ARN          string
+	Keys         []Key
+	TTLAttribute string
+}
+
+// A Key is one attribute of a table's primary key.
+type Key struct {
+	Name string
+	Role string // HASH or RANGE
+	Type string // S, N or B
+}
+
+// A URL is an AWS::Lambda::Url.
+type URL struct {
+	FunctionName string
+	AuthType     string // AWS_IAM or NONE
+}
+
+// Options says what the template does not know.
+type Options struct {
+	// FunctionURL is the address under which the stack's function URL will be reached.
+	FunctionURL string
+}
+
+// Load reads the one stack of the cloud assembly in dir. All problems of the template are in the error.
+func Load(dir string, options Options) (*Stack, error) {
+	var manifest struct {
+		Artifacts map[string]struct {
+			Type       string
+			Properties struct {
+				TemplateFile string
+				StackName    string
+			}
+		}
+	}
+	if err := readJSON(filepath.Join(dir, "manifest.json"), &manifest); err != nil {
+		return nil, err
+	}
+	var names []string
+	for name, artifact := range manifest.Artifacts {
+		if artifact.Type == "aws:cloudformation:stack" {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	if len(names) != 1 {
+		return nil, fmt.Errorf("template: the cloud assembly in %s has %d stacks (%s); one can be run at a time", dir, len(names), strings.Join(names, ", "))
+	}
+	artifact := manifest.Artifacts[names[0]]
+	name := artifact.Properties.StackName
+	if name == "" {
+		name = names[0]
+	}
+
+	var document struct {
+		Resources map[string]*resource
+		Outputs   map[string]struct{ Value any }
+	}
+	if err := readJSON(filepath.Join(dir, artifact.Properties.TemplateFile), &document); err != nil {
+		return nil, err
+	}
+	assets, err := readAssets(dir, names[0])
+	if err != nil {
+		return nil, err
+	}
+	l := &loader{stack: &Stack{Name: name, Outputs: map[string]string{}}, resources: document.Resources, assets: assets, options: options}
+	for _, id := range sortedKeys(document.Resources) {
+		document.Resources[id].id = id
+	}
+	for _, id := range sortedKeys(document.Resources) {
+		l.load(document.Resources[id])
+	}
+	for _, id := range sortedKeys(document.Outputs) {
+		value, err := l.text(document.Outputs[id].Value)
+		if err != nil {
+			l.problem("output %s: %w", id, err)
+		}
+		l.stack.Outputs[id] = value
+	}
+	if err := errors.Join(l.problems...); err != nil {
+		return nil, fmt.Errorf("template: %s cannot be run here:\n%w", artifact.Properties.TemplateFile, err)
+	}
+	return l.stack, nil
+}
+
+// readAssets maps the hashes of file assets to their directories.
+func readAssets(dir, stack string) (map[string]string, error) {
+	var document struct {
+		Files map[string]struct {
+			Source struct{ Path string }
+		}
+	}
+	if err := readJSON(filepath.Join(dir, stack+".assets.json"), &document); err != nil {
+		return nil, err
+	}
+	assets := make(map[string]string, len(document.Files))
+	for hash, file := range document.Files {
+		assets[hash] = filepath.Join(dir, file.Source.Path)
+	}
+	return assets, nil
+}
+
+func readJSON(file string, into any) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("template: %w", err)
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		return fmt.Errorf("template: %s: %w", file, err)
+	}
+	return nil
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	sort.Strings(keys)
+	return keys
+}

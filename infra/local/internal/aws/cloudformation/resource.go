@@ -1,0 +1,384 @@
+package cloudformation
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+)
+
+// A resource is an entry of the template's Resources.
+type resource struct {
+	id string
+
+	Type       string
+	Properties map[string]any
+	Metadata   map[string]any
+	Condition  string
+}
+
+// A loader walks through a template once.
+type loader struct {
+	stack     *Stack
+	resources map[string]*resource
+	assets    map[string]string
+	options   Options
+	problems  []error
+}
+
+func (l *loader) problem(format string, args ...any) {
+	l.problems = append(l.problems, fmt.Errorf(format, args...))
+}
+
+// A kind is a resource type that is known here.
+type kind struct {
+	// used are the properties that have a meaning here.
+	used []string
+
+	// without are the properties that have none, because nothing here does what they are about: permissions,
+	// encryption, log delivery, tracing, descriptions.
+	without []string
+
+	// ref and attributes are what Ref and Fn::GetAtt give.
+	ref        func(*loader, *resource) (any, error)
+	attributes map[string]func(*loader, *resource) (any, error)
+
+	// load adds the resource to the stack. Nil if there is nothing to run.
+	load func(l *loader, r *resource, properties map[string]any) error
+}
+
+// kinds are the resource types that are known here. It is filled by init because the functions in it refer to it.
+var kinds map[string]kind
+
+func init() {
+	kinds = map[string]kind{
+		"AWS::CDK::Metadata": {without: []string{"Analytics"}},
+		"AWS::IAM::Role": {
+			without:    []string{"AssumeRolePolicyDocument", "ManagedPolicyArns", "Policies", "Description", "RoleName", "Tags", "Path", "MaxSessionDuration"},
+			ref:        logicalName,
+			attributes: attributes{"Arn": func(l *loader, r *resource) (any, error) { return "arn:aws:iam::" + AccountID + ":role/" + r.id, nil }},
+		},
+		"AWS::IAM::Policy": {
+			without: []string{"PolicyDocument", "PolicyName", "Roles", "Users", "Groups"},
+			ref:     logicalName,
+		},
+		"AWS::Lambda::Permission": {
+			without: []string{"Action", "FunctionName", "Principal", "FunctionUrlAuthType", "InvokedViaFunctionUrl", "SourceArn", "SourceAccount"},
+			ref:     logicalName,
+		},
+		"AWS::Logs::LogGroup": {
+			without: []string{"LogGroupName", "RetentionInDays", "KmsKeyId", "Tags", "LogGroupClass"},
+			ref:     physicalName("LogGroupName"),
+			attributes: attributes{"Arn": func(l *loader, r *resource) (any, error) {
+				name, err := physicalName("LogGroupName")(l, r)
+				return arn("logs", "log-group:"+fmt.Sprint(name)+":*"), err
+			}},
+		},
+		"AWS::DynamoDB::GlobalTable": {
+			used:    []string{"TableName", "AttributeDefinitions", "KeySchema", "TimeToLiveSpecification", "Replicas"},
+			without: []string{"BillingMode", "SSESpecification", "StreamSpecification", "WriteOnDemandThroughputSettings"},
+			ref:     physicalName("TableName"),
+			attributes: attributes{"Arn": func(l *loader, r *resource) (any, error) {
+				name, err := physicalName("TableName")(l, r)
+				return arn("dynamodb", "table/"+fmt.Sprint(name)), err
+			}},
+			load: loadTable,
+		},
+		"AWS::Lambda::Function": {
+			used:       []string{"FunctionName", "Code", "Environment", "Timeout", "MemorySize", "Handler", "Runtime", "Architectures", "PackageType", "ReservedConcurrentExecutions", "LoggingConfig", "TracingConfig"},
+			without:    []string{"Role", "Description", "Tags"},
+			ref:        physicalName("FunctionName"),
+			attributes: attributes{"Arn": functionARN},
+			load:       loadFunction,
+		},
+		"AWS::Lambda::Version": {
+			used: []string{"FunctionName"},
+			ref:  func(l *loader, r *resource) (any, error) { return functionARNOf(l, r, "1") },
+			attributes: attributes{
+				"Version":     func(*loader, *resource) (any, error) { return "1", nil },
+				"FunctionArn": func(l *loader, r *resource) (any, error) { return functionARNOf(l, r, "1") },
+			},
+		},
+		"AWS::Lambda::Alias": {
+			used: []string{"FunctionName", "FunctionVersion", "Name"},
+			ref: func(l *loader, r *resource) (any, error) {
+				name, err := l.text(r.Properties["Name"])
+				if err != nil {
+					return nil, err
+				}
+				return functionARNOf(l, r, name)
+			},
+		},
+		"AWS::Lambda::Url": {
+			used: []string{"AuthType", "TargetFunctionArn"},
+			// Cors only concerns browsers of other sites, InvokeMode only streaming answers.
+			ref: func(l *loader, r *resource) (any, error) { return l.text(r.Properties["TargetFunctionArn"]) },
+			attributes: attributes{
+				"FunctionUrl": func(l *loader, r *resource) (any, error) { return l.options.FunctionURL, nil },
+				"FunctionArn": func(l *loader, r *resource) (any, error) { return l.text(r.Properties["TargetFunctionArn"]) },
+			},
+			load: loadURL,
+		},
+		"AWS::StepFunctions::StateMachine": {
+			used:    []string{"StateMachineName", "StateMachineType", "DefinitionString"},
+			without: []string{"RoleArn", "LoggingConfiguration", "TracingConfiguration", "EncryptionConfiguration", "Tags"},
+			ref:     stateMachineARN,
+			attributes: attributes{
+				"Arn":  stateMachineARN,
+				"Name": physicalName("StateMachineName"),
+			},
+			load: loadStateMachine,
+		},
+	}
+}
+
+type attributes = map[string]func(*loader, *resource) (any, error)
+
+func kindOf(r *resource) (kind, error) {
+	k, found := kinds[r.Type]
+	if !found {
+		return kind{}, fmt.Errorf("resource %s has type %s, which is not known here", r.id, r.Type)
+	}
+	return k, nil
+}
+
+// load checks a resource and adds what it stands for to the stack.
+func (l *loader) load(r *resource) {
+	k, err := kindOf(r)
+	if err != nil {
+		l.problem("%w", err)
+		return
+	}
+	if r.Condition != "" && r.Type != "AWS::CDK::Metadata" {
+		l.problem("resource %s depends on condition %s; conditions are not known here", r.id, r.Condition)
+	}
+	var unknown []string
+	for name := range r.Properties {
+		if !slices.Contains(k.used, name) && !slices.Contains(k.without, name) {
+			unknown = append(unknown, name)
+		}
+	}
+	sort.Strings(unknown)
+	for _, name := range unknown {
+		l.problem("resource %s (%s) has the property %s, which is not known here", r.id, r.Type, name)
+	}
+	properties := make(map[string]any, len(k.used))
+	for _, name := range k.used {
+		if value, given := r.Properties[name]; given {
+			if properties[name], err = l.evaluate(value); err != nil {
+				l.problem("resource %s, property %s: %w", r.id, name, err)
+				return
+			}
+		}
+	}
+	if k.load == nil {
+		return
+	}
+	if err := k.load(l, r, properties); err != nil {
+		l.problem("resource %s (%s): %w", r.id, r.Type, err)
+	}
+}
+
+// into converts evaluated properties to a struct, strictly.
+func into(properties map[string]any, target any) error {
+	text, err := json.Marshal(properties)
+	if err != nil {
+		return err
+	}
+	decoder := json.NewDecoder(strings.NewReader(string(text)))
+	decoder.DisallowUnknownFields()
+	return decoder.Decode(target)
+}
+
+func loadFunction(l *loader, r *resource, properties map[string]any) error {
+	var p struct {
+		FunctionName                 string
+		Code                         struct{ S3Bucket, S3Key string }
+		Environment                  struct{ Variables map[string]string }
+		Timeout                      float64
+		MemorySize                   int
+		Handler, Runtime             string
+		Architectures                []string
+		PackageType                  string
+		ReservedConcurrentExecutions *int
+		LoggingConfig                struct{ LogFormat, LogGroup, ApplicationLogLevel, SystemLogLevel string }
+		TracingConfig                struct{ Mode string }
+	}
+	if err := into(properties, &p); err != nil {
+		return err
+	}
+	if p.Runtime != "provided.al2023" || p.Handler != "bootstrap" {
+		return fmt.Errorf("runtime %s with handler %s cannot be run here; provided.al2023 with bootstrap can", p.Runtime, p.Handler)
+	}
+	hash := strings.TrimSuffix(p.Code.S3Key, ".zip")
+	code, found := l.assets[hash]
+	if !found {
+		return fmt.Errorf("its code %s is not an asset of the cloud assembly", p.Code.S3Key)
+	}
+	name, err := physicalName("FunctionName")(l, r)
+	if err != nil {
+		return err
+	}
+	function := Function{
+		Name:                name.(string),
+		ARN:                 arn("lambda", "function:"+name.(string)),
+		Environment:         p.Environment.Variables,
+		Timeout:             time.Duration(p.Timeout * float64(time.Second)),
+		MemoryMiB:           p.MemorySize,
+		Code:                code,
+		Architecture:        "x86_64",
+		ReservedConcurrency: p.ReservedConcurrentExecutions,
+		LogFormat:           p.LoggingConfig.LogFormat,
+		LogLevel:            p.LoggingConfig.ApplicationLogLevel,
+		LogGroup:            p.LoggingConfig.LogGroup,
+		TracingActive:       p.TracingConfig.Mode == "Active",
+		Aliases:             map[string]string{},
+	}
+	if function.Timeout == 0 {
+		function.Timeout = defaultFunctionTimeout
+	}
+	if function.MemoryMiB == 0 {
+		function.MemoryMiB = defaultFunctionMemoryMiB
+	}
+	if len(p.Architectures) > 0 {
+		function.Architecture = p.Architectures[0]
+	}
+	function.ImportPath, _ = r.Metadata["gofunction:importPath"].(string)
+	for _, other := range l.resources {
+		if other.Type != "AWS::Lambda::Alias" {
+			continue
+		}
+		if of, err := l.text(other.Properties["FunctionName"]); err != nil || of != function.Name {
+			continue
+		}
+		alias, err := l.text(other.Properties["Name"])
+		if err != nil {
+			return err
+		}
+		if function.Aliases[alias], err = l.text(other.Properties["FunctionVersion"]); err != nil {
+			return err
+		}
+	}
+	l.stack.Functions = append(l.stack.Functions, function)
+	return nil
+}
+
+// Lambda's defaults.
+const (
+	defaultFunctionTimeout   = 3 * time.Second
+	defaultFunctionMemoryMiB = 128
+)
+
+func loadURL(l *loader, r *resource, properties map[string]any) error {
+	var p struct{ AuthType, TargetFunctionArn string }
+	if err := into(properties, &p); err != nil {
+		return err
+	}
+	name := p.TargetFunctionArn[strings.LastIndex(p.TargetFunctionArn, ":")+1:]
+	l.stack.URLs = append(l.stack.URLs, URL{FunctionName: name, AuthType: p.AuthType})
+	return nil
+}
+
+func loadStateMachine(l *loader, r *resource, properties map[string]any) error {
+	var p struct{ StateMachineName, StateMachineType, DefinitionString string }
+	if err := into(properties, &p); err != nil {
+		return err
+	}
+	name, err := physicalName("StateMachineName")(l, r)
+	if err != nil {
+		return err
+	}
+	machine := StateMachine{
+		Name:       name.(string),
+		ARN:        arn("states", "stateMachine:"+name.(string)),
+		Type:       p.StateMachineType,
+		Definition: p.DefinitionString,
+	}
+	if machine.Type == "" {
+		machine.Type = "STANDARD"
+	}
+	l.stack.StateMachines = append(l.stack.StateMachines, machine)
+	return nil
+}
+
+func loadTable(l *loader, r *resource, properties map[string]any) error {
+	var p struct {
+		TableName            string
+		AttributeDefinitions []struct{ AttributeName, AttributeType string }
+		KeySchema            []struct{ AttributeName, KeyType string }
+		Replicas             []struct {
+			Region                            string
+			PointInTimeRecoverySpecification  any // backups
+			DeletionProtectionEnabled         any // deployments
+			SSESpecification                  any // encryption
+			Tags                              any
+			ContributorInsightsSpecification  any
+			ReadOnDemandThroughputSettings    any
+			ReadProvisionedThroughputSettings any
+		}
+		TimeToLiveSpecification struct {
+			AttributeName string
+			Enabled       bool
+		}
+	}
+	if err := into(properties, &p); err != nil {
+		return err
+	}
+	if len(p.Replicas) > 1 {
+		return fmt.Errorf("it has %d replicas; one can be run here", len(p.Replicas))
+	}
+	name, err := physicalName("TableName")(l, r)
+	if err != nil {
+		return err
+	}
+	table := Table{Name: name.(string), ARN: arn("dynamodb", "table/"+name.(string))}
+	for _, key := range p.KeySchema {
+		k := Key{Name: key.AttributeName, Role: key.KeyType}
+		for _, definition := range p.AttributeDefinitions {
+			if definition.AttributeName == k.Name {
+				k.Type = definition.AttributeType
+			}
+		}
+		table.Keys = append(table.Keys, k)
+	}
+	if p.TimeToLiveSpecification.Enabled {
+		table.TTLAttribute = p.TimeToLiveSpecification.AttributeName
+	}
+	l.stack.Tables = append(l.stack.Tables, table)
+	return nil
+}
+
+// physicalName gives the name that a property sets, or the one that is made from the logical id where CloudFormation
+// would make one.
+func physicalName(property string) func(*loader, *resource) (any, error) {
+	return func(l *loader, r *resource) (any, error) {
+		if value, given := r.Properties[property]; given {
+			return l.text(value)
+		}
+		return l.stack.Name + "-" + r.id, nil
+	}
+}
+
+func logicalName(l *loader, r *resource) (any, error) { return l.stack.Name + "-" + r.id, nil }
+
+func functionARN(l *loader, r *resource) (any, error) {
+	name, err := physicalName("FunctionName")(l, r)
+	return arn("lambda", "function:"+fmt.Sprint(name)), err
+}
+
+// functionARNOf gives the ARN of a version or an alias of the function that a resource names.
+func functionARNOf(l *loader, r *resource, qualifier string) (any, error) {
+	name, err := l.text(r.Properties["FunctionName"])
+	return arn("lambda", "function:"+name+":"+qualifier), err
+}
+
+func stateMachineARN(l *loader, r *resource) (any, error) {
+	name, err := physicalName("StateMachineName")(l, r)
+	return arn("states", "stateMachine:"+fmt.Sprint(name)), err
+}
+
+func arn(service, resource string) string {
+	return strings.Join([]string{"arn", Partition, service, Region, AccountID, resource}, ":")
+}

@@ -1,0 +1,87 @@
+package asl_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
+)
+
+// synthesised is where the definitions are that the construct writes, with references in the place of ARNs and names.
+const synthesised = "../../../../../testdata"
+
+var (
+	proxyReference = regexp.MustCompile(`\$\{[A-Za-z]*proxy([0-9]+)[A-Za-z0-9]*\}`)
+	otherReference = regexp.MustCompile(`\$\{[A-Za-z]+[0-9A-F]*\}`)
+)
+
+// synthesisedDefinition reads a definition and puts ARNs and names in the place of its references.
+func synthesisedDefinition(name string) string {
+	text, err := os.ReadFile(filepath.Join(synthesised, name))
+	if err != nil {
+		panic(err)
+	}
+	definition := strings.ReplaceAll(string(text), "${AWS::Partition}", "aws")
+	definition = proxyReference.ReplaceAllString(definition, "arn:aws:lambda:us-east-1:123456789012:function:proxy-$1:live")
+	return otherReference.ReplaceAllString(definition, "table")
+}
+
+func TestEverySynthesisedDefinitionIsUnderstood(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(synthesised, "*definition*.json"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("there are no definitions in %s: %v", synthesised, err)
+	}
+	for _, file := range files {
+		m, err := asl.Parse([]byte(synthesisedDefinition(filepath.Base(file))))
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		kinds := map[asl.Kind]int{}
+		for _, s := range m.States() {
+			kinds[s.Kind]++
+		}
+		if kinds[asl.Wait] == 0 || kinds[asl.Wait] != kinds[asl.Choice] || kinds[asl.Succeed] != 1 || kinds[asl.Fail] != 1 {
+			t.Errorf("%s has states of the kinds %v", file, kinds)
+		}
+	}
+}
+
+const (
+	recordedInput = `{"record":{"id":"k","owner":"me"},"answer":{"outcome":"retry","waitSeconds":0,"answer":{"outcome":"failed","error":"AttemptsExhausted"}}}`
+	succeeded     = `{"outcome":"succeeded","waitSeconds":0,"statusCode":200,"body":"b","expiration":1795266000}`
+	failed        = `{"outcome":"failed","error":"AttemptsExhausted","waitSeconds":0,"statusCode":503}`
+)
+
+func init() {
+	stack := func(name, definition, input string, answers map[string][]answer, differs ...difference) {
+		judged = append(judged, judgedCase{name: name, definition: synthesisedDefinition(definition), input: input, answers: answers, differs: differs})
+	}
+	again := func(waitSeconds int) answer { return ringAnswer("retry", waitSeconds) }
+	updated := []answer{{payload: `{}`}}
+
+	stack("synthesised, one proxy: success at once", "definition-1-proxy.json", ringInput,
+		map[string][]answer{proxyARN(1): {ringAnswer("succeeded", 0)}})
+	stack("synthesised, one proxy: round to itself", "definition-1-proxy.json", ringInput,
+		map[string][]answer{proxyARN(1): {again(0), again(1), ringAnswer("succeeded", 0)}})
+	stack("synthesised, three proxies: the second one succeeds after a wait", "definition-3-proxies.json", ringInput,
+		map[string][]answer{proxyARN(1): {again(1)}, proxyARN(2): {ringAnswer("succeeded", 0)}})
+	stack("synthesised, three proxies: a failure", "definition-3-proxies.json", ringInput,
+		map[string][]answer{proxyARN(1): {{payload: failed}}})
+	stack("synthesised, three proxies: the first one crashes", "definition-3-proxies.json", ringInput,
+		map[string][]answer{proxyARN(1): {crashed}, proxyARN(2): {ringAnswer("succeeded", 0)}})
+	stack("synthesised, three proxies: throttled, then answered", "definition-3-proxies.json", ringInput,
+		map[string][]answer{proxyARN(1): {throttled, ringAnswer("succeeded", 0)}})
+	stack("synthesised, twenty proxies: the last one succeeds", "definition-20-proxies.json", ringInput, twentyProxies())
+	stack("synthesised, everything: the answer is recorded", "everything-definition.json", recordedInput,
+		map[string][]answer{proxyARN(1): {{payload: succeeded}}, "updateItem": updated})
+	stack("synthesised, everything: another one owns the record", "everything-definition.json", recordedInput,
+		map[string][]answer{proxyARN(1): {{payload: succeeded}}, "updateItem": {{refusal: conditionFailed}}})
+	stack("synthesised, everything: a failure gives the key back", "everything-definition.json", recordedInput,
+		map[string][]answer{proxyARN(1): {{payload: failed}}, "updateItem": updated})
+	stack("synthesised, everything: without a record", "everything-definition.json", ringInput,
+		map[string][]answer{proxyARN(1): {{payload: succeeded}}})
+}

@@ -1,0 +1,325 @@
+package stepfunctions
+
+import (
+	"context"
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/uuid"
+)
+
+// An Execution is what is known of an execution at one moment.
+type Execution struct {
+	ARN             string
+	Name            string
+	StateMachineARN string
+	Type            Type
+	Status          asl.Status
+
+	// Input and Output are JSON texts. Output is empty unless the execution succeeded.
+	Input, Output string
+
+	// Error and Cause say why the execution did not succeed.
+	Error, Cause string
+
+	// Started and Stopped are when it began and ended. Stopped is zero while it runs.
+	Started, Stopped time.Time
+}
+
+// execution is an execution with its history. The service's lock guards it.
+type execution struct {
+	Execution
+	machine *machine
+	events  []asl.Event
+	bytes   int // of the texts in it
+	cancel  context.CancelCauseFunc
+	done    chan struct{} // closed once it has ended
+}
+
+// StartExecution starts an execution and returns at once. An empty name is replaced by a random one, and an empty input
+// by {}. For a Standard workflow, starting an execution again under the same name with the same input, while it runs,
+// returns the one that runs; Express workflows do not look at names.
+//
+// Its errors are InvalidArn, StateMachineDoesNotExist, InvalidName, InvalidExecutionInput, ValidationException and
+// ExecutionAlreadyExists.
+func (s *Service) StartExecution(stateMachineARN, name, input string) (Execution, error) {
+	e, err := s.start(stateMachineARN, name, input)
+	if err != nil {
+		return Execution{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return e.Execution, nil
+}
+
+// StartSyncExecution runs an execution of an Express workflow and returns it when it has ended, in whatever way: that
+// the execution fails is no error. The execution goes on when ctx is done before, as in AWS.
+//
+// Its errors are those of StartExecution, StateMachineTypeNotSupported for a Standard workflow, and ctx's.
+func (s *Service) StartSyncExecution(ctx context.Context, stateMachineARN, name, input string) (Execution, error) {
+	m, err := s.machine(stateMachineARN)
+	if err != nil {
+		return Execution{}, err
+	}
+	if m.Type != Express {
+		return Execution{}, apiError(StateMachineTypeNotSupported, "This operation is not supported by this type of state machine")
+	}
+	e, err := s.start(stateMachineARN, name, input)
+	if err != nil {
+		return Execution{}, err
+	}
+	select {
+	case <-e.done:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return e.Execution, nil
+	case <-ctx.Done():
+		return Execution{}, ctx.Err()
+	}
+}
+
+func (s *Service) start(stateMachineARN, name, input string) (*execution, error) {
+	m, err := s.machine(stateMachineARN)
+	if err != nil {
+		return nil, err
+	}
+	if name == "" {
+		name = uuid.New(s.config.Random)
+	}
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	if input == "" {
+		input = "{}"
+	}
+	if len(input) > asl.MaxPayload {
+		return nil, apiError(ValidationException, "1 validation error detected: Value at 'input' failed to satisfy constraint: "+
+			"Member must have length less than or equal to %d", asl.MaxPayload)
+	}
+	if !json.Valid([]byte(input)) {
+		return nil, apiError(InvalidExecutionInput, "Invalid State Machine Execution Input: it is not JSON")
+	}
+
+	arn := executionARN(m, name, s.config.Random)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, apiError(ServiceUnavailable, "The service has been closed")
+	}
+	if earlier, exists := s.executions[arn]; exists {
+		if earlier.Status == asl.Running && earlier.Input == input {
+			return earlier, nil
+		}
+		return nil, apiError(ExecutionAlreadyExists, "Execution Already Exists: '%s'", arn)
+	}
+	e := &execution{
+		Execution: Execution{
+			ARN: arn, Name: name, StateMachineARN: m.ARN, Type: m.Type, Status: asl.Running, Input: input,
+			Started: s.config.Clock.Now(),
+		},
+		machine: m, done: make(chan struct{}),
+	}
+	ctx, cancel := context.WithCancelCause(s.ctx)
+	e.cancel = cancel
+	s.executions[arn] = e
+	s.order = append(s.order, e)
+	leave := s.config.Clock.Enter()
+	s.runs.Go(func() {
+		defer leave()
+		s.run(ctx, e)
+	})
+	return e, nil
+}
+
+var executionARNs = regexp.MustCompile(`^arn:aws[a-z-]*:states:[a-z0-9-]+:[0-9]{12}:(execution:[^:]+:[^:]+|express:[^:]+:[^:]+:[^:]+)$`)
+
+func executionARN(m *machine, name string, random func() float64) string {
+	kind, suffix := ":execution:", ""
+	if m.Type == Express { // several executions may have one name
+		kind, suffix = ":express:", ":"+uuid.New(random)
+	}
+	return strings.Replace(m.ARN, ":stateMachine:", kind, 1) + ":" + name + suffix
+}
+
+func (s *Service) run(ctx context.Context, e *execution) {
+	defer e.cancel(nil)
+	limit := MaxStandardDuration
+	if e.Type == Express {
+		limit = MaxExpressDuration
+	}
+	_, err := e.machine.program.Run(ctx, []byte(e.Input), asl.Options{
+		Lambda:       s.config.Lambda,
+		DynamoDB:     s.config.DynamoDB,
+		Clock:        s.config.Clock,
+		Random:       s.config.Random,
+		Execution:    asl.ExecutionContext{ID: e.ARN, Name: e.Name, RoleARN: e.machine.RoleARN, Started: e.Started, Standard: e.Type == Standard},
+		StateMachine: asl.StateMachineContext{ID: e.machine.ARN, Name: e.machine.Name},
+		Region:       strings.Split(e.machine.ARN, ":")[3],
+		MaxDuration:  limit,
+		OnEvent:      func(event asl.Event) { s.record(e, event) },
+	})
+	if err != nil { // no integration for a Task: the execution has no history at all
+		s.record(e, asl.Event{
+			ID: 1, Type: asl.ExecutionFailed, Timestamp: s.config.Clock.Now(),
+			ExecutionFailed: &asl.FailureDetails{Error: asl.Runtime, Cause: err.Error()},
+		})
+	}
+	s.finish(e)
+}
+
+// record adds an event to the history and tells the observers.
+func (s *Service) record(e *execution, event asl.Event) {
+	s.mu.Lock()
+	e.events = append(e.events, event)
+	e.bytes += textBytes(event)
+	ended := func(status asl.Status, d *asl.FailureDetails) {
+		e.Status, e.Stopped = status, event.Timestamp
+		if d != nil {
+			e.Error, e.Cause = d.Error, d.Cause
+		}
+	}
+	switch event.Type {
+	case asl.ExecutionSucceeded:
+		ended(asl.Succeeded, nil)
+		e.Output = event.ExecutionSucceeded.Output
+	case asl.ExecutionFailed:
+		ended(asl.Failed, event.ExecutionFailed)
+	case asl.ExecutionTimedOut:
+		ended(asl.TimedOut, event.ExecutionTimedOut)
+	case asl.ExecutionAborted:
+		ended(asl.Aborted, event.ExecutionAborted)
+	}
+	snapshot := e.Execution
+	ids := make([]int, 0, len(s.observers))
+	for id := range s.observers {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	observers := make([]func(Execution, asl.Event), len(ids))
+	for i, id := range ids {
+		observers[i] = s.observers[id]
+	}
+	s.mu.Unlock()
+	for _, f := range observers {
+		f(snapshot, event)
+	}
+}
+
+// finish counts an execution among the finished ones and drops those for which there is no more room.
+func (s *Service) finish(e *execution) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.finished = append(s.finished, e)
+	s.finishedBytes += e.bytes
+	for len(s.finished) > 1 && (len(s.finished) > MaxFinished || s.finishedBytes > MaxFinishedBytes) {
+		oldest := s.finished[0]
+		s.finished = slices.Delete(s.finished, 0, 1)
+		s.finishedBytes -= oldest.bytes
+		delete(s.executions, oldest.ARN)
+		s.order = slices.DeleteFunc(s.order, func(other *execution) bool { return other == oldest })
+	}
+	close(e.done)
+}
+
+// textBytes is the size of the texts that an event holds.
+func textBytes(event asl.Event) int {
+	n := 0
+	if d := event.ExecutionStarted; d != nil {
+		n += len(d.Input)
+	}
+	if d := event.ExecutionSucceeded; d != nil {
+		n += len(d.Output)
+	}
+	if d := event.StateEntered; d != nil {
+		n += len(d.Input)
+	}
+	if d := event.StateExited; d != nil {
+		n += len(d.Output)
+	}
+	if d := event.TaskScheduled; d != nil {
+		n += len(d.Parameters)
+	}
+	if d := event.TaskSucceeded; d != nil {
+		n += len(d.Output)
+	}
+	if d := event.TaskFailed; d != nil {
+		n += len(d.Cause)
+	}
+	if d := event.ExecutionFailed; d != nil {
+		n += len(d.Cause)
+	}
+	return n
+}
+
+// Execution returns the execution with an ARN. Its errors are InvalidArn and ExecutionDoesNotExist.
+func (s *Service) Execution(arn string) (Execution, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, err := s.find(arn)
+	if err != nil {
+		return Execution{}, err
+	}
+	return e.Execution, nil
+}
+
+// find looks an execution up. The lock must be held.
+func (s *Service) find(arn string) (*execution, error) {
+	if !executionARNs.MatchString(arn) {
+		return nil, apiError(InvalidArn, "Invalid Arn: '%s' is not that of an execution", arn)
+	}
+	e, ok := s.executions[arn]
+	if !ok {
+		return nil, apiError(ExecutionDoesNotExist, "Execution Does Not Exist: '%s'", arn)
+	}
+	return e, nil
+}
+
+// History returns the events of an execution so far. Its errors are those of Execution.
+func (s *Service) History(arn string) ([]asl.Event, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, err := s.find(arn)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(e.events), nil
+}
+
+// Executions returns the executions of a state machine, or of all if the ARN is empty, those that started last first.
+// Only those with a status are returned if one is given. Its errors are those of StateMachine.
+func (s *Service) Executions(stateMachineARN string, status asl.Status) ([]Execution, error) {
+	if stateMachineARN != "" {
+		if _, err := s.machine(stateMachineARN); err != nil {
+			return nil, err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []Execution
+	for _, e := range slices.Backward(s.order) {
+		if (stateMachineARN == "" || e.StateMachineARN == stateMachineARN) && (status == "" || e.Status == status) {
+			all = append(all, e.Execution)
+		}
+	}
+	return all, nil
+}
+
+// StopExecution aborts an execution, with an error and a cause that may be empty, and returns it when it has ended.
+// Nothing happens to one that has ended already. Its errors are those of Execution.
+func (s *Service) StopExecution(arn, name, cause string) (Execution, error) {
+	s.mu.Lock()
+	e, err := s.find(arn)
+	s.mu.Unlock()
+	if err != nil {
+		return Execution{}, err
+	}
+	e.cancel(&asl.Failure{Name: name, Cause: cause})
+	<-e.done
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return e.Execution, nil
+}

@@ -1,0 +1,151 @@
+// Package console is a page that shows what a local stack does with requests, and the plain JSON behind it.
+//
+// It stands at [Path] on the function URL's address:
+//
+//	GET  /-/local/                   the page
+//	GET  /-/local/definition         the state machine: states and transitions
+//	GET  /-/local/executions         the executions, those that started last first
+//	GET  /-/local/executions/{name}  an execution with its history
+//	GET  /-/local/records            the idempotency records
+//	GET  /-/local/requests           what was sent from the page, and the answers
+//	POST /-/local/requests           sends a request, once or several times at once
+//	GET  /-/local/upstream           what is called, how often it was, and the settings of the demo upstream
+//	PUT  /-/local/upstream           changes these settings
+//	GET  /-/local/events             all of it, and then what changes, as server-sent events
+//
+// The executions show method, path, statuses and times, and neither queries, header fields nor bodies; the answers to
+// requests that were sent from the page are shown in full. Everything is in memory and bounded.
+//
+// Only a browser or program on this machine that names the address as localhost or as a loopback address is answered,
+// so that no other site can read the page by a name of its own that leads here (DNS rebinding), and what changes
+// something is refused if another site asks for it.
+package console
+
+import (
+	"embed"
+	"encoding/json"
+	"io/fs"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/dynamodb"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/demo"
+)
+
+// Path is where the console is. Everything below it is the console's.
+const Path = "/-/local/"
+
+// Config is what a console is told of the stack that it shows.
+type Config struct {
+	// Upstream is the base URL of the upstream, to be shown.
+	Upstream string
+
+	// Demo is the demo upstream, if that is what is called. Nil means a real server: its settings are not shown, and its
+	// calls are counted by the attempts.
+	Demo *demo.Upstream
+
+	// Speed is how much faster the waits between attempts pass. Default: 1.
+	Speed float64
+
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+}
+
+// A Console shows one stack. It is safe for concurrent use.
+type Console struct {
+	config  Config
+	handler http.Handler
+
+	mu            sync.Mutex
+	stepFunctions *stepfunctions.Service // nil until Watch
+	tables        *dynamodb.Store
+	executions    executions
+	requests      requests
+	listeners     map[*listener]struct{}
+}
+
+//go:embed page
+var page embed.FS
+
+// New makes a console. It shows nothing until it is told what to watch.
+func New(config Config) *Console {
+	if config.Speed == 0 {
+		config.Speed = 1
+	}
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	c := &Console{config: config, listeners: map[*listener]struct{}{}}
+	c.executions.byARN = map[string]*Execution{}
+	files, err := fs.Sub(page, "page")
+	if err != nil {
+		panic(err) // the folder is embedded above
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET "+Path, http.StripPrefix(Path, http.FileServerFS(files)))
+	mux.HandleFunc("GET "+Path+"definition", c.getDefinition)
+	mux.HandleFunc("GET "+Path+"executions", c.getExecutions)
+	mux.HandleFunc("GET "+Path+"executions/{name}", c.getExecution)
+	mux.HandleFunc("GET "+Path+"records", c.getRecords)
+	mux.HandleFunc("GET "+Path+"requests", c.getRequests)
+	mux.HandleFunc("POST "+Path+"requests", c.postRequest)
+	mux.HandleFunc("GET "+Path+"upstream", c.getUpstream)
+	mux.HandleFunc("PUT "+Path+"upstream", c.putUpstream)
+	mux.HandleFunc("GET "+Path+"events", c.getEvents)
+	c.handler = guarded(mux)
+	return c
+}
+
+// Watch shows the executions of a service from now on, and the records in a store. It is called once, when the stack
+// runs.
+func (c *Console) Watch(service *stepfunctions.Service, tables *dynamodb.Store) {
+	c.mu.Lock()
+	c.stepFunctions, c.tables = service, tables
+	c.mu.Unlock()
+	service.Observe(c.observe)
+}
+
+// Front puts the console before the handler of the function URL. It has the form of stack.Config.Front.
+func (c *Console) Front(url http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, Path):
+			c.handler.ServeHTTP(rw, r)
+		case r.URL.Path == strings.TrimSuffix(Path, "/"):
+			http.Redirect(rw, r, Path, http.StatusMovedPermanently)
+		default:
+			url.ServeHTTP(rw, r)
+		}
+	})
+}
+
+// observe takes in an event of an execution.
+func (c *Console) observe(execution stepfunctions.Execution, event asl.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.executions.take(execution, event, c.config.Speed)
+	c.tell(func(l *listener) { l.executions[execution.ARN] = struct{}{} })
+}
+
+// watched is what is watched, or nil before there is anything.
+func (c *Console) watched() (*stepfunctions.Service, *dynamodb.Store) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stepFunctions, c.tables
+}
+
+// writeJSON answers with a value.
+func writeJSON(rw http.ResponseWriter, status int, value any) {
+	body, err := json.Marshal(value)
+	if err != nil {
+		writeProblem(rw, http.StatusInternalServerError, err.Error())
+		return
+	}
+	rw.Header().Set("Content-Type", "application/json")
+	rw.WriteHeader(status)
+	_, _ = rw.Write(body)
+}

@@ -1,0 +1,156 @@
+package console_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/console"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/demo"
+)
+
+// A serverEvent is a server-sent event.
+type serverEvent struct{ name, data string }
+
+// listen reads the console's events until the test ends.
+func (s *stage) listen() <-chan serverEvent {
+	s.t.Helper()
+	response, err := http.Get(s.url + "events")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { response.Body.Close() })
+	if got := response.Header.Get("Content-Type"); got != "text/event-stream" {
+		s.t.Fatalf("the type of the events is %s", got)
+	}
+	events := make(chan serverEvent, 100)
+	go func() {
+		defer close(events)
+		lines := bufio.NewScanner(response.Body)
+		lines.Buffer(nil, 10<<20)
+		var event serverEvent
+		for lines.Scan() {
+			name, value, _ := strings.Cut(lines.Text(), ": ")
+			switch name {
+			case "event":
+				event.name = value
+			case "data":
+				event.data = value
+			case "":
+				events <- event
+			}
+		}
+	}()
+	return events
+}
+
+// next waits for an event and reads its data.
+func next(t *testing.T, events <-chan serverEvent, name string, into any) {
+	t.Helper()
+	timeout := time.After(10 * time.Second)
+	for {
+		select {
+		case event, open := <-events:
+			if !open {
+				t.Fatalf("the events ended before there was the event %s", name)
+			}
+			if event.name != name {
+				continue
+			}
+			if err := json.Unmarshal([]byte(event.data), into); err != nil {
+				t.Fatal(err)
+			}
+			return
+		case <-timeout:
+			t.Fatalf("the event %s never came", name)
+		}
+	}
+}
+
+type snapshot struct {
+	Executions []console.Execution
+	Requests   []console.Request
+	Records    []console.Record
+	Upstream   console.Upstream
+}
+
+func TestEveryListenerBeginsWithAllThatIsShown(t *testing.T) {
+	s := open(t, console.Config{Upstream: "http://127.0.0.1:7"}, nil)
+	s.run("one", input, once)
+	s.send(`{"method":"GET","path":"/"}`)
+	s.put("records", map[string]string{"id": "orders#1f", "status": "COMPLETED"}, map[string]int64{"expiration": began.Unix()})
+	for range 2 { // one that comes back is told all again
+		var all snapshot
+		next(t, s.listen(), "snapshot", &all)
+		if len(all.Executions) != 1 || len(all.Requests) != 1 || len(all.Records) != 1 || all.Upstream.URL != "http://127.0.0.1:7" || all.Upstream.Calls != 1 {
+			t.Errorf("all that is shown is %+v", all)
+		}
+	}
+}
+
+func TestWhatChangesIsTold(t *testing.T) {
+	upstream, err := demo.New(demo.DefaultSettings(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, console.Config{Demo: upstream}, nil)
+	events := s.listen()
+	var all snapshot
+	next(t, events, "snapshot", &all)
+	if len(all.Executions)+len(all.Requests)+len(all.Records) != 0 {
+		t.Errorf("there is something before anything happened: %+v", all)
+	}
+
+	s.run("one", input, limited, answered)
+	var execution console.Execution
+	for execution.Status != asl.Succeeded {
+		next(t, events, "execution", &execution)
+	}
+	if execution.Name != "one" || len(execution.Attempts) != 2 {
+		t.Errorf("the execution is %+v", execution)
+	}
+
+	s.send(`{"method":"GET","path":"/","copies":2}`)
+	var request console.Request
+	for len(request.Answers) < 2 {
+		next(t, events, "request", &request)
+	}
+
+	s.put("records", map[string]string{"id": "orders#1f", "status": "COMPLETED"}, map[string]int64{"expiration": began.Unix()})
+	var list []console.Record
+	next(t, events, "records", &list)
+	if len(list) != 1 || list[0].ID != "orders#1f" {
+		t.Errorf("the records are %+v", list)
+	}
+
+	s.ask(http.MethodPut, "upstream", `{"requests":5,"intervalSeconds":1}`, nil)
+	var changed console.Upstream
+	next(t, events, "upstream", &changed)
+	if changed.Settings.Requests != 5 {
+		t.Errorf("the settings are %+v", changed.Settings)
+	}
+}
+
+// An execution does not wait for those who watch it, however slow they are.
+func TestAListenerThatDoesNotReadHoldsNothingUp(t *testing.T) {
+	s := open(t, console.Config{}, nil)
+	response, err := http.Get(s.url + "events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	long := strings.Replace(input, "/orders/7", "/"+strings.Repeat("x", 50_000), 1)
+	for range console.MaxExecutions {
+		s.run("", long, once) // ten megabytes for the listener, more than a connection holds
+	}
+	var got executions
+	s.get("executions", &got)
+	if !slices.ContainsFunc(got.Executions, func(e console.Execution) bool { return e.Status == asl.Succeeded }) {
+		t.Error("no execution is shown")
+	}
+}

@@ -1,0 +1,239 @@
+package console_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/console"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/envelope"
+)
+
+type executions struct{ Executions []console.Execution }
+
+// after is a moment after the beginning.
+func after(d time.Duration) time.Time { return began.Add(d) }
+
+func TestAnExecutionIsToldWithItsRequestItsAttemptsAndItsWay(t *testing.T) {
+	s := open(t, console.Config{Speed: 2}, nil)
+	s.run("one", input, limited, answered)
+
+	var got executions
+	s.get("executions", &got)
+	limitedAttempt := envelope.Attempt{Proxy: "proxy-1", Start: 1772368200010, Duration: 30, Status: 429, Wait: 2500, Why: "429: Retry-After asks for 2s"}
+	want := executions{[]console.Execution{{
+		Name: "one", StateMachine: "ring", Method: "POST", Path: "/orders/7", Record: "orders#1f",
+		Status: asl.Succeeded, StatusCode: 201, Started: began, Stopped: after(2 * time.Second),
+		Attempts: []envelope.Attempt{limitedAttempt, {Proxy: "proxy-1", Start: 1772368203000, Duration: 40, Status: 201, Why: "201: final"}},
+		Visits: []console.Visit{
+			{State: "Proxy-1", Type: "Task", Entered: began, Exited: began, Attempt: 1},
+			{State: "Check-1", Type: "Choice", Entered: began, Exited: began},
+			{State: "Wait-1", Type: "Wait", Entered: began, Exited: after(2 * time.Second), WaitSeconds: 2, Until: after(time.Second)},
+			{State: "Proxy-1", Type: "Task", Entered: after(2 * time.Second), Exited: after(2 * time.Second), Attempt: 2},
+			{State: "Check-1", Type: "Choice", Entered: after(2 * time.Second), Exited: after(2 * time.Second)},
+			{State: "Record", Type: "Task", Entered: after(2 * time.Second), Exited: after(2 * time.Second)},
+			{State: "Succeeded", Type: "Succeed", Entered: after(2 * time.Second), Exited: after(2 * time.Second)},
+		},
+	}}}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(console.Execution{})); diff != "" {
+		t.Errorf("the executions are not what was expected (-want +got):\n%s", diff)
+	}
+}
+
+func TestAFailedExecutionTellsWhyAndItsLastStatus(t *testing.T) {
+	s := open(t, console.Config{}, nil)
+	s.run("one", input, refused)
+	var got executions
+	s.get("executions", &got)
+	e := got.Executions[0]
+	if e.Status != asl.Failed || e.StatusCode != 503 || e.Failure != "AttemptsExhausted" {
+		t.Errorf("it is %s with %d, %s", e.Status, e.StatusCode, e.Failure)
+	}
+	if last := e.Visits[len(e.Visits)-1]; last.State != "Failed" || !last.Exited.IsZero() {
+		t.Errorf("the last visit is %+v", last)
+	}
+}
+
+func TestTheAttemptOfALostProxyHasTheTimesOfTheVisit(t *testing.T) {
+	s := open(t, console.Config{}, nil)
+	s.run("one", input, "Runtime.ExitError")
+	var got executions
+	s.get("executions", &got)
+	e := got.Executions[0]
+	want := []envelope.Attempt{{Proxy: "proxy-1", Start: began.UnixMilli(), Error: "proxy_internal_error", Details: "Runtime.ExitError", Why: "network-failure 1 of 1"}}
+	if diff := cmp.Diff(want, e.Attempts); diff != "" {
+		t.Errorf("the attempts are not what was expected (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"Runtime.ExitError"}, e.Visits[0].Failures); diff != "" {
+		t.Errorf("the failures of the visit are not what was expected (-want +got):\n%s", diff)
+	}
+}
+
+func TestAWriteToTheTableThatFailsIsToldWithItsVisit(t *testing.T) {
+	s := open(t, console.Config{}, nil)
+	s.refuses = &asl.ServiceError{Code: "ConditionalCheckFailedException", StatusCode: 400}
+	s.run("one", input, once)
+	var got executions
+	s.get("executions", &got)
+	e := got.Executions[0]
+	if i := len(e.Visits) - 2; e.Visits[i].State != "Record" || len(e.Visits[i].Failures) != 1 || !strings.Contains(e.Visits[i].Failures[0], "ConditionalCheckFailedException") {
+		t.Errorf("the visit before the last is %+v", e.Visits[i])
+	}
+	if len(e.Attempts) != 1 || e.StatusCode != 200 {
+		t.Errorf("there are %d attempts and the status %d", len(e.Attempts), e.StatusCode)
+	}
+}
+
+// Anybody can start an execution by hand, with any input and any answers.
+func TestAnExecutionThatIsNoRequestIsShownAllTheSame(t *testing.T) {
+	s := open(t, console.Config{}, nil)
+	s.run("one", `{"call": "none"}`, `{"outcome": "failed", "error": "Unknown"}`)
+	s.run("two", `[]`, `"no envelope"`)
+	var got executions
+	s.get("executions", &got)
+	for i, failure := range []string{"States.Runtime", "Unknown"} {
+		e := got.Executions[i]
+		if e.Method != "" || len(e.Attempts) != 0 || e.Failure != failure {
+			t.Errorf("execution %s is %s %d %s, want the failure %s", e.Name, e.Method, len(e.Attempts), e.Failure, failure)
+		}
+	}
+}
+
+func TestTheNewestExecutionsAreKeptAndComeFirst(t *testing.T) {
+	s := open(t, console.Config{}, nil)
+	for i := range console.MaxExecutions + 5 {
+		s.run(fmt.Sprint("run-", i), input, once)
+	}
+	var got executions
+	s.get("executions", &got)
+	if len(got.Executions) != console.MaxExecutions {
+		t.Fatalf("there are %d executions, want %d", len(got.Executions), console.MaxExecutions)
+	}
+	for i, e := range got.Executions {
+		if want := fmt.Sprint("run-", console.MaxExecutions+4-i); e.Name != want {
+			t.Fatalf("execution %d is %s, want %s", i, e.Name, want)
+		}
+	}
+	s.refusesWith(http.StatusNotFound, http.MethodGet, "executions/run-0", "", nil)
+}
+
+func TestAnExecutionIsToldWithItsHistory(t *testing.T) {
+	s := open(t, console.Config{}, nil)
+	s.run("one", input, "Runtime.ExitError")
+	s.run("two", input, once)
+	var got struct {
+		Name    string
+		History []console.HistoryEvent
+	}
+	s.get("executions/one", &got)
+	if got.Name != "one" {
+		t.Errorf("the name is %s", got.Name)
+	}
+	want := []console.HistoryEvent{
+		{ID: 1, Timestamp: began, Type: asl.ExecutionStarted},
+		{ID: 2, Timestamp: began, Type: asl.TaskStateEntered, State: "Proxy-1"},
+		{ID: 3, Previous: 2, Timestamp: began, Type: asl.TaskScheduled, Resource: "lambda:invoke"},
+		{ID: 4, Previous: 3, Timestamp: began, Type: asl.TaskStarted, Resource: "lambda:invoke"},
+		{ID: 5, Previous: 4, Timestamp: began, Type: asl.TaskFailedEvent, Resource: "lambda:invoke", Error: "Runtime.ExitError"},
+		{ID: 6, Previous: 5, Timestamp: began, Type: asl.TaskStateExited, State: "Proxy-1"},
+		{ID: 7, Previous: 6, Timestamp: began, Type: asl.ChoiceStateEntered, State: "Check-1"},
+		{ID: 8, Previous: 7, Timestamp: began, Type: asl.ChoiceStateExited, State: "Check-1"},
+		{ID: 9, Previous: 8, Timestamp: began, Type: asl.FailStateEntered, State: "Failed"},
+		{ID: 10, Previous: 9, Timestamp: began, Type: asl.ExecutionFailed, Error: "AttemptsExhausted"},
+	}
+	if diff := cmp.Diff(want, got.History); diff != "" {
+		t.Errorf("the history is not what was expected (-want +got):\n%s", diff)
+	}
+	s.refusesWith(http.StatusNotFound, http.MethodGet, "executions/three", "", nil)
+}
+
+func TestWhatWasSentAndAnsweredIsNotTold(t *testing.T) {
+	s := open(t, console.Config{}, nil)
+	s.run("one", input, limited, answered)
+	s.run("two", input, refused)
+	s.run("three", input, "Runtime.ExitError")
+	for _, path := range []string{"executions", "executions/one", "executions/two", "executions/three", "records", "requests", "definition"} {
+		if _, body := s.ask(http.MethodGet, path, "", nil); strings.Contains(body, "secret") {
+			t.Errorf("%s tells it: %s", path, body)
+		}
+	}
+}
+
+func TestExecutionsAtTheSameTimeAreKeptApart(t *testing.T) {
+	s := open(t, console.Config{}, nil)
+	s.answers = []string{once}
+	var all sync.WaitGroup
+	for i := range 20 {
+		all.Go(func() {
+			if _, err := s.service.StartExecution(machineARN, fmt.Sprint("run-", i), input); err != nil {
+				t.Error(err)
+			}
+			s.ask(http.MethodGet, "executions", "", nil)
+		})
+	}
+	all.Wait()
+	eventually(t, "all executions have succeeded", func() bool {
+		var got executions
+		s.get("executions", &got)
+		succeeded := 0
+		for _, e := range got.Executions {
+			if e.Status == asl.Succeeded && len(e.Attempts) == 1 && len(e.Visits) == 4 {
+				succeeded++
+			}
+		}
+		return succeeded == 20
+	})
+}
+
+func TestTheDefinitionIsToldAsStatesAndTransitions(t *testing.T) {
+	s := open(t, console.Config{Speed: 10}, nil)
+	var got struct {
+		StateMachines []console.StateMachine
+		Speed         float64
+	}
+	s.get("definition", &got)
+	if got.Speed != 10 {
+		t.Errorf("the speed is %v", got.Speed)
+	}
+	lost := console.Transition{To: "Check-1", When: "States.ALL", Catch: true}
+	want := []console.StateMachine{{Name: "ring", Type: "EXPRESS", StartAt: "Proxy-1", States: []console.State{
+		{Name: "Proxy-1", Type: "Task", Resource: "lambda:invoke", Transitions: []console.Transition{{To: "Check-1"}, lost}},
+		{Name: "Check-1", Type: "Choice", Transitions: []console.Transition{
+			{To: "Record", When: `$.answer.outcome StringEquals "succeeded" and $$.Execution.Input.record.id IsPresent true`},
+			{To: "Succeeded", When: `$.answer.outcome StringEquals "succeeded"`},
+			{To: "Failed", When: `$.answer.outcome StringEquals "failed"`},
+			{To: "Wait-1", When: `$.answer.waitSeconds NumericGreaterThanEquals 1`},
+			{To: "Proxy-1"},
+		}},
+		{Name: "Wait-1", Type: "Wait", Transitions: []console.Transition{{To: "Proxy-1"}}},
+		{Name: "Record", Type: "Task", Comment: "The answer is kept", Resource: "dynamodb:updateItem",
+			Transitions: []console.Transition{{To: "Succeeded"}, {To: "Succeeded", When: "States.ALL", Catch: true}}},
+		{Name: "Succeeded", Type: "Succeed", Transitions: []console.Transition{}},
+		{Name: "Failed", Type: "Fail", Transitions: []console.Transition{}},
+	}}}
+	if diff := cmp.Diff(want, got.StateMachines); diff != "" {
+		t.Errorf("the state machines are not what was expected (-want +got):\n%s", diff)
+	}
+}
+
+func TestAConsoleThatWatchesNothingYetShowsNothing(t *testing.T) {
+	front := console.New(console.Config{}).Front(http.NotFoundHandler())
+	for path, want := range map[string]string{
+		"definition": `{"speed":1,"stateMachines":[]}`, "executions": `{"executions":[]}`, "records": `{"records":[]}`, "requests": `{"requests":[]}`,
+		"upstream": `{"url":"","calls":0}`,
+	} {
+		answer := httptest.NewRecorder()
+		front.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "http://localhost"+console.Path+path, nil))
+		if got := answer.Body.String(); got != want {
+			t.Errorf("%s is %s, want %s", path, got, want)
+		}
+	}
+}

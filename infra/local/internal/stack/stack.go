@@ -1,0 +1,319 @@
+// Package stack runs a synthesised stack on this machine: its functions in the Lambda host, its state machines in the
+// interpreter, its tables in the DynamoDB subset, its function URL as an HTTP server, and the AWS endpoints that the
+// functions call.
+//
+// It reads the cloud assembly and nothing else. The functions are the real binaries, and see ordinary AWS endpoints.
+package stack
+
+import (
+	"errors"
+	"fmt"
+	"log"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudformation"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/dynamodb"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/clock"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/egress"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack/timeshift"
+)
+
+// Config says which stack is run, and how.
+type Config struct {
+	// Assembly is the directory of the cloud assembly, cdk.out.
+	Assembly string
+
+	// Address is where the function URL listens, host and port. Default: a free port of 127.0.0.1.
+	Address string
+
+	// EndpointAddress is where the AWS endpoints listen. Default: a free port of 127.0.0.1.
+	EndpointAddress string
+
+	// Upstream takes the place of the upstream in the template. Plain http and loopback addresses are allowed for it.
+	// Empty leaves the functions as they are.
+	Upstream string
+
+	// SourceAddresses gives each function that calls the upstream a loopback address of its own to call from, if the
+	// upstream is on a loopback address too. See package egress.
+	SourceAddresses bool
+
+	// Speed is how much faster the waits between attempts pass. Default: 1. To the functions it looks as if the whole
+	// wait had passed: a wait of a minute uses up a minute of a request's deadline.
+	Speed float64
+
+	// Clock is the clock of the state machines, a virtual one say, in the place of Speed. The functions run in real
+	// time; see package timeshift. Default: the real clock.
+	Clock clock.Clock
+
+	// DataFile is where the tables are kept; empty keeps them in memory.
+	DataFile string
+
+	// Environment adds variables to functions, by the functions' names or short names.
+	Environment map[string]map[string]string
+
+	// Binaries are programs that take the place of functions' code, by the functions' names or short names.
+	Binaries map[string]string
+
+	// Log receives what the functions write and what the host says of them. Default: nothing is logged.
+	Log func(lambda.LogEvent)
+
+	// Front, if it is set, wraps the handler of the function URL.
+	Front func(url http.Handler) http.Handler
+}
+
+// A Stack runs until it is closed.
+type Stack struct {
+	Template      *cloudformation.Stack
+	Lambda        *lambda.Host
+	StepFunctions *stepfunctions.Service
+	DynamoDB      *dynamodb.Store
+
+	url      string
+	endpoint string
+	closers  []func()
+}
+
+// awsHost is the host under which the functions reach the AWS endpoints, through HTTP_PROXY. An address would not do:
+// the SDK puts "sync-" before the host to call StartSyncExecution.
+const awsHost = "aws.local"
+
+// Start runs a stack. The error says all that is wrong with the template, or what this machine lacks.
+func Start(config Config) (_ *Stack, err error) {
+	if config.Clock != nil && config.Speed != 0 {
+		return nil, errors.New("stack: Config has a Clock and a Speed; give one of them")
+	}
+	s := &Stack{}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+
+	urlListener, err := s.listen(config.Address)
+	if err != nil {
+		return nil, err
+	}
+	endpointListener, err := s.listen(config.EndpointAddress)
+	if err != nil {
+		return nil, err
+	}
+	s.url, s.endpoint = "http://"+urlListener.Addr().String(), "http://"+endpointListener.Addr().String()
+
+	if s.Template, err = cloudformation.Load(config.Assembly, cloudformation.Options{FunctionURL: s.url + "/"}); err != nil {
+		return nil, err
+	}
+	if len(s.Template.URLs) != 1 {
+		return nil, fmt.Errorf("stack: the template has %d function URLs; one can be served", len(s.Template.URLs))
+	}
+	if err := s.createTables(config); err != nil {
+		return nil, err
+	}
+	if err := s.createFunctions(config); err != nil {
+		return nil, err
+	}
+	if err := s.createStateMachines(config); err != nil {
+		return nil, err
+	}
+
+	front := lambda.FunctionURL(s.Lambda, s.Template.URLs[0].FunctionName, lambda.URLConfig{AuthType: lambda.AuthNone})
+	if config.Front != nil {
+		front = config.Front(front)
+	}
+	s.serve(urlListener, front)
+	s.serve(endpointListener, &endpoints{lambda: s.Lambda, stepFunctions: s.StepFunctions, dynamoDB: s.DynamoDB})
+	return s, nil
+}
+
+// URL is the function URL, without a slash at its end. It takes unsigned requests.
+func (s *Stack) URL() string { return s.url }
+
+// Endpoint is where the AWS APIs are, for --endpoint-url of the AWS CLI.
+func (s *Stack) Endpoint() string { return s.endpoint }
+
+// Close ends everything that the stack runs: servers, executions, processes.
+func (s *Stack) Close() {
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		s.closers[i]()
+	}
+	s.closers = nil
+}
+
+func (s *Stack) onClose(f func()) { s.closers = append(s.closers, f) }
+
+func (s *Stack) listen(address string) (net.Listener, error) {
+	if address == "" {
+		address = "127.0.0.1:0"
+	}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	s.onClose(func() { listener.Close() })
+	return listener, nil
+}
+
+// readHeaderTimeout ends connections on which no request comes.
+const readHeaderTimeout = 30 * time.Second
+
+func (s *Stack) serve(listener net.Listener, handler http.Handler) {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ErrorLog: log.New(discard{}, "", 0)}
+	go func() { _ = server.Serve(listener) }()
+	s.onClose(func() { server.Close() })
+}
+
+// discard swallows what net/http says of connections that broke.
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+
+func (s *Stack) createTables(config Config) error {
+	s.DynamoDB = dynamodb.New()
+	if config.DataFile != "" {
+		if err := os.MkdirAll(filepath.Dir(config.DataFile), 0o755); err != nil {
+			return fmt.Errorf("stack: %w", err)
+		}
+		var err error
+		if s.DynamoDB, err = dynamodb.Open(config.DataFile); err != nil {
+			return err
+		}
+	}
+	s.onClose(func() { _ = s.DynamoDB.Close() })
+	var problems []error
+	for _, t := range s.Template.Tables {
+		definition := dynamodb.TableDefinition{Name: t.Name, ARN: t.ARN, TTLAttribute: t.TTLAttribute}
+		for _, key := range t.Keys {
+			attribute := dynamodb.KeyAttribute{Name: key.Name, Type: key.Type}
+			if key.Role == "RANGE" {
+				definition.SortKey = attribute
+			} else {
+				definition.PartitionKey = attribute
+			}
+		}
+		problems = append(problems, s.DynamoDB.CreateTable(definition))
+	}
+	// DynamoDB deletes expired records within days. A stack does not run for so long, but its file may lie for longer.
+	_, err := s.DynamoDB.DeleteExpired()
+	return errors.Join(append(problems, err)...)
+}
+
+func (s *Stack) createFunctions(config Config) error {
+	host, err := lambda.NewHost(lambda.Config{
+		Region:    cloudformation.Region,
+		AccountID: cloudformation.AccountID,
+		Log:       config.Log,
+		Env: map[string]string{
+			"AWS_ENDPOINT_URL": "http://" + awsHost,
+			"HTTP_PROXY":       s.endpoint,
+		},
+	})
+	if err != nil {
+		return err
+	}
+	s.Lambda = host
+	s.onClose(func() { _ = host.Close() })
+
+	upstreams := 0
+	var problems []error
+	for _, f := range s.Template.Functions {
+		short := s.ShortName(f.Name)
+		environment := map[string]string{}
+		for name, value := range f.Environment {
+			environment[name] = value
+		}
+		if _, calls := environment[upstreamVariable]; calls && config.Upstream != "" {
+			upstreams++
+			if environment[upstreamVariable], err = s.upstreamFor(upstreams, config); err != nil {
+				return err
+			}
+			environment[allowedNetworksVariable] = loopbackNetworks
+		}
+		maps.Copy(environment, config.Environment[f.Name])
+		maps.Copy(environment, config.Environment[short])
+		binary := filepath.Join(f.Code, "bootstrap")
+		if other, given := config.Binaries[f.Name]; given {
+			binary = other
+		}
+		if other, given := config.Binaries[short]; given {
+			binary = other
+		}
+		problems = append(problems, host.Add(lambda.Function{
+			Name:                f.Name,
+			ARN:                 f.ARN,
+			Path:                binary,
+			ProcessName:         short,
+			Env:                 environment,
+			Timeout:             f.Timeout,
+			MemorySize:          f.MemoryMiB,
+			ReservedConcurrency: f.ReservedConcurrency,
+			Aliases:             f.Aliases,
+			LogFormat:           f.LogFormat,
+			LogLevel:            f.LogLevel,
+			LogGroup:            f.LogGroup,
+			TracingActive:       f.TracingActive,
+		}))
+	}
+	return errors.Join(problems...)
+}
+
+// The variables by which a function knows its upstream.
+const (
+	upstreamVariable        = "UPSTREAM_BASE_URL"
+	allowedNetworksVariable = "UPSTREAM_ALLOWED_NETWORKS"
+	loopbackNetworks        = "127.0.0.0/8,::1/128"
+)
+
+// upstreamFor gives the upstream of the i-th function that calls it, counted from 1.
+func (s *Stack) upstreamFor(i int, config Config) (string, error) {
+	if !config.SourceAddresses {
+		return config.Upstream, nil
+	}
+	url, forwarder, err := egress.For(config.Upstream, i)
+	if err != nil {
+		return "", err
+	}
+	if forwarder != nil {
+		s.onClose(forwarder.Close)
+	}
+	return url, nil
+}
+
+// ShortName is the name of a function less what the names of all functions begin with: gateway, proxy-1.
+func (s *Stack) ShortName(function string) string {
+	prefix := function
+	for _, f := range s.Template.Functions {
+		for !strings.HasPrefix(f.Name, prefix) {
+			prefix = prefix[:len(prefix)-1]
+		}
+	}
+	prefix = prefix[:strings.LastIndex(prefix, "-")+1]
+	return strings.TrimPrefix(function, prefix)
+}
+
+func (s *Stack) createStateMachines(config Config) error {
+	functions, tables := s.Integrations()
+	passes := config.Clock
+	if passes == nil {
+		passes = clock.Faster(config.Speed)
+	}
+	if passes != clock.Real {
+		shifting := timeshift.New(passes, time.Now)
+		passes, functions = shifting, shifting.Lambda(functions)
+	}
+	s.StepFunctions = stepfunctions.New(stepfunctions.Config{Lambda: functions, DynamoDB: tables, Clock: passes})
+	s.onClose(s.StepFunctions.Close)
+	var problems []error
+	for _, m := range s.Template.StateMachines {
+		problems = append(problems, s.StepFunctions.CreateStateMachine(stepfunctions.StateMachine{
+			Name: m.Name, ARN: m.ARN, Type: stepfunctions.Type(m.Type), Definition: m.Definition,
+		}))
+	}
+	return errors.Join(problems...)
+}

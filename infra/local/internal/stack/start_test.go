@@ -1,0 +1,270 @@
+package stack_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack"
+)
+
+// refused starts a stack that cannot be started, and returns why.
+func refused(t *testing.T, settings ...setting) error {
+	t.Helper()
+	var config stack.Config
+	settings = append([]setting{from(ring)}, settings...)
+	for _, set := range settings {
+		set(t, &config)
+	}
+	s, err := stack.Start(config)
+	if err == nil {
+		s.Close()
+		t.Fatal("it started")
+	}
+	return err
+}
+
+// says checks that an error names what has to be named.
+func says(t *testing.T, err error, words ...string) {
+	t.Helper()
+	for _, word := range words {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("the error is %q, want %q in it", err, word)
+		}
+	}
+}
+
+func TestAnAddressThatIsInUseIsAnErrorThatCanBeTold(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	taken := listener.Addr().String()
+	for name, set := range map[string]setting{
+		"Address":         func(_ testing.TB, c *stack.Config) { c.Address = taken },
+		"EndpointAddress": func(_ testing.TB, c *stack.Config) { c.EndpointAddress = taken },
+	} {
+		if err := refused(t, set); !errors.Is(err, syscall.EADDRINUSE) {
+			t.Errorf("%s in use is %v, want EADDRINUSE", name, err)
+		}
+	}
+}
+
+func TestAStackThatDoesNotStartLeavesNothingOpen(t *testing.T) {
+	t.Parallel()
+	address := freeAddress(t)
+	err := refused(t, func(_ testing.TB, c *stack.Config) {
+		c.Address = address
+		c.Assembly = t.TempDir()
+	})
+	says(t, err, "manifest.json")
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatalf("the address is still in use: %v", err)
+	}
+	listener.Close()
+}
+
+// resources are those of a template, by type.
+func resources(template map[string]any, kind string) []map[string]any {
+	var found []map[string]any
+	for _, r := range template["Resources"].(map[string]any) {
+		if r := r.(map[string]any); r["Type"] == kind {
+			found = append(found, r["Properties"].(map[string]any))
+		}
+	}
+	return found
+}
+
+func TestAStateThatIsNotKnownIsRefusedByName(t *testing.T) {
+	t.Parallel()
+	changed := edited(t, func(template map[string]any) {
+		resources(template, "AWS::StepFunctions::StateMachine")[0]["DefinitionString"] =
+			`{"StartAt":"Both","States":{"Both":{"Type":"Parallel","Branches":[],"End":true}}}`
+	})
+	says(t, refused(t, from(changed)), "Both", "Parallel")
+}
+
+func TestAResourceThatIsNotKnownIsRefusedByName(t *testing.T) {
+	t.Parallel()
+	changed := edited(t, func(template map[string]any) {
+		template["Resources"].(map[string]any)["Queue"] = map[string]any{"Type": "AWS::SQS::Queue"}
+	})
+	says(t, refused(t, from(changed)), "Queue", "AWS::SQS::Queue")
+}
+
+func TestAStackWithoutAURLIsRefused(t *testing.T) {
+	t.Parallel()
+	changed := edited(t, func(template map[string]any) {
+		all := template["Resources"].(map[string]any)
+		for id, r := range all {
+			if r.(map[string]any)["Type"] == "AWS::Lambda::Url" {
+				delete(all, id)
+			}
+		}
+		delete(template, "Outputs") // one of them is the URL
+	})
+	says(t, refused(t, from(changed)), "0 function URLs")
+}
+
+func TestABinaryThatIsNotThereIsRefusedByItsPath(t *testing.T) {
+	t.Parallel()
+	missing := filepath.Join(t.TempDir(), "missing")
+	err := refused(t, func(_ testing.TB, c *stack.Config) { c.Binaries = map[string]string{"gateway": missing} })
+	says(t, err, missing, "gateway")
+}
+
+func TestFunctionsAreToldByTheirShortNames(t *testing.T) {
+	t.Parallel()
+	s := start(t, closedAddress(t))
+	var short []string
+	for _, f := range s.Lambda.Functions() {
+		if f.Name == s.ShortName(f.Name) {
+			t.Errorf("%s is not shortened", f.Name)
+		}
+		if f.ProcessName != s.ShortName(f.Name) {
+			t.Errorf("the process of %s is called %s", f.Name, f.ProcessName)
+		}
+		short = append(short, s.ShortName(f.Name))
+	}
+	if got := strings.Join(short, " "); got != "gateway proxy-1 proxy-2 proxy-3" {
+		t.Errorf("the short names are %s", got)
+	}
+	if name := oneProxyGateway(t); name != "gateway" {
+		t.Errorf("with one proxy the gateway's short name is %s", name)
+	}
+}
+
+func oneProxyGateway(t *testing.T) string {
+	s := start(t, closedAddress(t), from(oneProxy))
+	return s.ShortName(s.Template.URLs[0].FunctionName)
+}
+
+// The upstream's address in the template is a public one: only where another is given may the proxies call this machine.
+func TestWithoutAnUpstreamOfItsOwnTheStackKeepsTheTemplates(t *testing.T) {
+	t.Parallel()
+	s := start(t, "")
+	for _, f := range s.Lambda.Functions() {
+		if strings.HasPrefix(s.ShortName(f.Name), "proxy-") && (f.Env["UPSTREAM_BASE_URL"] != "https://httpbin.org" || f.Env["UPSTREAM_ALLOWED_NETWORKS"] != "") {
+			t.Errorf("the environment of %s is %v", f.Name, f.Env)
+		}
+	}
+}
+
+func TestTheFenceOfTheProxiesStandsForWhateverIsNotTheUpstream(t *testing.T) {
+	t.Parallel()
+	u := play(t) // nothing may arrive
+	s := start(t, "", environment("proxy-1", "UPSTREAM_BASE_URL", u.URL))
+	p := get(t, s, "/").problem(t, http.StatusBadGateway, "no-answer")
+	if len(p.Attempts) != 1 || p.Attempts[0].Error != "destination_ip_prohibited" {
+		t.Errorf("the attempts are %+v, want one that ended in destination_ip_prohibited", p.Attempts)
+	}
+}
+
+func TestTheFrontSeesEveryRequest(t *testing.T) {
+	t.Parallel()
+	u := play(t, status(http.StatusOK))
+	var seen atomic.Int32
+	s := start(t, u.URL, func(_ testing.TB, c *stack.Config) {
+		c.Front = func(url http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				seen.Add(1)
+				if r.URL.Path == "/-/front" {
+					_, _ = io.WriteString(w, "the front")
+					return
+				}
+				url.ServeHTTP(w, r)
+			})
+		}
+	})
+	if a := get(t, s, "/-/front"); a.Body != "the front" {
+		t.Errorf("the front's own page is %q", a.Body)
+	}
+	if a := get(t, s, "/"); a.Status != http.StatusOK || seen.Load() != 2 {
+		t.Errorf("the answer is %d, and the front saw %d requests, want 200 and 2", a.Status, seen.Load())
+	}
+}
+
+// A Wait state waits whole seconds, and the next proxy sleeps the rest. Where waits pass faster the proxies sleep nothing:
+// the rest passes before they are called, on the state machine's clock.
+func TestTheRestOfAWaitPassesFasterToo(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var slept []int64
+	s := start(t, closedAddress(t), crashing("proxy-1", "proxy-2", "proxy-3"),
+		policy(`{"networkFailures":{"attempts":3,"base":"900ms","max":"900ms","jitter":"none"}}`),
+		logged(func(e lambda.LogEvent) {
+			var event struct{ SleepMilliseconds int64 }
+			if e.Type == lambda.LogFunction && strings.Contains(e.Function, "-proxy-") && json.Unmarshal([]byte(e.Message), &event) == nil {
+				mu.Lock()
+				defer mu.Unlock()
+				slept = append(slept, event.SleepMilliseconds)
+			}
+		}))
+	problem := get(t, s, "/").problem(t, http.StatusBadGateway, "no-answer")
+	mu.Lock()
+	defer mu.Unlock()
+	if len(slept) != 3 || slept[0] != 0 || slept[1] != 0 || slept[2] != 0 {
+		t.Errorf("the proxies were to sleep %v ms, want three times 0", slept)
+	}
+	if all := problem.Attempts; len(all) != 3 || all[0].Wait != 900 || all[1].Wait != 900 {
+		t.Errorf("the attempts are %+v, want 900 ms after the first two", all)
+	}
+}
+
+func TestWaitsPassFasterThanTheyAreTold(t *testing.T) {
+	t.Parallel()
+	u := play(t, status(http.StatusTooManyRequests, "Retry-After", "40"), status(http.StatusOK))
+	s := start(t, u.URL, from(oneProxy))
+	began := time.Now()
+	if a := get(t, s, "/"); a.Status != http.StatusOK {
+		t.Fatalf("the answer is %d %s", a.Status, a.Body)
+	}
+	if took := time.Since(began); took >= 40*time.Second {
+		t.Errorf("the wait of 40 s took %v at %d times the speed", took, speed)
+	}
+	waitsAtLeast(t, attempts(t, s), 40*time.Second, "Retry-After")
+}
+
+// withConcurrency reserves concurrency for a function.
+func withConcurrency(t *testing.T, function string, reserved int) setting {
+	return from(edited(t, func(template map[string]any) {
+		for _, f := range resources(template, "AWS::Lambda::Function") {
+			if strings.HasSuffix(f["FunctionName"].(string), "-"+function) {
+				f["ReservedConcurrentExecutions"] = reserved
+			}
+		}
+	}))
+}
+
+func TestAGatewayWithoutConcurrencyIsThrottled(t *testing.T) {
+	t.Parallel()
+	u := play(t) // nothing may arrive
+	s := start(t, u.URL, withConcurrency(t, "gateway", 0))
+	if a := get(t, s, "/"); a.Status != http.StatusTooManyRequests {
+		t.Errorf("the answer is %d %s, want Lambda's 429", a.Status, a.Body)
+	}
+}
+
+func TestAProxyThatLambdaDoesNotCallIsFollowedByTheNextOne(t *testing.T) {
+	t.Parallel()
+	u := play(t, status(http.StatusOK))
+	s := start(t, u.URL, withConcurrency(t, "proxy-1", 0))
+	get(t, s, "/").expect(t, http.StatusOK, "OK",
+		`proxy-1; error=proxy_internal_error; details="Lambda.TooManyRequestsException", proxy-2; received-status=200`)
+	if n := invocations(t, s); n < 3 {
+		t.Errorf("Lambda was asked %d times, want proxy-1 asked for again, and then proxy-2", n)
+	}
+}
