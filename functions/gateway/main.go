@@ -21,34 +21,24 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
-	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
-	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/dynamostore"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gateway/handler"
 )
 
 func main() {
-	logger := slog.New(slog.NewJSONHandler(os.Stdout, nil))
-	settings, err := settingsFrom(os.Getenv)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
 	awsConfig, err := config.LoadDefaultConfig(context.Background())
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "gateway: AWS configuration: %v\n", err)
 		os.Exit(1)
 	}
-	engine := sfn.NewFromConfig(awsConfig, func(o *sfn.Options) {
-		// A repeated StartSyncExecution is a second execution, and so perhaps a second call of the upstream.
-		o.RetryMaxAttempts = 1
+	gateway, err := handler.New(os.Getenv, handler.Dependencies{
+		Engine:   newEngine(awsConfig),
+		DynamoDB: dynamodb.NewFromConfig(awsConfig),
+		Log:      slog.New(slog.NewJSONHandler(os.Stdout, nil)),
 	})
-	store := dynamostore.New(dynamodb.NewFromConfig(awsConfig), settings.table)
-	records, err := idempotency.New(store, idempotency.Config{Prefix: settings.recordPrefix})
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "gateway:", err)
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	g := newGateway(settings, engine, records, logger)
-	lambda.StartWithOptions(g.handle, lambda.WithSetEscapeHTML(false))
+	lambda.StartWithOptions(gateway.Handle, lambda.WithSetEscapeHTML(false))
 }

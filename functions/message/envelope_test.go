@@ -119,12 +119,12 @@ func TestMarkupIsNotMadeLongerByEscapes(t *testing.T) {
 }
 
 func TestTheTopOfAnAnswerIsInTheWordsOfAPIGateway(t *testing.T) {
-	e := &message.Envelope{Outcome: retry.Succeeded, Response: message.Response{
+	e := message.Answer(retry.Succeeded, "", message.Response{
 		StatusCode: 200,
 		Headers:    map[string]string{"content-type": "text/plain"},
 		Cookies:    []string{"a=1", "b=2"},
 		Body:       "hello",
-	}}
+	}, nil)
 	text, err := message.Marshal(e)
 	if err != nil {
 		t.Fatal(err)
@@ -139,29 +139,12 @@ func TestTheTopOfAnAnswerIsInTheWordsOfAPIGateway(t *testing.T) {
 		"cookies":         []any{"a=1", "b=2"},
 		"body":            "hello",
 		"isBase64Encoded": false,
+		"version":         1.0,
 		"outcome":         "succeeded",
 		"waitSeconds":     0.0,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the answer differs (-want +got):\n%s", diff)
-	}
-}
-
-func TestAnEnvelopeWithoutACallHasNoHistory(t *testing.T) {
-	e := message.Failure(retry.AttemptsExhausted, []retry.Attempt{{Proxy: "proxy-1"}})
-	if e.TheCall() != nil || e.History() != nil {
-		t.Errorf("a failed envelope holds the call %v and the history %v", e.TheCall(), e.History())
-	}
-	for _, broken := range []*message.Envelope{
-		nil,
-		{},
-		{Outcome: retry.Again},
-		{Outcome: retry.Again, Answer: &message.Envelope{Outcome: retry.Failed}},
-		{Outcome: retry.Again, Answer: &message.Envelope{Outcome: retry.Again}, Fault: &message.Fault{Error: "Runtime.ExitError"}},
-	} {
-		if broken.TheCall() != nil || broken.History() != nil {
-			t.Errorf("%+v holds the call %v and the history %v", broken, broken.TheCall(), broken.History())
-		}
 	}
 }
 

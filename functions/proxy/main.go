@@ -3,12 +3,12 @@
 //
 // Environment:
 //
-//	PROXY_NAME                 its name in the ring, proxy-1 say
+//	PROXY_NAME                 its name in the ring, such as proxy-1
 //	PROXY_COUNT                how many proxies the ring has
 //	UPSTREAM_BASE_URL          where requests go; a call's path and query are joined to it
 //	UPSTREAM_ALLOWED_NETWORKS  prefixes that may be called although they are not public, separated by commas
 //	RETRY_POLICY               the policy, as JSON; empty for the default one
-//	IDEMPOTENCY_TTL            how long answers to requests with an Idempotency-Key are replayed, 24h0m0s say
+//	IDEMPOTENCY_TTL            how long answers to requests with an Idempotency-Key are replayed, such as 24h0m0s
 package main
 
 import (
@@ -17,15 +17,15 @@ import (
 	"os"
 
 	"github.com/aws/aws-lambda-go/lambda"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/handler"
 )
 
 func main() {
-	logger := slog.New(slog.NewJSONHandler(os.Stdout, nil))
-	config, err := configFrom(os.Getenv)
+	proxy, err := handler.New(os.Getenv, handler.Dependencies{Log: slog.New(slog.NewJSONHandler(os.Stdout, nil))})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	p := newProxy(config, logger)
-	lambda.StartWithOptions(p.handle, lambda.WithSetEscapeHTML(false))
+	lambda.StartWithOptions(proxy.Handle, lambda.WithSetEscapeHTML(false))
 }

@@ -1,0 +1,351 @@
+package handler
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	mathrand "math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/dynamostore"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
+)
+
+// answerGrace is how long after the deadline the gateway still waits for the state machine, which ends by itself: for
+// the way there and back, and for the last proxy to say how it ended.
+const answerGrace = 2 * time.Second
+
+// An Engine is the part of Step Functions that the gateway needs. It must not repeat a start by itself: a second
+// execution is perhaps a second call of the upstream.
+type Engine interface {
+	StartSyncExecution(context.Context, *sfn.StartSyncExecutionInput, ...func(*sfn.Options)) (*sfn.StartSyncExecutionOutput, error)
+}
+
+// Dependencies are what a gateway has of the world around it.
+type Dependencies struct {
+	// Engine runs the state machine. Required.
+	Engine Engine
+
+	// DynamoDB holds the idempotency records. Required.
+	DynamoDB dynamostore.Client
+
+	// Log takes a line for each request, without what was sent and received. Required.
+	Log *slog.Logger
+
+	// Clock is the time. Default: the system's.
+	Clock idempotency.Clock
+
+	// Random gives numbers in [0, 1). Default: math/rand/v2.
+	Random func() float64
+}
+
+// A Gateway answers function URL requests. It is safe for concurrent use.
+type Gateway struct {
+	settings
+	pseudonym string
+	engine    Engine
+	records   *idempotency.Manager
+	log       *slog.Logger
+
+	now    func() time.Time
+	random func() float64
+}
+
+// New makes the gateway that the environment describes. The error lists all that is wrong with the environment.
+func New(getenv func(string) string, d Dependencies) (*Gateway, error) {
+	s, err := settingsFrom(getenv)
+	if err != nil {
+		return nil, err
+	}
+	return newGateway(s, dynamostore.New(d.DynamoDB, s.table), d)
+}
+
+// newGateway makes a gateway with another store than DynamoDB.
+func newGateway(s settings, store idempotency.Store, d Dependencies) (*Gateway, error) {
+	records, err := idempotency.New(store, idempotency.Config{Prefix: s.recordPrefix, Clock: d.Clock, Random: d.Random})
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	g := &Gateway{
+		settings: s, pseudonym: s.pseudonym(), engine: d.Engine, records: records, log: d.Log, now: time.Now, random: mathrand.Float64,
+	}
+	if d.Clock != nil {
+		g.now = d.Clock.Now
+	}
+	if d.Random != nil {
+		g.random = d.Random
+	}
+	return g, nil
+}
+
+// Handle answers one request. It never returns an error: whatever goes wrong is an HTTP answer.
+func (g *Gateway) Handle(ctx context.Context, event events.LambdaFunctionURLRequest) (events.LambdaFunctionURLResponse, error) {
+	started := g.now()
+	response, attempts := g.respond(ctx, &event, started)
+	g.log.LogAttrs(ctx, slog.LevelInfo, "request",
+		slog.String("requestId", requestID(ctx)),
+		slog.String("method", event.RequestContext.HTTP.Method),
+		slog.Int("status", response.StatusCode),
+		slog.Int("attempts", attempts),
+		slog.Int64("durationMs", g.now().Sub(started).Milliseconds()))
+	return response, nil
+}
+
+// respond is the way of a request through the gateway.
+func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRequest, started time.Time) (_ events.LambdaFunctionURLResponse, attempts int) {
+	request, refused := readRequest(event, g.pseudonym)
+	if refused != nil {
+		return refused.response(), 0
+	}
+	asked := idempotencyhttp.FromFunctionURL(*event)
+	key, refused := g.keyFor(asked)
+	if refused != nil {
+		return refused.response(), 0
+	}
+	wanted := parsePreferences(event.Headers["prefer"])
+	call := &message.Call{
+		Request:     *request,
+		Deadline:    started.Add(g.patience(wanted)).UnixMilli(),
+		MaxAttempts: wanted.attempts,
+		Recorded:    key != "" && g.records.Enabled(),
+	}
+
+	if call.Recorded {
+		// The condition is about what is replayed. Upstream it could make a 304 of the answer that everybody is to get.
+		delete(call.Request.Headers, "if-none-match")
+	}
+	applied := func(response events.LambdaFunctionURLResponse) events.LambdaFunctionURLResponse {
+		if text := wanted.applied(g.patience(wanted)); text != "" {
+			response.Headers["preference-applied"] = joinFields(response.Headers["preference-applied"], text)
+		}
+		return response
+	}
+
+	var record *idempotency.Record
+	if call.Recorded {
+		acquired, refused := g.acquire(ctx, asked, key, call.DeadlineTime())
+		if refused != nil {
+			return applied(refused.response()), 0
+		}
+		if acquired.Replay {
+			return g.replay(asked, acquired.Record), 0
+		}
+		record = &acquired.Record
+	}
+	input, refused := g.input(call, record)
+	if refused != nil {
+		g.release(ctx, record)
+		return refused.response(), 0
+	}
+	envelope, failed := g.execute(ctx, call, input)
+	if failed != nil {
+		if failed.Status == http.StatusServiceUnavailable {
+			g.release(ctx, record) // nothing was started that would do it
+		}
+		return applied(failed.response()), len(failed.attempts)
+	}
+	return applied(g.response(envelope)), len(envelope.Attempts)
+}
+
+// patience is how long the caller waits: as long as they say, but not longer than the engine can hold.
+func (g *Gateway) patience(wanted preferences) time.Duration {
+	if wanted.wait == 0 {
+		return g.policy.Deadline
+	}
+	return min(wanted.wait, g.policy.MaxDeadline)
+}
+
+// input writes what the state machine starts with: the envelope that leads to the first proxy.
+func (g *Gateway) input(call *message.Call, record *idempotency.Record) ([]byte, *problem) {
+	envelope := message.ToProxy(call, g.policy, nil, 0)
+	if record != nil {
+		envelope.Record = &message.Record{ID: record.ID, Owner: record.Owner}
+	}
+	input, err := message.Marshal(envelope)
+	if err != nil {
+		return nil, engineFailed(err.Error())
+	}
+	if limit := message.MaxCallBytes(g.policy); len(input) > limit {
+		return nil, requestTooLarge(fmt.Sprintf(
+			"The request takes %d bytes as JSON; the state machine can carry %d. In JSON text a quote takes two bytes and a control character up to six, and a body that is not text takes a third more than its size.", len(input), limit))
+	}
+	return input, nil
+}
+
+// execute runs the state machine and returns the envelope that it ended with.
+func (g *Gateway) execute(ctx context.Context, call *message.Call, input []byte) (*message.Envelope, *problem) {
+	ctx, cancel := context.WithDeadline(ctx, call.DeadlineTime().Add(answerGrace))
+	defer cancel()
+
+	execution, err := g.engine.StartSyncExecution(ctx, &sfn.StartSyncExecutionInput{
+		StateMachineArn: aws.String(g.stateMachineARN),
+		Name:            aws.String(requestID(ctx)),
+		Input:           aws.String(string(input)),
+	})
+	if err != nil {
+		g.log.LogAttrs(ctx, slog.LevelError, "StartSyncExecution failed", slog.String("error", withoutInput(err)))
+		return nil, startProblem(err)
+	}
+	envelope := new(message.Envelope)
+	switch execution.Status {
+	case types.SyncExecutionStatusSucceeded:
+		if err := json.Unmarshal([]byte(aws.ToString(execution.Output)), envelope); err != nil || envelope.Outcome != retry.Succeeded {
+			return nil, engineFailed("The output of the execution is not an envelope.")
+		}
+		return envelope, nil
+	case types.SyncExecutionStatusTimedOut:
+		return nil, deadlineExceeded("The execution of the state machine timed out.", nil)
+	}
+	// Failed in the machine's own Failed state, or failed by the engine itself: only the former has an envelope.
+	if err := json.Unmarshal([]byte(aws.ToString(execution.Cause)), envelope); err != nil || envelope.Outcome != retry.Failed {
+		g.log.LogAttrs(ctx, slog.LevelError, "the state machine failed",
+			slog.String("execution", aws.ToString(execution.ExecutionArn)), slog.String("error", aws.ToString(execution.Error)))
+		return nil, engineFailed(fmt.Sprintf("The execution %s ended with %s.", aws.ToString(execution.ExecutionArn), aws.ToString(execution.Error)))
+	}
+	g.judgeLosses(call, envelope)
+	return envelope, nil
+}
+
+// judgeLosses completes the envelope of an execution that ended because its proxies were lost, so that no proxy was left
+// to judge what that means.
+func (g *Gateway) judgeLosses(call *message.Call, envelope *message.Envelope) {
+	if envelope.Error != message.ProxiesLost {
+		return
+	}
+	attempts, decision := envelope.JudgeLosses(g.policy, call.ForPolicy(g.proxies), g.now(), g.random)
+	envelope.Attempts, envelope.Losses, envelope.Error = attempts, nil, retry.AttemptsExhausted
+	if decision.Outcome == retry.Failed {
+		envelope.Error = decision.Reason
+	}
+	if decision.RetryAfter > 0 {
+		envelope.NotBefore = g.now().Add(decision.RetryAfter).UnixMilli()
+	}
+}
+
+// withoutInput is the text of an error of StartSyncExecution. The errors about the input may quote it, so of those it is
+// the code alone.
+func withoutInput(err error) string {
+	var answered smithy.APIError
+	if errors.As(err, &answered) {
+		switch code := answered.ErrorCode(); code {
+		case "ValidationException", "InvalidExecutionInput":
+			return code
+		}
+	}
+	return err.Error()
+}
+
+// startProblem says what an error of StartSyncExecution means to the caller. Only where the execution cannot have been
+// started is the request free to be sent again.
+func startProblem(err error) *problem {
+	var served *smithyhttp.ResponseError
+	var answered smithy.APIError
+	var dialled *net.OpError
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return deadlineExceeded("The state machine did not end in time.", nil)
+	case errors.As(err, &served) && served.HTTPStatusCode() >= 500 && served.HTTPStatusCode() != http.StatusServiceUnavailable:
+		return engineFailed("Step Functions failed, perhaps while the execution ran. Whether the upstream was called is not known.")
+	case errors.As(err, &answered):
+		return engineUnavailable("Step Functions refused to start the execution: " + answered.ErrorCode() + ". The upstream was not called.")
+	case errors.As(err, &dialled) && dialled.Op == "dial":
+		return engineUnavailable("Step Functions could not be reached. The upstream was not called.")
+	}
+	return engineFailed("The connection to Step Functions broke while the execution ran. Whether the upstream was called is not known.")
+}
+
+// response turns the envelope that an execution ended with into HTTP.
+func (g *Gateway) response(envelope *message.Envelope) events.LambdaFunctionURLResponse {
+	if envelope.StatusCode == 0 {
+		p := unanswered(envelope)
+		if envelope.NotBefore > 0 {
+			p.RetryAfter = time.UnixMilli(envelope.NotBefore).Sub(g.now())
+		}
+		return p.response()
+	}
+	response := g.decorate(envelope, time.Unix(envelope.Expiration, 0))
+	if envelope.NotBefore > 0 {
+		response.Headers["retry-after"] = retryAfterSeconds(time.UnixMilli(envelope.NotBefore).Sub(g.now()))
+	}
+	return urlResponse(response)
+}
+
+// decorate adds what the gateway says of an upstream's answer: through whom it came, and if it is recorded, how long it
+// lives. An answer that is not recorded expires at the Unix epoch.
+func (g *Gateway) decorate(envelope *message.Envelope, expiration time.Time) idempotencyhttp.Response {
+	response := idempotencyhttp.Response(envelope.Response)
+	if response.Headers == nil {
+		response.Headers = make(map[string]string)
+	}
+	// An upstream that is itself behind proxies tells of those first: they are nearer to the origin, RFC 9209 section 2.
+	// A record that another program wrote tells of no attempts.
+	if len(envelope.Attempts) > 0 {
+		response.Headers["proxy-status"] = joinFields(response.Headers["proxy-status"], proxyStatus(envelope.Attempts))
+	}
+	response.Headers["via"] = joinFields(response.Headers["via"], "1.1 "+g.pseudonym)
+	if expiration.Unix() > 0 {
+		response = g.cache.Decorate(response, expiration.Sub(g.now()))
+	}
+	return response
+}
+
+// retryAfterSeconds writes a delay as RFC 9110 section 10.2.3 has it, rounded up so that nobody comes too early.
+func retryAfterSeconds(delay time.Duration) string {
+	return strconv.FormatInt(int64(math.Ceil(max(delay, 0).Seconds())), 10)
+}
+
+// unanswered says that no attempt reached an answer that can be handed back.
+func unanswered(envelope *message.Envelope) *problem {
+	switch envelope.Error {
+	case retry.DeadlineExceeded:
+		return deadlineExceeded("The deadline came before the upstream gave a final answer.", envelope.Attempts)
+	case retry.UnsafeToRepeat:
+		return noAnswer("The upstream may have processed the request, and the request is not safe to repeat: its method is not idempotent (RFC 9110 section 9.2.2) and it carries no Idempotency-Key.", envelope.Attempts)
+	case retry.NotRetryable:
+		return noAnswer("The attempt failed in a way that another one would have met as well.", envelope.Attempts)
+	case message.AnswerTooLarge:
+		return noAnswer("The upstream's answer is larger than a state of the state machine can hold.", envelope.Attempts)
+	}
+	return noAnswer("The attempts that the policy allows were used up.", envelope.Attempts)
+}
+
+// joinFields appends to a header field that is a list.
+func joinFields(before, more string) string {
+	if before == "" {
+		return more
+	}
+	return before + ", " + more
+}
+
+// requestID names the invocation; it becomes the name of the execution, so that one leads to the other in the logs.
+func requestID(ctx context.Context) string {
+	if lc, found := lambdacontext.FromContext(ctx); found && lc.AwsRequestID != "" {
+		return lc.AwsRequestID
+	}
+	return rand.Text()
+}
+
+// urlResponse writes a response in the form that the function URL takes.
+func urlResponse(r idempotencyhttp.Response) events.LambdaFunctionURLResponse {
+	return events.LambdaFunctionURLResponse{
+		StatusCode: r.StatusCode, Headers: r.Headers, Cookies: r.Cookies, Body: r.Body, IsBase64Encoded: r.IsBase64Encoded,
+	}
+}

@@ -1,0 +1,57 @@
+package handler
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// preferences is what a caller asks for in Prefer, RFC 7240, as far as the gateway knows it. Zero means not asked for.
+type preferences struct {
+	// wait is how long the caller waits, RFC 7240 section 4.3.
+	wait time.Duration
+
+	// attempts is how many attempts the caller wants at most. The preference is this project's own.
+	attempts int
+}
+
+// applied says which preferences are honoured, in the form of Preference-Applied, RFC 7240 section 3: the wait as it is
+// after the clamp.
+func (p preferences) applied(wait time.Duration) string {
+	var applied []string
+	if p.wait > 0 {
+		applied = append(applied, "wait="+strconv.FormatInt(int64(wait/time.Second), 10))
+	}
+	if p.attempts > 0 {
+		applied = append(applied, "attempts="+strconv.Itoa(p.attempts))
+	}
+	return strings.Join(applied, ", ")
+}
+
+// maxPreferred keeps a number of seconds within what a duration can hold.
+const maxPreferred = 1_000_000
+
+// parsePreferences reads Prefer. Preferences that are unknown or malformed are ignored, as RFC 7240 section 2 has it, and
+// so are numbers below 1; of several that are left with the same name the first counts.
+func parsePreferences(field string) preferences {
+	var p preferences
+	for _, preference := range strings.Split(field, ",") {
+		preference, _, _ = strings.Cut(preference, ";") // parameters say nothing here
+		name, value, _ := strings.Cut(preference, "=")
+		number, err := strconv.Atoi(strings.Trim(strings.TrimSpace(value), `"`))
+		if err != nil || number < 1 || number > maxPreferred {
+			continue
+		}
+		switch strings.ToLower(strings.TrimSpace(name)) {
+		case "wait":
+			if p.wait == 0 {
+				p.wait = time.Duration(number) * time.Second
+			}
+		case "attempts":
+			if p.attempts == 0 {
+				p.attempts = number
+			}
+		}
+	}
+	return p
+}

@@ -1,0 +1,91 @@
+package handler
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
+)
+
+// settings is what the gateway reads from its environment when it starts.
+type settings struct {
+	stateMachineARN string
+	proxies         int
+	policy          retry.Policy
+
+	table          string
+	recordPrefix   string
+	keyRequirement idempotencyhttp.Requirement
+	cache          idempotencyhttp.Cache
+	serverCacheHit bool
+}
+
+// requirements are the values of IDEMPOTENCY_KEY_REQUIRED.
+var requirements = map[string]idempotencyhttp.Requirement{
+	"":       idempotencyhttp.Never,
+	"never":  idempotencyhttp.Never,
+	"unsafe": idempotencyhttp.UnsafeMethods,
+	"always": idempotencyhttp.Always,
+}
+
+// cacheMaxAge bounds Cache-Control: max-age on recorded answers. What counts is how long the record still lives, which
+// is less.
+const cacheMaxAge = 365 * 24 * time.Hour
+
+// cacheHeaders are the fields that recorded answers get if the construct asks for it.
+var cacheHeaders = idempotencyhttp.Cache{ETag: true, MaxAge: cacheMaxAge, Vary: []string{"Idempotency-Key"}}
+
+// settingsFrom reads the settings and reports all that is wrong with them at once.
+func settingsFrom(getenv func(string) string) (settings, error) {
+	var s settings
+	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+
+	if s.stateMachineARN = getenv(message.StateMachineVariable); s.stateMachineARN == "" {
+		problem("%s is empty; it must be the ARN of the Express state machine", message.StateMachineVariable)
+	}
+	var err error
+	if s.proxies, s.policy, err = message.ProxiesAndPolicy(getenv); err != nil {
+		problems = append(problems, err)
+	}
+	if s.table = getenv(message.TableVariable); s.table == "" {
+		problem("%s is empty; it must be the name of the table of idempotency records", message.TableVariable)
+	}
+	if s.recordPrefix = getenv("AWS_LAMBDA_FUNCTION_NAME"); s.recordPrefix == "" {
+		problem("AWS_LAMBDA_FUNCTION_NAME is empty; Lambda sets it")
+	}
+	var known bool
+	if s.keyRequirement, known = requirements[getenv(message.KeyRequiredVariable)]; !known {
+		problem("%s is %q; it must be never, unsafe or always", message.KeyRequiredVariable, getenv(message.KeyRequiredVariable))
+	}
+	flag := func(name string) bool {
+		text := getenv(name)
+		if text != "" && text != "true" && text != "false" {
+			problem("%s is %q; it must be true or false", name, text)
+		}
+		return text == "true"
+	}
+	if flag(message.CacheHeadersVariable) {
+		s.cache = cacheHeaders
+	}
+	s.serverCacheHit = flag(message.ServerCacheHitVariable)
+	if err := errors.Join(problems...); err != nil {
+		return settings{}, fmt.Errorf("gateway: the environment is not usable:\n%w", err)
+	}
+	return s, nil
+}
+
+// pseudonymHashBytes is how many bytes of a hash tell one deployment from another in Via.
+const pseudonymHashBytes = 5
+
+// pseudonym is the name by which this deployment calls itself in Via, RFC 9110 section 7.6.3. Two deployments, one in
+// front of the other, have different ones; a request that comes round to the same deployment is a loop.
+func (s settings) pseudonym() string {
+	sum := sha256.Sum256([]byte(s.stateMachineARN))
+	return "retrying-api-proxy-" + hex.EncodeToString(sum[:pseudonymHashBytes])
+}

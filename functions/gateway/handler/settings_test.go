@@ -1,0 +1,100 @@
+package handler
+
+import (
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
+)
+
+// variables is an environment that is right, but for what is changed.
+func variables(changes map[string]string) func(string) string {
+	environment := map[string]string{
+		"STATE_MACHINE_ARN":        "arn:aws:states:eu-central-1:123456789012:stateMachine:orders",
+		"PROXY_COUNT":              "3",
+		"TABLE_NAME":               "records",
+		"AWS_LAMBDA_FUNCTION_NAME": "gateway",
+	}
+	maps.Copy(environment, changes)
+	return func(name string) string { return environment[name] }
+}
+
+func TestTheSettingsAreRead(t *testing.T) {
+	s, err := settingsFrom(variables(map[string]string{
+		"RETRY_POLICY":                 `{"deadline":"30s"}`,
+		"IDEMPOTENCY_KEY_REQUIRED":     "unsafe",
+		"IDEMPOTENCY_CACHE_HEADERS":    "true",
+		"IDEMPOTENCY_SERVER_CACHE_HIT": "true",
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.stateMachineARN != "arn:aws:states:eu-central-1:123456789012:stateMachine:orders" || s.proxies != 3 || s.table != "records" ||
+		s.recordPrefix != "gateway" || s.keyRequirement != idempotencyhttp.UnsafeMethods || !s.serverCacheHit || !s.cache.ETag {
+		t.Errorf("got %+v", s)
+	}
+	policy := retry.Default()
+	policy.Deadline = 30 * time.Second
+	if diff := cmp.Diff(policy, s.policy); diff != "" {
+		t.Errorf("the policy differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestWhatIsNotSetHasItsDefault(t *testing.T) {
+	s, err := settingsFrom(variables(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(retry.Default(), s.policy); diff != "" {
+		t.Errorf("the policy differs (-want +got):\n%s", diff)
+	}
+	if s.keyRequirement != idempotencyhttp.Never || s.serverCacheHit || s.cache.ETag || s.cache.MaxAge != 0 || s.cache.Vary != nil {
+		t.Errorf("got %+v", s)
+	}
+}
+
+func TestAllProblemsOfTheSettingsAreReportedAtOnce(t *testing.T) {
+	for _, c := range []struct {
+		changes map[string]string
+		want    []string
+	}{
+		{
+			map[string]string{"STATE_MACHINE_ARN": "", "PROXY_COUNT": "", "TABLE_NAME": "", "AWS_LAMBDA_FUNCTION_NAME": ""},
+			[]string{"STATE_MACHINE_ARN is empty", `PROXY_COUNT is ""`, "TABLE_NAME is empty", "AWS_LAMBDA_FUNCTION_NAME is empty"},
+		},
+		{
+			map[string]string{
+				"PROXY_COUNT": "-1", "RETRY_POLICY": `{"scope":"per-planet","attemptTimeout":"-1s"}`, "IDEMPOTENCY_KEY_REQUIRED": "sometimes",
+				"IDEMPOTENCY_CACHE_HEADERS": "yes", "IDEMPOTENCY_SERVER_CACHE_HIT": "1",
+			},
+			[]string{
+				`PROXY_COUNT is "-1"`, "per-planet", "-1s", `IDEMPOTENCY_KEY_REQUIRED is "sometimes"`,
+				`IDEMPOTENCY_CACHE_HEADERS is "yes"`, `IDEMPOTENCY_SERVER_CACHE_HIT is "1"`,
+			},
+		},
+		{map[string]string{"PROXY_COUNT": "three", "RETRY_POLICY": `{"retries":3}`}, []string{`PROXY_COUNT is "three"`, "retries"}},
+	} {
+		_, err := settingsFrom(variables(c.changes))
+		if err == nil {
+			t.Errorf("%v is taken", c.changes)
+			continue
+		}
+		for _, want := range c.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("the message does not say %s:\n%v", want, err)
+			}
+		}
+	}
+}
+
+func TestEveryDeploymentHasAPseudonymOfItsOwn(t *testing.T) {
+	a, b := settings{stateMachineARN: "arn:a"}.pseudonym(), settings{stateMachineARN: "arn:b"}.pseudonym()
+	if a == b || a != (settings{stateMachineARN: "arn:a"}).pseudonym() || !isToken(a) {
+		t.Errorf("two deployments are called %s and %s", a, b)
+	}
+}

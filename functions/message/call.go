@@ -1,0 +1,36 @@
+package message
+
+import (
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
+)
+
+// A Call is what is asked of a proxy: the request, and how long somebody waits for its answer.
+type Call struct {
+	Request Request `json:"request"`
+
+	// Deadline is when the caller stops waiting, in milliseconds since the Unix epoch.
+	Deadline int64 `json:"deadline"`
+
+	// MaxAttempts is the caller's own limit on attempts. Zero means the policy's alone.
+	MaxAttempts int `json:"maxAttempts,omitempty"`
+
+	// Recorded says that the answer goes into an idempotency record.
+	Recorded bool `json:"recorded,omitempty"`
+}
+
+// DeadlineTime is the call's deadline as a time.
+func (c *Call) DeadlineTime() time.Time { return time.UnixMilli(c.Deadline) }
+
+// ForPolicy tells a policy what it has to know of the call, where attempts can go out through so many proxies.
+func (c *Call) ForPolicy(proxies int) retry.Request {
+	_, keyed := c.Request.Headers["idempotency-key"]
+	return retry.Request{
+		Method:         c.Request.Method,
+		IdempotencyKey: keyed,
+		Proxies:        proxies,
+		Deadline:       c.DeadlineTime(),
+		MaxAttempts:    c.MaxAttempts,
+	}
+}

@@ -1,0 +1,52 @@
+package message
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
+)
+
+// The environment variables that the construct gives the functions. What each means stands with the command that reads
+// it.
+const (
+	ProxyCountVariable  = "PROXY_COUNT"  // both
+	RetryPolicyVariable = "RETRY_POLICY" // both
+
+	StateMachineVariable   = "STATE_MACHINE_ARN" // the gateway
+	TableVariable          = "TABLE_NAME"
+	KeyRequiredVariable    = "IDEMPOTENCY_KEY_REQUIRED"
+	CacheHeadersVariable   = "IDEMPOTENCY_CACHE_HEADERS"
+	ServerCacheHitVariable = "IDEMPOTENCY_SERVER_CACHE_HIT"
+
+	ProxyNameVariable       = "PROXY_NAME" // the proxies
+	UpstreamVariable        = "UPSTREAM_BASE_URL"
+	AllowedNetworksVariable = "UPSTREAM_ALLOWED_NETWORKS"
+	KeyTTLVariable          = "IDEMPOTENCY_TTL"
+)
+
+// ProxiesAndPolicy reads the two variables that gateway and proxies share: how many proxies there are, and the policy,
+// with its defaults filled in. The error lists all that is wrong with them; the count is zero then if it is wrong.
+func ProxiesAndPolicy(getenv func(string) string) (proxies int, policy retry.Policy, err error) {
+	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+
+	text := getenv(ProxyCountVariable)
+	proxies, err = strconv.Atoi(text)
+	if err != nil || proxies < 1 {
+		proxies = 0
+		problem("%s is %q; it must be a whole number from 1", ProxyCountVariable, text)
+	}
+	if text := getenv(RetryPolicyVariable); text != "" {
+		if err := json.Unmarshal([]byte(text), &policy); err != nil {
+			problem("%s: %w", RetryPolicyVariable, err)
+		}
+	}
+	policy = policy.WithDefaults()
+	if err := policy.Validate(); err != nil {
+		problem("%s: %w", RetryPolicyVariable, err)
+	}
+	return proxies, policy, errors.Join(problems...)
+}

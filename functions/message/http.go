@@ -1,0 +1,76 @@
+package message
+
+import (
+	"encoding/base64"
+	"fmt"
+	"unicode/utf8"
+)
+
+// A Request is the HTTP request that goes upstream, the same on every attempt.
+type Request struct {
+	Method string `json:"method"`
+
+	// Path is the escaped path below the base URL, with its leading slash.
+	Path string `json:"path"`
+
+	// Query is the raw query, without the question mark.
+	Query string `json:"query,omitempty"`
+
+	// Headers holds the header fields by lower-case name. A function URL joins repeated fields with commas.
+	Headers map[string]string `json:"headers,omitempty"`
+
+	Body            string `json:"body,omitempty"`
+	IsBase64Encoded bool   `json:"isBase64Encoded,omitempty"`
+}
+
+// BodyBytes decodes the body.
+func (r *Request) BodyBytes() ([]byte, error) { return decodeBody(r.Body, r.IsBase64Encoded) }
+
+// A Response is an HTTP response in the words of API Gateway's payload format 2.0.
+type Response struct {
+	StatusCode int `json:"statusCode,omitempty"`
+
+	// Headers holds the header fields by lower-case name; repeated fields are joined with commas, except Set-Cookie.
+	Headers map[string]string `json:"headers,omitempty"`
+
+	// Cookies holds the values of the Set-Cookie fields, which cannot be joined.
+	Cookies []string `json:"cookies,omitempty"`
+
+	Body            string `json:"body"`
+	IsBase64Encoded bool   `json:"isBase64Encoded"`
+}
+
+// SetBody stores a body, as text where it is text and in base64 where it is not.
+func (r *Response) SetBody(body []byte) { r.Body, r.IsBase64Encoded = encodeBody(body) }
+
+// BodyBytes decodes the body.
+func (r *Response) BodyBytes() ([]byte, error) { return decodeBody(r.Body, r.IsBase64Encoded) }
+
+func encodeBody(body []byte) (text string, isBase64 bool) {
+	if isText(body) {
+		return string(body), false
+	}
+	return base64.StdEncoding.EncodeToString(body), true
+}
+
+func decodeBody(text string, isBase64 bool) ([]byte, error) {
+	if !isBase64 {
+		return []byte(text), nil
+	}
+	body, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return nil, fmt.Errorf("message: body is marked as base64 but is not: %w", err)
+	}
+	return body, nil
+}
+
+// isText says whether bytes survive as a JSON string without growing much: valid UTF-8 whose only control characters
+// are tab, newline and carriage return. Everything else is smaller in base64.
+func isText(body []byte) bool {
+	for _, b := range body {
+		if b < ' ' && b != '\t' && b != '\n' && b != '\r' {
+			return false
+		}
+	}
+	return utf8.Valid(body)
+}

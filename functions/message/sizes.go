@@ -1,0 +1,40 @@
+package message
+
+import "github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
+
+const (
+	// MaxStateBytes is the most that an envelope may take as JSON. Step Functions holds 256 KiB per state; the rest is
+	// left to what the service wraps around a function's answer.
+	MaxStateBytes = 256<<10 - 4<<10
+
+	// MaxCauseBytes is the most that the envelope of a failed outcome may take as JSON. It travels in the Cause of the
+	// execution, which the StartSyncExecution API limits to 32,768 characters.
+	MaxCauseBytes = 32_000
+
+	// MaxRecordBytes is the most that an answer which goes into an idempotency record may take as JSON in a JSON string,
+	// which is how the state machine hands it to DynamoDB. The rest of a state's 256 KiB is left to the other
+	// parameters.
+	MaxRecordBytes = 256<<10 - 8<<10
+
+	// attemptBytes is the most that an attempt takes as JSON, in the history or as a loss: its texts are of limited
+	// length.
+	attemptBytes = 700
+)
+
+// RecordBytes is how long an envelope's JSON is inside a JSON string.
+func RecordBytes(text []byte) int {
+	n := len(text)
+	for _, b := range text {
+		if b == '"' || b == '\\' {
+			n++
+		}
+	}
+	return n
+}
+
+// MaxCallBytes is the most that the envelope of a call may take as JSON when it starts out, so that it still fits into a
+// state when all attempts that the policy allows are listed in it.
+func MaxCallBytes(p retry.Policy) int {
+	attempts := p.RateLimits.Attempts + p.ServerErrors.Attempts + p.NetworkFailures.Attempts
+	return MaxStateBytes - attempts*attemptBytes
+}

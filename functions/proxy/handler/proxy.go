@@ -1,0 +1,258 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
+)
+
+// Dependencies are what a proxy has of the world around it.
+type Dependencies struct {
+	// Log takes a line for each attempt, without what was sent and received. Required.
+	Log *slog.Logger
+
+	// Dial opens connections to the upstream, in the place of a dialer that refuses addresses which are not public.
+	// Default: that dialer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	// Clock is the time. Default: the system's. Timeouts of attempts pass by the system's clock in any case.
+	Clock Clock
+
+	// Random gives numbers in [0, 1), for jitter. Default: math/rand/v2.
+	Random func() float64
+}
+
+// A Clock tells the time and passes it.
+type Clock interface {
+	Now() time.Time
+
+	// Sleep waits for d, or until ctx is done, and returns ctx's error then.
+	Sleep(ctx context.Context, d time.Duration) error
+}
+
+// A Proxy makes one attempt per invocation. It is safe for concurrent use.
+type Proxy struct {
+	settings
+	client *http.Client
+	log    *slog.Logger
+	clock  Clock
+	random func() float64
+}
+
+// New makes the proxy that the environment describes. The error lists all that is wrong with the environment.
+func New(getenv func(string) string, d Dependencies) (*Proxy, error) {
+	s, err := settingsFrom(getenv)
+	if err != nil {
+		return nil, err
+	}
+	return newProxy(s, d), nil
+}
+
+func newProxy(s settings, d Dependencies) *Proxy {
+	if d.Dial == nil {
+		d.Dial = (&net.Dialer{ControlContext: fence{allowed: s.allowedNetworks}.control}).DialContext
+	}
+	if d.Clock == nil {
+		d.Clock = systemClock{}
+	}
+	if d.Random == nil {
+		d.Random = rand.Float64
+	}
+	return &Proxy{
+		settings: s,
+		client: &http.Client{
+			Transport:     newTransport(d.Dial),
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		log:    d.Log,
+		clock:  d.Clock,
+		random: d.Random,
+	}
+}
+
+// errNoCall is the error of an invocation that is not one of the state machine's.
+var errNoCall = errors.New("proxy: the event holds no call; a proxy is invoked by the state machine, with an envelope")
+
+// Handle makes one attempt and says what comes next. An error means that the proxy was used wrongly; what goes wrong
+// with the attempt is part of the envelope that it returns.
+func (p *Proxy) Handle(ctx context.Context, in message.Envelope) (*message.Envelope, error) {
+	call := in.Call
+	if call == nil {
+		return nil, errNoCall
+	}
+	if err := p.clock.Sleep(ctx, time.Duration(in.SleepMilliseconds)*time.Millisecond); err != nil {
+		return nil, err
+	}
+	request := call.ForPolicy(p.proxies)
+	history, loss := in.JudgeLosses(p.policy, request, p.clock.Now(), p.random)
+	p.logLosses(ctx, history, len(in.Attempts), loss)
+	switch {
+	case loss.Outcome == retry.Failed:
+		return p.withoutAnswer(loss, history, p.clock.Now()), nil
+	case loss.Delay >= time.Second:
+		// The state machine waits, and the proxy after this one makes the attempt.
+		return message.ToProxy(call, p.policy, history, loss.Delay), nil
+	}
+	if err := p.clock.Sleep(ctx, loss.Delay); err != nil {
+		return nil, err
+	}
+
+	start := p.clock.Now()
+	timeout := min(p.policy.AttemptTimeout, call.DeadlineTime().Sub(start))
+	if timeout < p.leastTime() {
+		// Losing a proxy, or waiting for another request with the same key, took longer than was left.
+		return message.Failure(retry.DeadlineExceeded, history), nil
+	}
+	result, response := p.attempt(ctx, &call.Request, timeout)
+	decision := p.policy.Next(request, history, result, p.random)
+	attempt := result.Attempt(p.name, start, decision)
+	attempts := append(history, attempt)
+	p.logAttempt(ctx, len(attempts), attempt, decision.Outcome)
+
+	if decision.Outcome == retry.Again {
+		out := message.ToProxy(call, p.policy, attempts, decision.Delay)
+		out.StatusCode = result.Status
+		return out, nil
+	}
+	return p.finish(call, response, decision, result, attempts)
+}
+
+// leastTime is the least time that an attempt is begun with. A policy with a very short deadline gets its attempt too.
+func (p *Proxy) leastTime() time.Duration {
+	return max(1, min(retry.MinimumAttemptTime, p.policy.AttemptTimeout, p.policy.Deadline/2))
+}
+
+// attempt sends the request once and reads the whole answer. Where the answer has a body that is larger than can be
+// carried, there is a result and no response: the upstream has answered, whatever becomes of it.
+func (p *Proxy) attempt(ctx context.Context, r *message.Request, timeout time.Duration) (retry.Result, *message.Response) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	trace := new(retry.Trace)
+	fail := func(err error) (retry.Result, *message.Response) {
+		return retry.Result{Failure: retry.ClassifyFailure(err, trace), Received: p.clock.Now()}, nil
+	}
+
+	request, err := newRequest(httptrace.WithClientTrace(ctx, trace.ClientTrace()), p.baseURL, r)
+	if err != nil {
+		return fail(err)
+	}
+	received, err := p.client.Do(request)
+	if err != nil {
+		return fail(err)
+	}
+	defer received.Body.Close()
+	body, err := readBody(received.Body)
+	result := retry.Result{Status: received.StatusCode, Header: received.Header, Received: p.clock.Now()}
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return result, nil
+	case err != nil:
+		return fail(err)
+	}
+	response := newResponse(received, body)
+	return result, &response
+}
+
+// withoutAnswer says that no attempt reached an answer, and until when the upstream wants to be left alone.
+func (p *Proxy) withoutAnswer(decision retry.Decision, attempts []retry.Attempt, now time.Time) *message.Envelope {
+	out := message.Failure(decision.Reason, attempts)
+	out.NotBefore = notBefore(decision, now)
+	return out
+}
+
+// notBefore is when the upstream wants to be asked again, in milliseconds since the Unix epoch, or zero if it did not
+// say. It is rounded up: a caller who comes a moment early is turned away.
+func notBefore(decision retry.Decision, now time.Time) int64 {
+	if decision.RetryAfter <= 0 {
+		return 0
+	}
+	return now.Add(decision.RetryAfter + time.Millisecond - time.Nanosecond).UnixMilli()
+}
+
+// finish hands back the upstream's answer, or says that there is none. An answer that is too large to be carried is
+// replaced by an envelope without one. It has the same outcome: if the upstream has done what was asked, the record of
+// the request must say so, or the next request with the same key would have it done again.
+func (p *Proxy) finish(call *message.Call, response *message.Response, decision retry.Decision, result retry.Result, attempts []retry.Attempt) (*message.Envelope, error) {
+	if result.Failure != nil {
+		return p.withoutAnswer(decision, attempts, result.Received), nil
+	}
+	var carried message.Response
+	if response != nil {
+		carried = *response
+	}
+	out := message.Answer(decision.Outcome, decision.Reason, carried, attempts)
+	fits := func(text []byte) bool { return len(text) <= message.MaxStateBytes }
+	switch {
+	case decision.Outcome == retry.Failed:
+		fits = func(text []byte) bool { return len(text) <= message.MaxCauseBytes }
+		out.NotBefore = notBefore(decision, result.Received)
+	case call.Recorded:
+		fits = func(text []byte) bool { return message.RecordBytes(text) <= message.MaxRecordBytes }
+		out.Expiration = result.Received.Add(p.recordTTL).Unix()
+	}
+	text, err := message.Marshal(out)
+	if err != nil {
+		return nil, err
+	}
+	if response == nil || !fits(text) {
+		last := &attempts[len(attempts)-1]
+		last.Error, last.Details = retry.HTTPResponseBodySize, "the answer is larger than the state machine can carry"
+		out.Response, out.Error = message.Response{}, message.AnswerTooLarge
+		out.ShortenAttempts()
+	}
+	return out, nil
+}
+
+// logLosses tells of the proxies that were lost before this one: those in the history behind the first so many attempts.
+func (p *Proxy) logLosses(ctx context.Context, history []retry.Attempt, told int, last retry.Decision) {
+	for i := told; i < len(history); i++ {
+		outcome := retry.Again
+		if i == len(history)-1 {
+			outcome = last.Outcome
+		}
+		p.logAttempt(ctx, i+1, history[i], outcome)
+	}
+}
+
+// logAttempt tells of an attempt, without anything of what was sent or received.
+func (p *Proxy) logAttempt(ctx context.Context, number int, a retry.Attempt, outcome retry.Outcome) {
+	p.log.LogAttrs(ctx, slog.LevelInfo, "attempt",
+		slog.Int("attempt", number),
+		slog.String("proxy", a.Proxy),
+		slog.Int("status", a.Status),
+		slog.String("error", string(a.Error)),
+		slog.String("details", a.Details),
+		slog.Int64("durationMs", a.Duration),
+		slog.String("outcome", string(outcome)),
+		slog.Int64("waitMs", a.Wait),
+		slog.String("why", a.Why))
+}
+
+// systemClock is the time as it passes.
+type systemClock struct{}
+
+func (systemClock) Now() time.Time { return time.Now() }
+
+// Sleep waits for a duration or until the context ends.
+func (systemClock) Sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,67 @@
+package handler
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
+)
+
+// settings is what a proxy reads from its environment when it starts.
+type settings struct {
+	name            string
+	proxies         int
+	baseURL         *url.URL
+	allowedNetworks []netip.Prefix
+	policy          retry.Policy
+	recordTTL       time.Duration
+}
+
+// settingsFrom reads the settings and reports all that is wrong with them at once.
+func settingsFrom(getenv func(string) string) (settings, error) {
+	var s settings
+	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+
+	var err error
+	if s.proxies, s.policy, err = message.ProxiesAndPolicy(getenv); err != nil {
+		problems = append(problems, err)
+	}
+	s.name = getenv(message.ProxyNameVariable)
+	if number := message.ProxyNumber(s.name); s.proxies > 0 && (number < 1 || number > s.proxies) {
+		problem("%s is %q; it must be one of %s to %s", message.ProxyNameVariable, s.name, message.ProxyName(1), message.ProxyName(s.proxies))
+	}
+
+	s.baseURL, err = url.Parse(getenv(message.UpstreamVariable))
+	switch {
+	case err != nil:
+		problem("%s is not a URL: %w", message.UpstreamVariable, errors.Unwrap(err)) // without the URL, which may hold a password
+	case (s.baseURL.Scheme != "https" && s.baseURL.Scheme != "http") || s.baseURL.Host == "":
+		problem("%s is %q; it must be an https or http URL with a host", message.UpstreamVariable, s.baseURL.Redacted())
+	}
+
+	for _, text := range strings.FieldsFunc(getenv(message.AllowedNetworksVariable), func(r rune) bool { return r == ',' || r == ' ' }) {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			problem("%s: %q is not a prefix such as 10.0.0.0/8", message.AllowedNetworksVariable, text)
+			continue
+		}
+		s.allowedNetworks = append(s.allowedNetworks, prefix.Masked())
+	}
+
+	if text := getenv(message.KeyTTLVariable); text != "" {
+		if s.recordTTL, err = time.ParseDuration(text); err != nil || s.recordTTL < time.Second {
+			problem("%s is %q; it must be a duration of at least a second, such as 24h0m0s", message.KeyTTLVariable, text)
+		}
+	}
+
+	if err := errors.Join(problems...); err != nil {
+		return settings{}, fmt.Errorf("proxy: the environment is not usable:\n%w", err)
+	}
+	return s, nil
+}
