@@ -11,6 +11,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/gofunction"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
 // The main packages of the handlers.
@@ -31,16 +32,16 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 	proxies := make([]awslambda.Function, props.ProxyCount)
 	for i := range proxies {
 		environment := map[string]*string{
-			"PROXY_NAME":        jsii.String(proxyName(i)),
-			"PROXY_COUNT":       jsii.String(strconv.Itoa(props.ProxyCount)),
-			"UPSTREAM_BASE_URL": jsii.String(props.Upstream.BaseURL),
-			"RETRY_POLICY":      policyJSON(props),
-			"IDEMPOTENCY_TTL":   jsii.String(props.Idempotency.TTL.String()),
+			message.ProxyNameVariable:   jsii.String(message.ProxyName(i + 1)),
+			message.ProxyCountVariable:  jsii.String(strconv.Itoa(props.ProxyCount)),
+			message.UpstreamVariable:    jsii.String(props.Upstream.BaseURL),
+			message.RetryPolicyVariable: policyJSON(props),
+			message.KeyTTLVariable:      jsii.String(props.Idempotency.TTL.String()),
 		}
 		if len(props.Upstream.AllowedNetworks) > 0 {
-			environment["UPSTREAM_ALLOWED_NETWORKS"] = jsii.String(strings.Join(props.Upstream.AllowedNetworks, ","))
+			environment[message.AllowedNetworksVariable] = jsii.String(strings.Join(props.Upstream.AllowedNetworks, ","))
 		}
-		proxies[i] = newFunction(r, proxyName(i), proxyImportPath, props, &awslambda.FunctionProps{
+		proxies[i] = newFunction(r, message.ProxyName(i+1), proxyImportPath, props, &awslambda.FunctionProps{
 			Description: jsii.String("Makes single attempts at the upstream API"),
 			Timeout:     seconds(props.proxyTimeout()),
 			Environment: &environment,
@@ -55,13 +56,13 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 		Description: jsii.String("Answers the function URL in front of the upstream API"),
 		Timeout:     seconds(props.gatewayTimeout()),
 		Environment: &map[string]*string{
-			"STATE_MACHINE_ARN":            r.StateMachine.StateMachineArn(),
-			"PROXY_COUNT":                  jsii.String(strconv.Itoa(props.ProxyCount)),
-			"RETRY_POLICY":                 policyJSON(props),
-			"TABLE_NAME":                   r.Table.TableName(),
-			"IDEMPOTENCY_KEY_REQUIRED":     jsii.String(string(props.Idempotency.Required)),
-			"IDEMPOTENCY_CACHE_HEADERS":    jsii.String(strconv.FormatBool(props.Idempotency.CacheHeaders)),
-			"IDEMPOTENCY_SERVER_CACHE_HIT": jsii.String(strconv.FormatBool(props.Idempotency.ServerCacheHit)),
+			message.StateMachineVariable:   r.StateMachine.StateMachineArn(),
+			message.ProxyCountVariable:     jsii.String(strconv.Itoa(props.ProxyCount)),
+			message.RetryPolicyVariable:    policyJSON(props),
+			message.TableVariable:          r.Table.TableName(),
+			message.KeyRequiredVariable:    jsii.String(string(props.Idempotency.Required)),
+			message.CacheHeadersVariable:   jsii.String(strconv.FormatBool(props.Idempotency.CacheHeaders)),
+			message.ServerCacheHitVariable: jsii.String(strconv.FormatBool(props.Idempotency.ServerCacheHit)),
 		},
 	})
 	r.StateMachine.GrantStartSyncExecution(gateway)

@@ -8,23 +8,13 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctionstasks"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
-// Where an execution finds its idempotency record: in the input that it was started with. What travels between the
-// states need not carry it.
-const (
-	recordPath      = "$$.Execution.Input.record"
-	recordIDPath    = recordPath + ".id"
-	recordOwnerPath = recordPath + ".owner"
-)
-
-// Retries of the writes to the table. Both writes may be repeated: they say the same each time.
-const (
-	tableFaultAttempts = 3
-	tableFaultInterval = 1 * time.Second
-	tableFaultMaxDelay = 2 * time.Second
-	tableFaultRate     = 2
-)
+// tableFaultMaxDelay bounds the delay between retries of the writes to the table. Both writes may be repeated: they say
+// the same each time.
+const tableFaultMaxDelay = 2 * time.Second
 
 // tableFaults are errors after which the same write may succeed. A condition that fails is not among them.
 var tableFaults = []string{
@@ -44,7 +34,7 @@ const tableTimeout = 2 * time.Second
 
 // hasRecord says that the request carried an Idempotency-Key, so that its outcome is to be recorded.
 func hasRecord() awsstepfunctions.Condition {
-	return awsstepfunctions.Condition_IsPresent(jsii.String(recordIDPath))
+	return awsstepfunctions.Condition_IsPresent(jsii.String(message.RecordIDPath))
 }
 
 // newRecordState creates the state that completes the record with the answer, as package idempotency would.
@@ -58,9 +48,9 @@ func newRecordState(scope constructs.Construct, table awsdynamodb.ITableV2, next
 		},
 		ExpressionAttributeValues: &map[string]awsstepfunctionstasks.DynamoAttributeValue{
 			":completed":  stringValue(statusCompleted),
-			":expiration": awsstepfunctionstasks.DynamoAttributeValue_NumberFromString(awsstepfunctions.JsonPath_Format(jsii.String("{}"), awsstepfunctions.JsonPath_StringAt(jsii.String("$.expiration")))),
+			":expiration": awsstepfunctionstasks.DynamoAttributeValue_NumberFromString(awsstepfunctions.JsonPath_Format(jsii.String("{}"), awsstepfunctions.JsonPath_StringAt(jsii.String(message.ExpirationPath)))),
 			":data":       stringValue(*awsstepfunctions.JsonPath_JsonToString(awsstepfunctions.JsonPath_ObjectAt(jsii.String("$")))),
-			":me":         stringValue(*awsstepfunctions.JsonPath_StringAt(jsii.String(recordOwnerPath))),
+			":me":         stringValue(*awsstepfunctions.JsonPath_StringAt(jsii.String(message.RecordOwnerPath))),
 		},
 	})
 }
@@ -77,7 +67,7 @@ func newReleaseState(scope constructs.Construct, table awsdynamodb.ITableV2, nex
 		},
 		ExpressionAttributeValues: &map[string]awsstepfunctionstasks.DynamoAttributeValue{
 			":ended": awsstepfunctionstasks.DynamoAttributeValue_NumberFromString(jsii.String("0")),
-			":me":    stringValue(*awsstepfunctions.JsonPath_StringAt(jsii.String(recordOwnerPath))),
+			":me":    stringValue(*awsstepfunctions.JsonPath_StringAt(jsii.String(message.RecordOwnerPath))),
 		},
 	})
 }
@@ -86,20 +76,13 @@ func newReleaseState(scope constructs.Construct, table awsdynamodb.ITableV2, nex
 // gets the answer in any case. If another call has taken over the record, it stays as it is.
 func newWrite(scope constructs.Construct, name string, next awsstepfunctions.IChainable, props *awsstepfunctionstasks.DynamoUpdateItemProps) awsstepfunctionstasks.DynamoUpdateItem {
 	props.Key = &map[string]awsstepfunctionstasks.DynamoAttributeValue{
-		tableKey: stringValue(*awsstepfunctions.JsonPath_StringAt(jsii.String(recordIDPath))),
+		tableKey: stringValue(*awsstepfunctions.JsonPath_StringAt(jsii.String(message.RecordIDPath))),
 	}
 	props.ConditionExpression = jsii.String("#owner = :me")
 	props.ResultPath = awsstepfunctions.JsonPath_DISCARD()
 	props.TaskTimeout = awsstepfunctions.Timeout_Duration(seconds(tableTimeout))
 	write := awsstepfunctionstasks.NewDynamoUpdateItem(scope, jsii.String(name), props)
-	write.AddRetry(&awsstepfunctions.RetryProps{
-		Errors:         jsii.Strings(tableFaults...),
-		MaxAttempts:    jsii.Number(tableFaultAttempts),
-		Interval:       seconds(tableFaultInterval),
-		MaxDelay:       seconds(tableFaultMaxDelay),
-		BackoffRate:    jsii.Number(tableFaultRate),
-		JitterStrategy: awsstepfunctions.JitterType_FULL,
-	})
+	write.AddRetry(faultRetry(tableFaults, tableFaultMaxDelay))
 	write.AddCatch(next, &awsstepfunctions.CatchProps{
 		Errors:     jsii.Strings("States.ALL"),
 		ResultPath: jsii.String("$.fault"),

@@ -3,7 +3,6 @@ package apiproxy
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
@@ -90,6 +89,3 @@ func policyJSON(props RetryingApiProxyProps) *string {
 	}
 	return jsii.String(string(text))
 }
-
-// proxyName is the name of the i-th proxy, counted from zero as in Proxies.
-func proxyName(i int) string { return "proxy-" + strconv.Itoa(i+1) }

@@ -11,16 +11,13 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
-// Retries of the Task itself, for faults of the Lambda service. The upstream's answers are for the ring.
-const (
-	serviceFaultAttempts = 3
-	serviceFaultInterval = 1 * time.Second
-	serviceFaultMaxDelay = 5 * time.Second
-	serviceFaultRate     = 2
-)
+// serviceFaultMaxDelay bounds the delay between retries of the Task itself, for faults of the Lambda service. The
+// upstream's answers are for the ring.
+const serviceFaultMaxDelay = 5 * time.Second
 
 // serviceFaults are the errors of an invocation that did not reach the function. What may have reached it, such as
 // Lambda.ClientExecutionTimeoutException, Lambda.SdkClientException and States.Timeout, is a lost proxy.
@@ -30,11 +27,14 @@ var serviceFaults = []string{
 	"Lambda.AWSLambdaException",
 }
 
-// newRing builds the graph: for each proxy a Task that calls it, a Choice that looks at what it answered, and a Wait.
+// newRing builds the graph: for each proxy a Task that calls it, a Choice that looks at what comes of it, a Wait, and a
+// Pass that takes the place of its answer if it is lost.
 //
-// The result of a Task is {"answer": <the proxy's answer>}. The envelope that the Task was given has an answer too,
-// the one to go on with if the proxy is lost. So the Choice finds an answer under the same name in either case, and
-// hands it on: to the end, or, since an answer that is to be retried is the next proxy's envelope, to the next proxy.
+// What travels between the states is one envelope, see package message. A proxy is handed one and returns the next: the
+// answer, which goes to the end, or what the next proxy is asked. If the proxy is lost, its Lost state adds that to the
+// envelope that it was handed, and the next proxy is handed it at once; that one has the policy judge the loss before it
+// sends anything. The state machine only counts the losses, and gives up if there are too many in a row.
+//
 // On the way to the end the idempotency record is completed or released, if the execution started with one.
 func newRing(scope constructs.Construct, props RetryingApiProxyProps, proxies []awslambda.Alias, table awsdynamodb.ITableV2) awsstepfunctions.IChainable {
 	succeeded := awsstepfunctions.NewSucceed(scope, jsii.String("Succeeded"), &awsstepfunctions.SucceedProps{
@@ -42,11 +42,12 @@ func newRing(scope constructs.Construct, props RetryingApiProxyProps, proxies []
 	})
 	failed := awsstepfunctions.NewFail(scope, jsii.String("Failed"), &awsstepfunctions.FailProps{
 		Comment:   jsii.String("Attempts or time ran out; the last answer is in the cause"),
-		ErrorPath: jsii.String("$.error"),
+		ErrorPath: jsii.String(message.ErrorPath),
 		CausePath: jsii.String("States.JsonToString($)"),
 	})
 	record := newRecordState(scope, table, succeeded)
 	release := newReleaseState(scope, table, failed)
+	allLost := newAllLostState(scope, release, failed)
 
 	tasks := make([]awsstepfunctionstasks.LambdaInvoke, len(proxies))
 	for i, proxy := range proxies {
@@ -55,48 +56,65 @@ func newRing(scope constructs.Construct, props RetryingApiProxyProps, proxies []
 	for i, task := range tasks {
 		next := tasks[(i+1)%len(tasks)]
 		wait := awsstepfunctions.NewWait(scope, stateName("Wait", i), &awsstepfunctions.WaitProps{
-			Time: awsstepfunctions.WaitTime_SecondsPath(jsii.String("$.waitSeconds")),
+			Time: awsstepfunctions.WaitTime_SecondsPath(jsii.String(message.WaitSecondsPath)),
 		})
 		wait.Next(next)
-		check := awsstepfunctions.NewChoice(scope, stateName("Check", i), &awsstepfunctions.ChoiceProps{
-			OutputPath: jsii.String("$.answer"),
-		})
-		outcomeIs := func(outcome retry.Outcome) awsstepfunctions.Condition {
-			return awsstepfunctions.Condition_StringEquals(jsii.String("$.answer.outcome"), jsii.String(string(outcome)))
-		}
+
+		check := awsstepfunctions.NewChoice(scope, stateName("Check", i), nil)
 		check.When(awsstepfunctions.Condition_And(outcomeIs(retry.Succeeded), hasRecord()), record, nil)
 		check.When(outcomeIs(retry.Succeeded), succeeded, nil)
 		check.When(awsstepfunctions.Condition_And(outcomeIs(retry.Failed), hasRecord()), release, nil)
 		check.When(outcomeIs(retry.Failed), failed, nil)
-		check.When(awsstepfunctions.Condition_NumberGreaterThanEquals(jsii.String("$.answer.waitSeconds"), jsii.Number(1)), wait, nil)
+		check.When(awsstepfunctions.Condition_NumberGreaterThanJsonPath(
+			jsii.String(message.LossesCountPath), jsii.String(message.LossesAllowedPath)), allLost, nil)
+		check.When(awsstepfunctions.Condition_NumberGreaterThanEquals(jsii.String(message.WaitSecondsPath), jsii.Number(1)), wait, nil)
 		check.Otherwise(next)
 
+		lost := awsstepfunctions.NewPass(scope, stateName("Lost", i), &awsstepfunctions.PassProps{
+			Comment:    jsii.String("The proxy gave no answer; the next one judges what that means"),
+			Parameters: parameters(message.AfterLoss(message.ProxyName(i + 1))),
+		})
+		lost.Next(check)
 		task.Next(check)
-		task.AddCatch(check, &awsstepfunctions.CatchProps{
+		task.AddCatch(lost, &awsstepfunctions.CatchProps{
 			Errors:     jsii.Strings("States.ALL"),
-			ResultPath: jsii.String("$.answer.fault"),
+			ResultPath: jsii.String(message.FaultPath),
 		})
 	}
 	return tasks[0]
 }
+
+// newAllLostState creates the states for an execution whose proxies were lost one after the other: one that leaves the
+// request out of what is told at the end, and one that goes there, as a Check state does.
+func newAllLostState(scope constructs.Construct, release, failed awsstepfunctions.IChainable) awsstepfunctions.Pass {
+	allLost := awsstepfunctions.NewPass(scope, jsii.String("AllLost"), &awsstepfunctions.PassProps{
+		Comment:    jsii.String("No proxy was left to judge; the gateway does it"),
+		Parameters: parameters(message.AfterLosses()),
+	})
+	check := awsstepfunctions.NewChoice(scope, jsii.String("CheckAllLost"), nil)
+	check.When(hasRecord(), awsstepfunctions.Chain_Start(release), nil)
+	check.Otherwise(failed)
+	allLost.Next(check)
+	return allLost
+}
+
+func outcomeIs(outcome retry.Outcome) awsstepfunctions.Condition {
+	return awsstepfunctions.Condition_StringEquals(jsii.String(message.OutcomePath), jsii.String(string(outcome)))
+}
+
+// parameters has the form that the CDK takes Parameters in.
+func parameters(p map[string]any) *map[string]any { return &p }
 
 // newTask creates the Task that calls one proxy.
 func newTask(scope constructs.Construct, name *string, props RetryingApiProxyProps, proxy awslambda.Alias) awsstepfunctionstasks.LambdaInvoke {
 	task := awsstepfunctionstasks.NewLambdaInvoke(scope, name, &awsstepfunctionstasks.LambdaInvokeProps{
 		LambdaFunction:           proxy,
 		Payload:                  awsstepfunctions.TaskInput_FromJsonPathAt(jsii.String("$")),
-		ResultSelector:           &map[string]any{"answer.$": "$.Payload"},
+		OutputPath:               jsii.String("$.Payload"),
 		RetryOnServiceExceptions: jsii.Bool(false), // its list holds errors after which the function may have run
 		TaskTimeout:              awsstepfunctions.Timeout_Duration(seconds(props.taskTimeout())),
 	})
-	task.AddRetry(&awsstepfunctions.RetryProps{
-		Errors:         jsii.Strings(serviceFaults...),
-		MaxAttempts:    jsii.Number(serviceFaultAttempts),
-		Interval:       seconds(serviceFaultInterval),
-		MaxDelay:       seconds(serviceFaultMaxDelay),
-		BackoffRate:    jsii.Number(serviceFaultRate),
-		JitterStrategy: awsstepfunctions.JitterType_FULL,
-	})
+	task.AddRetry(faultRetry(serviceFaults, serviceFaultMaxDelay))
 	return task
 }
 
