@@ -21,8 +21,8 @@ type Printer struct {
 	out     io.Writer
 	running map[string]*running
 
-	fronted bool            // there is a Front
-	started map[string]bool // the names of executions whose requests the Front has not yet seen answered
+	wrapping bool            // there is a Middleware
+	started  map[string]bool // the names of executions whose requests the Middleware has not yet seen answered
 }
 
 // running is what a printer knows of an execution that goes on.
@@ -44,7 +44,7 @@ func (p *Printer) Event(execution stepfunctions.Execution, event asl.Event) {
 	if r == nil {
 		r = &running{request: requestLine(execution.Input)}
 		p.running[execution.ARN] = r
-		if p.fronted {
+		if p.wrapping {
 			p.started[execution.Name] = true
 		}
 	}

@@ -109,8 +109,8 @@ func (c *Console) Watch(service *stepfunctions.Service, tables *dynamodb.Store) 
 	service.Observe(c.observe)
 }
 
-// Front puts the console before the handler of the function URL. It has the form of stack.Config.Front.
-func (c *Console) Front(url http.Handler) http.Handler {
+// Middleware puts the console before the handler of the function URL. It has the form of stack.Config.Middleware.
+func (c *Console) Middleware(url http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, Path):

@@ -48,8 +48,8 @@ type Function struct {
 	// Architecture is arm64 or x86_64.
 	Architecture string
 
-	// ImportPath is the Go main package that the code was compiled from, if the template says so.
-	ImportPath string
+	// Metadata is the resource's metadata, as it stands in the template.
+	Metadata map[string]any
 
 	// ReservedConcurrency is the limit on concurrent invocations; nil if there is none.
 	ReservedConcurrency *int
