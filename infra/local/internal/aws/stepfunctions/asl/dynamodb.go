@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"strconv"
-
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/uuid"
 )
 
 // A DynamoDB updates items for the dynamodb:updateItem integration. UpdateItem must return when ctx is done.
@@ -72,7 +70,7 @@ func (dynamodbUpdateItem) call(ctx context.Context, e *execution, parameters map
 	if err != nil || !ok {
 		return nil, fmt.Errorf("the answer to UpdateItem is not a JSON object: %.100q", output)
 	}
-	addMetadata(result, e.clock.Now(), uuid.New(e.options.Random), "application/x-amz-json-1.0", len(output), map[string]string{
+	addMetadata(result, e.clock.Now(), UUID(e.options.Random), "application/x-amz-json-1.0", len(output), map[string]string{
 		"Server":      "Server",
 		"x-amz-crc32": strconv.FormatUint(uint64(crc32.ChecksumIEEE(output)), 10),
 	})

@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/uuid"
 )
 
 // A resource is what a Task calls.
@@ -135,7 +133,7 @@ func (e *execution) callFailure(i integration, err error) *Failure {
 	}
 	requestID := refused.RequestID
 	if requestID == "" {
-		requestID = uuid.New(e.options.Random)
+		requestID = UUID(e.options.Random)
 	}
 	return failure(names.prefix+"."+name, "%s (Service: %s; Status Code: %d; Error Code: %s; Request ID: %s; Proxy: null)",
 		refused.Message, names.service, refused.StatusCode, refused.Code, requestID)
