@@ -37,7 +37,7 @@ type term struct {
 	parenthesized bool
 }
 
-// parseCondition reads a condition or filter expression. It is nil if there is no text.
+// parseCondition reads a condition or filter expression and lists its paths. It is nil if there is no text.
 func (p *placeholders) parseCondition(parameter string, text *string) (condition, []path, error) {
 	if text == nil {
 		return nil, nil, nil

@@ -70,6 +70,7 @@ var accountID = regexp.MustCompile(`^\d{12}$`)
 
 func (c *Config) setDefaults() error {
 	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	if c.Region == "" {
 		c.Region = DefaultRegion
 	}
@@ -77,22 +78,22 @@ func (c *Config) setDefaults() error {
 		c.AccountID = DefaultAccountID
 	}
 	if !accountID.MatchString(c.AccountID) {
-		problems = append(problems, fmt.Errorf("Config.AccountID is %q: 12 digits are needed", c.AccountID))
+		problem("Config.AccountID is %q: 12 digits are needed", c.AccountID)
 	}
 	if c.IdleTimeout < 0 {
-		problems = append(problems, fmt.Errorf("Config.IdleTimeout is %v: it must not be negative (0 means %v)", c.IdleTimeout, DefaultIdleTimeout))
+		problem("Config.IdleTimeout is %v: it must not be negative (0 means %v)", c.IdleTimeout, DefaultIdleTimeout)
 	}
 	if c.IdleTimeout == 0 {
 		c.IdleTimeout = DefaultIdleTimeout
 	}
 	if c.InitTimeout < 0 {
-		problems = append(problems, fmt.Errorf("Config.InitTimeout is %v: it must not be negative (0 means %v)", c.InitTimeout, DefaultInitTimeout))
+		problem("Config.InitTimeout is %v: it must not be negative (0 means %v)", c.InitTimeout, DefaultInitTimeout)
 	}
 	if c.InitTimeout == 0 {
 		c.InitTimeout = DefaultInitTimeout
 	}
 	if c.Concurrency < 0 {
-		problems = append(problems, fmt.Errorf("Config.Concurrency is %d: it must not be negative (0 means %d)", c.Concurrency, DefaultConcurrency))
+		problem("Config.Concurrency is %d: it must not be negative (0 means %d)", c.Concurrency, DefaultConcurrency)
 	}
 	if c.Concurrency == 0 {
 		c.Concurrency = DefaultConcurrency

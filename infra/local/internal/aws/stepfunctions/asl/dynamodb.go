@@ -11,7 +11,7 @@ import (
 // A DynamoDB updates items for the dynamodb:updateItem integration. UpdateItem must return when ctx is done.
 //
 // The input is the body of an UpdateItem request and the output that of its answer, in the JSON of the DynamoDB API. An
-// error of the service is returned as a [*ServiceError], whose Code is ConditionalCheckFailedException, say. Any other
+// error of the service is returned as a [*ServiceError], with a Code such as ConditionalCheckFailedException. Any other
 // error is reported as DynamoDB.SdkClientException.
 type DynamoDB interface {
 	UpdateItem(ctx context.Context, input json.RawMessage) (json.RawMessage, error)
@@ -27,8 +27,8 @@ func (f DynamoDBFunc) UpdateItem(ctx context.Context, input json.RawMessage) (js
 
 type dynamodbUpdateItem struct{}
 
-// dynamodbErrors are the errors that Step Functions reports under their own names. Any other, a ValidationException say,
-// is an AmazonDynamoDBException.
+// dynamodbErrors are the errors that Step Functions reports under their own names. Any other, such as a
+// ValidationException, is an AmazonDynamoDBException.
 var dynamodbErrors = map[string]bool{
 	"ConditionalCheckFailedException": true, "InternalServerError": true, "ItemCollectionSizeLimitExceededException": true,
 	"ProvisionedThroughputExceededException": true, "ReplicatedWriteConflictException": true, "RequestLimitExceeded": true,

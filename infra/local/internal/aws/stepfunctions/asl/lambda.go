@@ -9,8 +9,8 @@ import (
 
 // A Lambda invokes functions for the lambda:invoke integration. Invoke must return when ctx is done.
 //
-// An error of the service, throttling say, is returned as a [*ServiceError]; an error of the function itself is no error
-// here but an [Invocation] with a FunctionError. Any other error is reported as Lambda.SdkClientException.
+// An error of the service, such as throttling, is returned as a [*ServiceError]; an error of the function itself is no
+// error here but an [Invocation] with a FunctionError. Any other error is reported as Lambda.SdkClientException.
 type Lambda interface {
 	Invoke(ctx context.Context, functionName string, payload []byte) (Invocation, error)
 }
