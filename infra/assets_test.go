@@ -143,7 +143,7 @@ func TestTheFunctionPropsAreNotChanged(t *testing.T) {
 func TestAHandlerThatDoesNotCompilePanicsWithWhatTheCompilerSaid(t *testing.T) {
 	app := newApp()
 	stack := awscdk.NewStack(app, jsii.String("Shop"), nil)
-	broken := "github.com/retrying-api-proxy/retrying-api-proxy/constructs/gofunction/testdata/broken"
+	broken := "github.com/retrying-api-proxy/retrying-api-proxy/constructs/gofunction/gobuild/testdata/broken"
 	message := panicOf(t, func() { gofunction.NewFunction(stack, jsii.String("Handler"), broken, nil) })
 	if !strings.Contains(message, "undefined: absent") || !strings.Contains(message, broken) {
 		t.Errorf("the message is:\n%s", message)

@@ -8,5 +8,7 @@
 //		MemorySize: jsii.Number(256),
 //	})
 //
+// The compiler itself is package gobuild, which does without the CDK.
+//
 // Nothing is compiled when the stack does not need its assets, as for cdk list and cdk destroy.
 package gofunction

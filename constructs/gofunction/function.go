@@ -1,6 +1,7 @@
 package gofunction
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -12,11 +13,13 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3assets"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/gofunction/gobuild"
 )
 
 // ImportPathMetadata is the key of the resource metadata in the template that says which main package a function was
 // compiled from. Tools that run a synthesised stack elsewhere find the program by it.
-const ImportPathMetadata = "gofunction:importPath"
+const ImportPathMetadata = gobuild.ImportPathMetadata
 
 // NewFunction creates a Lambda function whose handler is the main package with the given import path.
 //
@@ -36,7 +39,7 @@ func NewFunction(scope constructs.Construct, id *string, importPath string, prop
 	}
 	own.Code = NewCode(scope, importPath, own.Architecture)
 	own.Runtime = awslambda.Runtime_PROVIDED_AL2023()
-	own.Handler = jsii.String(bootstrap)
+	own.Handler = jsii.String(gobuild.Bootstrap)
 
 	function := awslambda.NewFunction(scope, id, &own)
 	resource := function.Node().DefaultChild().(awscdk.CfnResource)
@@ -51,11 +54,11 @@ func NewCode(scope constructs.Construct, importPath string, architecture awslamb
 	if !*awscdk.Stack_Of(scope).BundlingRequired() {
 		return notCompiled(importPath)
 	}
-	goarch := ARM64
+	goarch := gobuild.ARM64
 	if *architecture.Name() == *awslambda.Architecture_X86_64().Name() {
-		goarch = X8664
+		goarch = gobuild.X8664
 	}
-	dir, err := Build(importPath, goarch)
+	dir, err := gobuild.ForLambda(context.Background(), importPath, goarch)
 	if err != nil {
 		panic(err.Error())
 	}
@@ -65,7 +68,7 @@ func NewCode(scope constructs.Construct, importPath string, architecture awslamb
 // notCompiled stands for code in a stack whose assets are not needed. Its hash says so and depends on the import path
 // alone.
 func notCompiled(importPath string) awslambda.Code {
-	dir := filepath.Join(os.TempDir(), cacheFolder+"-not-compiled")
+	dir := filepath.Join(os.TempDir(), gobuild.CacheFolder+"-not-compiled")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		panic(fmt.Sprintf("gofunction: %v", err))
 	}

@@ -20,43 +20,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/internal/rawupstream"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
-
-// An upstream accepts connections on 127.0.0.1 and does with each what the test says.
-func upstream(t *testing.T, serve func(net.Conn)) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				serve(conn)
-			}()
-		}
-	}()
-	return listener.Addr().String()
-}
-
-// readRequest reads a request without a body, up to the empty line.
-func readRequest(conn net.Conn) {
-	var seen []byte
-	b := make([]byte, 1)
-	for !strings.HasSuffix(string(seen), "\r\n\r\n") {
-		if _, err := conn.Read(b); err != nil {
-			return
-		}
-		seen = append(seen, b[0])
-	}
-}
 
 // reset closes a connection so that the other side is sent a RST.
 func reset(conn net.Conn) {
@@ -130,22 +96,14 @@ func TestEachFailureIsNamedAndSaysWhetherTheUpstreamMayHaveActed(t *testing.T) {
 	t.Parallel()
 	answer := func(text string) func(net.Conn) {
 		return func(conn net.Conn) {
-			readRequest(conn)
+			rawupstream.ReadHead(conn)
 			io.WriteString(conn, text)
 		}
-	}
-	closedPort := func(t *testing.T) string {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer listener.Close()
-		return listener.Addr().String()
 	}
 	overTLS := func(name string, notAfter time.Time, serve func(net.Conn)) func(*testing.T) (string, *http.Transport) {
 		return func(t *testing.T) (string, *http.Transport) {
 			cert, pool := certificate(t, name, notAfter)
-			address := upstream(t, func(conn net.Conn) {
+			address := rawupstream.Listen(t, func(conn net.Conn) {
 				server := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{cert}})
 				if server.Handshake() == nil {
 					serve(server)
@@ -156,7 +114,7 @@ func TestEachFailureIsNamedAndSaysWhetherTheUpstreamMayHaveActed(t *testing.T) {
 	}
 	overTCP := func(scheme string, serve func(net.Conn)) func(*testing.T) (string, *http.Transport) {
 		return func(t *testing.T) (string, *http.Transport) {
-			return scheme + "://" + upstream(t, serve), &http.Transport{}
+			return scheme + "://" + rawupstream.Listen(t, serve), &http.Transport{}
 		}
 	}
 	dialing := func(dial func(ctx context.Context, network, address string) (net.Conn, error)) func(*testing.T) (string, *http.Transport) {
@@ -188,7 +146,7 @@ func TestEachFailureIsNamedAndSaysWhetherTheUpstreamMayHaveActed(t *testing.T) {
 			return (&net.Dialer{Resolver: &net.Resolver{PreferGo: true, Dial: silent}}).DialContext(ctx, network, "api.invalid:80")
 		}), impatient, retry.DNSTimeout, retry.NotProcessed},
 		{"the port is closed", func(t *testing.T) (string, *http.Transport) {
-			return "http://" + closedPort(t), &http.Transport{}
+			return "http://" + rawupstream.Closed(t), &http.Transport{}
 		}, patience, retry.ConnectionRefused, retry.NotProcessed},
 		{"the address has no route", dialing(failing(syscall.EHOSTUNREACH)), patience, retry.DestinationIPUnroutable, retry.NotProcessed},
 		{"the dialer fails for a reason of its own", dialing(failing(errors.New("no sockets left"))), patience, retry.DestinationUnavailable, retry.NotProcessed},
@@ -210,7 +168,7 @@ func TestEachFailureIsNamedAndSaysWhetherTheUpstreamMayHaveActed(t *testing.T) {
 		}), patience, retry.TLSProtocolError, retry.NotProcessed},
 		{"the server refuses the protocol versions", func(t *testing.T) (string, *http.Transport) {
 			cert, pool := certificate(t, "127.0.0.1", valid)
-			address := upstream(t, func(conn net.Conn) {
+			address := rawupstream.Listen(t, func(conn net.Conn) {
 				tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13}).Handshake()
 			})
 			return "https://" + address, &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MaxVersion: tls.VersionTLS12}}
@@ -225,9 +183,9 @@ func TestEachFailureIsNamedAndSaysWhetherTheUpstreamMayHaveActed(t *testing.T) {
 			conn.Read(make([]byte, 1))
 			reset(conn)
 		}), patience, retry.ConnectionTerminated, retry.MaybeProcessed},
-		{"the connection is reset after the request", overTCP("http", func(conn net.Conn) { readRequest(conn); reset(conn) }), patience, retry.ConnectionTerminated, retry.MaybeProcessed},
-		{"the connection is closed after the request", overTCP("http", readRequest), patience, retry.ConnectionTerminated, retry.MaybeProcessed},
-		{"the same over TLS", overTLS("127.0.0.1", valid, readRequest), patience, retry.ConnectionTerminated, retry.MaybeProcessed},
+		{"the connection is reset after the request", overTCP("http", func(conn net.Conn) { rawupstream.ReadHead(conn); reset(conn) }), patience, retry.ConnectionTerminated, retry.MaybeProcessed},
+		{"the connection is closed after the request", overTCP("http", rawupstream.ReadHead), patience, retry.ConnectionTerminated, retry.MaybeProcessed},
+		{"the same over TLS", overTLS("127.0.0.1", valid, rawupstream.ReadHead), patience, retry.ConnectionTerminated, retry.MaybeProcessed},
 		{"no answer comes", overTCP("http", stall), impatient, retry.ConnectionReadTimeout, retry.MaybeProcessed},
 		{"the answer stalls in its header", overTCP("http", func(conn net.Conn) {
 			answer("HTTP/1.1 200 OK\r\nContent-Le")(conn)
@@ -246,7 +204,7 @@ func TestEachFailureIsNamedAndSaysWhetherTheUpstreamMayHaveActed(t *testing.T) {
 		{"the header is cut off", overTCP("http", answer("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n")), patience, retry.HTTPResponseIncomplete, retry.MaybeProcessed},
 		{"the header is too large", func(t *testing.T) (string, *http.Transport) {
 			header := "HTTP/1.1 200 OK\r\nX-Large: " + strings.Repeat("x", 64<<10) + "\r\n\r\n"
-			return "http://" + upstream(t, answer(header)), &http.Transport{MaxResponseHeaderBytes: 4 << 10}
+			return "http://" + rawupstream.Listen(t, answer(header)), &http.Transport{MaxResponseHeaderBytes: 4 << 10}
 		}, patience, retry.HTTPResponseHeaderSectionSize, retry.MaybeProcessed},
 		{"the body is too large", overTCP("http", answer("HTTP/1.1 200 OK\r\n\r\n"+strings.Repeat("x", largeBody+1))), patience, retry.HTTPResponseBodySize, retry.MaybeProcessed},
 		{"the status line is no such", overTCP("http", answer("hello, this is a secret\r\n\r\n")), patience, retry.HTTPProtocolError, retry.MaybeProcessed},

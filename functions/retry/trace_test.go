@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/internal/rawupstream"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
@@ -18,7 +19,7 @@ func TestARequestThatCannotBeWrittenInTimeMayHaveBeenProcessed(t *testing.T) {
 	t.Parallel()
 	done := make(chan struct{})
 	t.Cleanup(func() { close(done) })
-	url := "http://" + upstream(t, func(net.Conn) { <-done }) // reads nothing
+	url := "http://" + rawupstream.Listen(t, func(net.Conn) { <-done }) // reads nothing
 
 	trace := new(retry.Trace)
 	ctx, cancel := context.WithTimeout(httptrace.WithClientTrace(context.Background(), trace.ClientTrace()), impatient)

@@ -12,13 +12,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -48,10 +46,13 @@ func run(ctx context.Context, getenv func(string) string) error {
 	if err != nil {
 		return err
 	}
-	// Looked at before the stack is built, which may take minutes the first time.
-	if err := s.checkAddress(); err != nil {
+	// Before the stack is built, which may take minutes the first time.
+	listener, endpointListener, err := listen(s.address)
+	if err != nil {
 		return err
 	}
+	defer listener.Close()
+	defer endpointListener.Close()
 
 	upstream := s.upstream
 	var demonstration *demo.Upstream
@@ -74,7 +75,11 @@ func run(ctx context.Context, getenv func(string) string) error {
 	if err := assembly.Synthesise(ctx, dir, s.context()); err != nil {
 		return err
 	}
-	binaries, err := assembly.NativeBinaries(ctx, dir)
+	template, err := stack.Load(dir, listener)
+	if err != nil {
+		return err
+	}
+	binaries, err := assembly.NativeBinaries(ctx, template)
 	if err != nil {
 		return err
 	}
@@ -82,19 +87,19 @@ func run(ctx context.Context, getenv func(string) string) error {
 	printer := attemptlog.New(os.Stdout)
 	shown := console.New(console.Config{Upstream: upstream, Demo: demonstration, Speed: s.speed})
 	running, err := stack.Start(stack.Config{
-		Assembly:        dir,
-		Address:         s.address,
-		EndpointAddress: s.endpointAddress(),
-		Upstream:        upstream,
-		SourceAddresses: true,
-		Speed:           s.speed,
-		DataFile:        s.dataFile,
-		Binaries:        binaries,
-		Log:             logTo(s.verbose),
-		Front:           func(url http.Handler) http.Handler { return shown.Front(printer.Front(url)) },
+		Template:         template,
+		Listener:         listener,
+		EndpointListener: endpointListener,
+		Upstream:         upstream,
+		SourceAddresses:  true,
+		Speed:            s.speed,
+		DataFile:         s.dataFile,
+		Binaries:         binaries,
+		Log:              logTo(s.verbose),
+		Middleware:       func(url http.Handler) http.Handler { return shown.Middleware(printer.Middleware(url)) },
 	})
 	if err != nil {
-		return explain(err, s)
+		return err
 	}
 	defer running.Close()
 	running.StepFunctions.Observe(printer.Event)
@@ -154,22 +159,4 @@ func logTo(verbose bool) func(lambda.LogEvent) {
 			fmt.Fprintf(os.Stderr, "%s  %s\n", event.Function, event.Message)
 		}
 	}
-}
-
-// explain adds what to do about an error of the start.
-func explain(err error, s settings) error {
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%w\n%s is in use; choose another address with ADDR=127.0.0.1:%s", err, s.address, suggestion(s.address))
-	}
-	return err
-}
-
-// suggestion is another port to try.
-func suggestion(address string) string {
-	_, port, _ := net.SplitHostPort(address)
-	n, err := strconv.Atoi(port)
-	if err != nil || n+10 > 65535 {
-		return "0"
-	}
-	return strconv.Itoa(n + 10)
 }

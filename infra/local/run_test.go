@@ -18,19 +18,6 @@ import (
 	"time"
 )
 
-func TestAnAddressThatIsInUseIsSaidWithAnotherOneToTry(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	address := listener.Addr().String()
-	err = run(context.Background(), environ(map[string]string{"ADDR": address}))
-	if err == nil || !strings.Contains(err.Error(), address+" is in use") || !strings.Contains(err.Error(), "ADDR=127.0.0.1:") {
-		t.Errorf("the error is %v, want it to name the address and how to choose another one", err)
-	}
-}
-
 func TestASettingThatIsWrongIsSaidBeforeAnythingStarts(t *testing.T) {
 	err := run(context.Background(), environ(map[string]string{"SPEED": "fast"}))
 	if err == nil || !strings.Contains(err.Error(), "SPEED") {

@@ -40,7 +40,7 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 		s.address = defaultAddress
 	}
 	if _, _, err := net.SplitHostPort(s.address); err != nil {
-		problem("ADDR is %q; give a host and a port, %s say", s.address, defaultAddress)
+		problem("ADDR is %q; give a host and a port, such as %s", s.address, defaultAddress)
 	}
 	if s.upstream != "" {
 		base, err := url.Parse(s.upstream)
@@ -68,36 +68,11 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	return s, errors.Join(problems...)
 }
 
-// checkAddress says early that the address is in use.
-func (s settings) checkAddress() error {
-	listener, err := net.Listen("tcp", s.address)
-	if err != nil {
-		return explain(err, s)
-	}
-	return listener.Close()
-}
-
 // loopback says whether the address can be reached from this machine only.
 func (s settings) loopback() bool {
 	host, _, _ := net.SplitHostPort(s.address)
 	address, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && address.IsLoopback()
-}
-
-// endpointAddress is the port after the function URL's, if it is free, or any other.
-func (s settings) endpointAddress() string {
-	host, port, _ := net.SplitHostPort(s.address)
-	n, err := strconv.Atoi(port)
-	if err != nil || n == 0 || n == 65535 {
-		return net.JoinHostPort(host, "0")
-	}
-	next := net.JoinHostPort(host, strconv.Itoa(n+1))
-	listener, err := net.Listen("tcp", next)
-	if err != nil {
-		return net.JoinHostPort(host, "0")
-	}
-	listener.Close()
-	return next
 }
 
 // context is the CDK context of the stack that is run: the variant for this machine.

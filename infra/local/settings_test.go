@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net"
 	"runtime"
 	"strings"
 	"testing"
@@ -46,7 +45,7 @@ func TestAllProblemsOfTheEnvironmentAreSaidAtOnce(t *testing.T) {
 		"ADDR": "8787", "UPSTREAM": "ftp://example.com", "SPEED": "fast", "PROXIES": "0", "VERBOSE": "yes",
 	}))
 	want := []string{
-		`ADDR is "8787"; give a host and a port, 127.0.0.1:8787 say`,
+		`ADDR is "8787"; give a host and a port, such as 127.0.0.1:8787`,
 		`UPSTREAM is "ftp://example.com"; give a URL that starts with http:// or https://`,
 		`SPEED is "fast"; give a number above 0, such as 10`,
 		`VERBOSE is "yes"; give 1, or nothing`,
@@ -73,37 +72,6 @@ func TestValuesThatOnlyLookRightAreRefused(t *testing.T) {
 			}
 		}
 	}
-}
-
-func TestTheEndpointsListenOnTheNextPortIfItIsFree(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	port := listener.Addr().(*net.TCPAddr).Port
-	for _, c := range []struct {
-		address string
-		want    string
-	}{
-		{listenBefore(port), "127.0.0.1:0"}, // the next one is taken
-		{"127.0.0.1:0", "127.0.0.1:0"},
-		{"127.0.0.1:65535", "127.0.0.1:0"},
-		{"127.0.0.1:http", "127.0.0.1:0"},
-	} {
-		if got := (settings{address: c.address}).endpointAddress(); got != c.want {
-			t.Errorf("for ADDR=%s the endpoints listen on %s, want %s", c.address, got, c.want)
-		}
-	}
-	listener.Close()
-	if got, want := (settings{address: listenBefore(port)}).endpointAddress(), listener.Addr().String(); got != want {
-		t.Errorf("for ADDR=%s the endpoints listen on %s, want %s", listenBefore(port), got, want)
-	}
-}
-
-// listenBefore is the address with the port before one.
-func listenBefore(port int) string {
-	return (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port - 1}).String()
 }
 
 func TestTheHostAndPortOfAnUpstreamAreThoseOfItsURL(t *testing.T) {

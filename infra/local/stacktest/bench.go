@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -52,8 +53,8 @@ const (
 	upstreamVariable = "UPSTREAM_BASE_URL"
 )
 
-// Load runs the stack in the cloud assembly in dir, cdk.out say, until the test ends. The assembly holds one stack, with the
-// resources of one RetryingApiProxy and nothing else: what cannot be run here is named, and fails the test at once.
+// Load runs the stack in the cloud assembly in dir, such as cdk.out, until the test ends. The assembly holds one stack, with
+// the resources of one RetryingApiProxy and nothing else: what cannot be run here is named, and fails the test at once.
 // Functions that were compiled for another machine are compiled for this one, which needs the go command and may take
 // some time at first.
 //
@@ -74,18 +75,22 @@ func Load(t testing.TB, dir string, options ...Option) *Bench {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
-	t.Cleanup(b.close)
-
-	config := stack.Config{Assembly: dir, Clock: clock.NewVirtual(time.Now()), Log: b.logged}
-	loaded, err := cloudformation.Load(dir, cloudformation.Options{})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatalf("stacktest: %v", err)
 	}
-	if config.Binaries, err = assembly.NativeBinaries(t.Context(), config.Assembly); err != nil {
+	t.Cleanup(func() { listener.Close() })
+	t.Cleanup(b.close)
+
+	config := stack.Config{Listener: listener, Clock: clock.NewVirtual(time.Now()), Log: b.logged}
+	if config.Template, err = stack.Load(dir, listener); err != nil {
+		t.Fatalf("stacktest: %v", err)
+	}
+	if config.Binaries, err = assembly.NativeBinaries(t.Context(), config.Template); err != nil {
 		t.Fatalf("stacktest: %v", err)
 	}
 	config.Upstream = "http://" + b.upstream.address
-	if config.Environment, err = s.environment(loaded, b.upstream.address); err != nil {
+	if config.Environment, err = s.environment(config.Template, b.upstream.address); err != nil {
 		t.Fatalf("stacktest: %v", err)
 	}
 	if b.stack, err = stack.Start(config); err != nil {

@@ -35,7 +35,7 @@ type Execution struct {
 	// Elapsed is how long it took on the virtual clock: all that was waited.
 	Elapsed time.Duration
 
-	trace string
+	told string
 }
 
 // An Attempt is one try at the upstream and what came of it.
@@ -64,7 +64,7 @@ type Wait struct {
 }
 
 // String tells what was done, one line for each attempt and one for the end.
-func (e Execution) String() string { return e.trace }
+func (e Execution) String() string { return e.told }
 
 // executions keeps what happens in executions.
 type executions struct {
@@ -142,7 +142,7 @@ func (r *recording) add(execution stepfunctions.Execution, event asl.Event) {
 		e.Status, e.Error, e.Cause = execution.Status, execution.Error, execution.Cause
 		e.Input, e.Output = execution.Input, execution.Output
 		e.Elapsed = event.Timestamp.Sub(execution.Started)
-		e.trace = r.printed.String()
+		e.told = r.printed.String()
 		close(r.ended)
 	}
 }

@@ -76,7 +76,7 @@ func TestAWaitBeyondTheDeadlineIsToldAtOnce(t *testing.T) {
 	}
 }
 
-// The caller stands outside of the virtual time: what is told to him counts from his own present.
+// The caller stands outside of the virtual time: what they are told counts from their own present.
 func TestWhatIsLeftOfALimitIsToldFromTheEndOfTheRun(t *testing.T) {
 	t.Parallel()
 	bench := stacktest.Load(t, cdkOut(t), policy(`{`+exact+`}`))

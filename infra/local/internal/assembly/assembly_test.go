@@ -42,8 +42,8 @@ func TestWhatIsSynthesisedIsTheVariantThatTheContextAsksFor(t *testing.T) {
 		if info, err := os.Stat(filepath.Join(f.Code, "bootstrap")); err != nil || info.Mode()&0o100 == 0 {
 			t.Errorf("the code of %s cannot be run: %v", f.Name, err)
 		}
-		if f.ImportPath == "" {
-			t.Errorf("%s does not say what it was compiled from", f.Name)
+		if path, _ := f.Metadata["gofunction:importPath"].(string); !strings.Contains(path, "/functions/") {
+			t.Errorf("%s says that it was compiled from %q", f.Name, path)
 		}
 	}
 	text, err := os.ReadFile(filepath.Join(dir, stack.Name+".template.json"))
@@ -56,7 +56,7 @@ func TestWhatIsSynthesisedIsTheVariantThatTheContextAsksFor(t *testing.T) {
 		t.Errorf("the actions for X-Ray are at %d and %d, want them sorted, as the feature flags of cdk.json have it", telemetry, segments)
 	}
 
-	binaries, err := assembly.NativeBinaries(context.Background(), dir)
+	binaries, err := assembly.NativeBinaries(context.Background(), stack)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,5 +1,3 @@
-// Package attemptlog tells, one line at a time, what a stack does with its requests: a line for each attempt while it runs,
-// one for the end of each execution, and one for each request that was answered without an execution.
 package attemptlog
 
 import (
@@ -21,8 +19,8 @@ type Printer struct {
 	out     io.Writer
 	running map[string]*running
 
-	fronted bool            // there is a Front
-	started map[string]bool // the names of executions whose requests the Front has not yet seen answered
+	wrapping bool            // there is a Middleware
+	started  map[string]bool // the names of executions whose requests the Middleware has not yet seen answered
 }
 
 // running is what a printer knows of an execution that goes on.
@@ -44,7 +42,7 @@ func (p *Printer) Event(execution stepfunctions.Execution, event asl.Event) {
 	if r == nil {
 		r = &running{request: requestLine(execution.Input)}
 		p.running[execution.ARN] = r
-		if p.fronted {
+		if p.wrapping {
 			p.started[execution.Name] = true
 		}
 	}

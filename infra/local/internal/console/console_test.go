@@ -85,8 +85,8 @@ type stage struct {
 // now is a clock that stands still.
 func now() time.Time { return began }
 
-// open opens a console in front of a handler until the test ends.
-func open(t *testing.T, config console.Config, front http.HandlerFunc) *stage {
+// open opens a console before a handler until the test ends.
+func open(t *testing.T, config console.Config, url http.HandlerFunc) *stage {
 	t.Helper()
 	s := &stage{t: t, tables: dynamodb.New()}
 	if config.Now == nil {
@@ -106,10 +106,10 @@ func open(t *testing.T, config console.Config, front http.HandlerFunc) *stage {
 	}
 	shown := console.New(config)
 	shown.Watch(s.service, s.tables)
-	if front == nil {
-		front = func(http.ResponseWriter, *http.Request) {}
+	if url == nil {
+		url = func(http.ResponseWriter, *http.Request) {}
 	}
-	server := httptest.NewServer(shown.Front(front))
+	server := httptest.NewServer(shown.Middleware(url))
 	t.Cleanup(server.Close)
 	s.url = server.URL + console.Path
 	return s

@@ -31,7 +31,7 @@ type State struct {
 	Type    string `json:"type"`
 	Comment string `json:"comment,omitempty"`
 
-	// Resource is what a Task calls, lambda:invoke say.
+	// Resource is what a Task calls, such as lambda:invoke.
 	Resource string `json:"resource,omitempty"`
 
 	// Transitions are in the order in which they are tried. A state without any ends the execution.

@@ -225,13 +225,13 @@ func TestTheDefinitionIsToldAsStatesAndTransitions(t *testing.T) {
 }
 
 func TestAConsoleThatWatchesNothingYetShowsNothing(t *testing.T) {
-	front := console.New(console.Config{}).Front(http.NotFoundHandler())
+	shown := console.New(console.Config{}).Middleware(http.NotFoundHandler())
 	for path, want := range map[string]string{
 		"definition": `{"speed":1,"stateMachines":[]}`, "executions": `{"executions":[]}`, "records": `{"records":[]}`, "requests": `{"requests":[]}`,
 		"upstream": `{"url":"","calls":0}`,
 	} {
 		answer := httptest.NewRecorder()
-		front.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "http://localhost"+console.Path+path, nil))
+		shown.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "http://localhost"+console.Path+path, nil))
 		if got := answer.Body.String(); got != want {
 			t.Errorf("%s is %s, want %s", path, got, want)
 		}

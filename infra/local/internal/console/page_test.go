@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"net"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -61,7 +62,7 @@ func TestThePage(t *testing.T) {
 	api := httptest.NewServer(upstream)
 	t.Cleanup(api.Close)
 	shown := console.New(console.Config{Upstream: api.URL, Demo: upstream, Speed: waitsFaster})
-	running := startStack(ctx, t, stack.Config{Upstream: api.URL, SourceAddresses: true, Speed: waitsFaster, Front: shown.Front})
+	running := startStack(ctx, t, stack.Config{Upstream: api.URL, SourceAddresses: true, Speed: waitsFaster, Middleware: shown.Middleware})
 	shown.Watch(running.StepFunctions, running.DynamoDB)
 
 	folder, err := filepath.Abs(modules)
@@ -107,12 +108,18 @@ func startStack(ctx context.Context, t *testing.T, config stack.Config) *stack.S
 	if runtime.GOARCH == "arm64" {
 		settings["architecture"] = "arm64"
 	}
-	config.Assembly = t.TempDir()
-	if err := assembly.Synthesise(ctx, config.Assembly, settings); err != nil {
+	dir := t.TempDir()
+	if err := assembly.Synthesise(ctx, dir, settings); err != nil {
 		t.Fatal(err)
 	}
 	var err error
-	if config.Binaries, err = assembly.NativeBinaries(ctx, config.Assembly); err != nil {
+	if config.Listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	if config.Template, err = stack.Load(dir, config.Listener); err != nil {
+		t.Fatal(err)
+	}
+	if config.Binaries, err = assembly.NativeBinaries(ctx, config.Template); err != nil {
 		t.Fatal(err)
 	}
 	running, err := stack.Start(config)

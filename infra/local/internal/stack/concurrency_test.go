@@ -10,7 +10,6 @@ import (
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/demo"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/egress"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack"
 )
 
 func TestFortyRequestsAtOnceGetEachItsOwnAnswer(t *testing.T) {
@@ -53,7 +52,7 @@ func severalAddresses(t testing.TB) setting {
 	if !egress.Usable(netip.MustParseAddr("127.0.0.2")) {
 		t.Skip("this machine has no loopback address but 127.0.0.1")
 	}
-	return func(_ testing.TB, c *stack.Config) { c.SourceAddresses = true }
+	return func(_ testing.TB, c *config) { c.SourceAddresses = true }
 }
 
 func TestEachProxyCallsFromAnAddressOfItsOwn(t *testing.T) {

@@ -30,7 +30,7 @@ func TestAnOperationOfAnotherServiceIsRefusedByName(t *testing.T) {
 	}
 }
 
-// inspected is what testdata/what_ran.py finds with boto3.
+// inspected is what testdata/whatran.py finds with boto3.
 type inspected struct {
 	Machines   []struct{ Name, Type string }
 	Executions []struct {
@@ -52,13 +52,13 @@ func TestAnUnmodifiedSDKSeesWhatRan(t *testing.T) {
 	get(t, s, "/first", "Idempotency-Key", `"k"`)
 	send(t, s, http.MethodPost, "/second", "")
 
-	output, err := exec.Command(python, "testdata/what_ran.py", s.Endpoint()).Output()
+	output, err := exec.Command(python, "testdata/whatran.py", s.Endpoint()).Output()
 	if err != nil {
-		t.Fatalf("testdata/what_ran.py: %v\n%s", err, stderr(err))
+		t.Fatalf("testdata/whatran.py: %v\n%s", err, stderr(err))
 	}
 	var found inspected
 	if err := json.Unmarshal(output, &found); err != nil {
-		t.Fatalf("testdata/what_ran.py wrote %s: %v", output, err)
+		t.Fatalf("testdata/whatran.py wrote %s: %v", output, err)
 	}
 
 	if len(found.Machines) == 0 || !slices.ContainsFunc(found.Machines, func(m struct{ Name, Type string }) bool { return m.Type == "EXPRESS" }) {

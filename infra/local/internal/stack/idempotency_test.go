@@ -168,7 +168,7 @@ func TestFiftyDuplicatesAtOnceMakeOneCallOfTheUpstream(t *testing.T) {
 
 // longLived gives the proxies a timeout that the tests do not reach.
 func longLived() setting {
-	return func(t testing.TB, c *stack.Config) {
+	return func(t testing.TB, c *config) {
 		from(edited(t, func(template map[string]any) {
 			for _, f := range resources(template, "AWS::Lambda::Function") {
 				f["Timeout"] = 120
@@ -234,7 +234,7 @@ func TestRecordsThatAreKeptInAFileOutliveTheStack(t *testing.T) {
 	t.Parallel()
 	u := play(t, status(http.StatusCreated))
 	file := filepath.Join(t.TempDir(), "kept", "records.db")
-	kept := func(_ testing.TB, c *stack.Config) { c.DataFile = file }
+	kept := func(_ testing.TB, c *config) { c.DataFile = file }
 
 	s := start(t, u.URL, kept)
 	order(t, s, "{}")
@@ -249,7 +249,7 @@ func TestRecordsThatExpiredDaysAgoAreGoneWhenTheStackStartsAgain(t *testing.T) {
 	t.Parallel()
 	u := play(t, status(http.StatusCreated))
 	file := filepath.Join(t.TempDir(), "records.db")
-	kept := func(_ testing.TB, c *stack.Config) { c.DataFile = file }
+	kept := func(_ testing.TB, c *config) { c.DataFile = file }
 	s := start(t, u.URL, kept)
 	for id, expired := range map[string]time.Duration{"long-ago": 72 * time.Hour, "just-now": time.Minute} {
 		item := fmt.Sprintf(`{"TableName":%q,"Item":{"id":{"S":%q},"status":{"S":"COMPLETED"},"expiration":{"N":"%d"}}}`,

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/assembly"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudformation"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack"
 )
@@ -61,7 +63,11 @@ func synthesise(dir string, settings map[string]any) (assembled, error) {
 	if err := assembly.Synthesise(context.Background(), dir, settings); err != nil {
 		return assembled{}, err
 	}
-	binaries, err := assembly.NativeBinaries(context.Background(), dir)
+	template, err := cloudformation.Load(dir, cloudformation.Options{})
+	if err != nil {
+		return assembled{}, err
+	}
+	binaries, err := assembly.NativeBinaries(context.Background(), template)
 	return assembled{directory: dir, binaries: binaries}, err
 }
 
@@ -119,18 +125,20 @@ var crasher = sync.OnceValues(func() (string, error) {
 // speed is how much faster than written the waits between attempts pass in the tests.
 const speed = 50
 
+// A config is how a test's stack is started, and the directory of its cloud assembly.
+type config struct {
+	stack.Config
+
+	assembly string
+}
+
 // A setting changes how a test's stack is started.
-type setting func(testing.TB, *stack.Config)
+type setting func(testing.TB, *config)
 
 // start runs a stack in front of an upstream, until the test ends.
 func start(t testing.TB, upstream string, settings ...setting) *stack.Stack {
 	t.Helper()
-	config := stack.Config{Upstream: upstream, Speed: speed}
-	settings = append([]setting{from(ring)}, settings...)
-	for _, set := range settings {
-		set(t, &config)
-	}
-	s, err := stack.Start(config)
+	s, err := launch(t, config{Config: stack.Config{Upstream: upstream, Speed: speed}}, settings)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,20 +146,47 @@ func start(t testing.TB, upstream string, settings ...setting) *stack.Stack {
 	return s
 }
 
+// launch starts a stack as it is in infra, but for the settings.
+func launch(t testing.TB, c config, settings []setting) (*stack.Stack, error) {
+	t.Helper()
+	for _, set := range append([]setting{from(ring)}, settings...) {
+		set(t, &c)
+	}
+	if c.Listener == nil {
+		c.Listener = listen(t)
+	}
+	var err error
+	if c.Template, err = stack.Load(c.assembly, c.Listener); err != nil {
+		c.Listener.Close()
+		return nil, err
+	}
+	return stack.Start(c.Config)
+}
+
+// listen listens on a free port.
+func listen(t testing.TB) net.Listener {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return listener
+}
+
 func from(source func() (assembled, error)) setting {
-	return func(t testing.TB, c *stack.Config) {
+	return func(t testing.TB, c *config) {
 		t.Helper()
 		a, err := source()
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Assembly, c.Binaries = a.directory, maps.Clone(a.binaries)
+		c.assembly, c.Binaries = a.directory, maps.Clone(a.binaries)
 	}
 }
 
 // crashing puts the crasher in the place of proxies.
 func crashing(proxies ...string) setting {
-	return func(t testing.TB, c *stack.Config) {
+	return func(t testing.TB, c *config) {
 		t.Helper()
 		binary, err := crasher()
 		if err != nil {
@@ -168,7 +203,7 @@ func crashing(proxies ...string) setting {
 
 // policy gives the functions another retry policy than the stack's.
 func policy(json string) setting {
-	return func(t testing.TB, c *stack.Config) {
+	return func(t testing.TB, c *config) {
 		for _, function := range []string{"gateway", "proxy-1", "proxy-2", "proxy-3"} {
 			environment(function, "RETRY_POLICY", json)(t, c)
 		}
@@ -177,7 +212,7 @@ func policy(json string) setting {
 
 // environment adds a variable to a function.
 func environment(function, name, value string) setting {
-	return func(_ testing.TB, c *stack.Config) {
+	return func(_ testing.TB, c *config) {
 		if c.Environment == nil {
 			c.Environment = map[string]map[string]string{}
 		}
@@ -190,5 +225,5 @@ func environment(function, name, value string) setting {
 
 // logged hands what the functions log to f.
 func logged(f func(lambda.LogEvent)) setting {
-	return func(_ testing.TB, c *stack.Config) { c.Log = f }
+	return func(_ testing.TB, c *config) { c.Log = f }
 }

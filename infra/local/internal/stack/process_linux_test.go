@@ -10,21 +10,19 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack"
 )
 
 // ownBinaries has the functions run from copies that no other test runs, so that their processes can be told by them.
 func ownBinaries(directory string) setting {
-	return func(t testing.TB, c *stack.Config) {
+	return func(t testing.TB, c *config) {
 		t.Helper()
-		files, err := filepath.Glob(filepath.Join(c.Assembly, "asset.*", "bootstrap"))
+		files, err := filepath.Glob(filepath.Join(c.assembly, "asset.*", "bootstrap"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("the assembly has the binaries %v, %v", files, err)
 		}
-		original := c.Assembly
-		c.Assembly = filepath.Join(directory, "assembly")
-		if err := os.CopyFS(c.Assembly, os.DirFS(original)); err != nil {
+		original := c.assembly
+		c.assembly = filepath.Join(directory, "assembly")
+		if err := os.CopyFS(c.assembly, os.DirFS(original)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/clock"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack"
 )
 
 // The upstream's 20 s are over after the first wait, however fast it passed.
@@ -34,7 +33,7 @@ func TestAWaitThatPassesFasterUsesUpAsMuchOfTheDeadline(t *testing.T) {
 
 func TestAClockAndASpeedAreRefusedTogether(t *testing.T) {
 	t.Parallel()
-	says(t, refused(t, func(_ testing.TB, c *stack.Config) {
+	says(t, refused(t, func(_ testing.TB, c *config) {
 		c.Clock, c.Speed = clock.NewVirtual(time.Now()), 2
 	}), "Clock", "Speed")
 }

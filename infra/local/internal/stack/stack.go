@@ -1,8 +1,3 @@
-// Package stack runs a synthesised stack on this machine: its functions in the Lambda host, its state machines in the
-// interpreter, its tables in the DynamoDB subset, its function URL as an HTTP server, and the AWS endpoints that the
-// functions call.
-//
-// It reads the cloud assembly and nothing else. The functions are the real binaries, and see ordinary AWS endpoints.
 package stack
 
 import (
@@ -28,14 +23,15 @@ import (
 
 // Config says which stack is run, and how.
 type Config struct {
-	// Assembly is the directory of the cloud assembly, cdk.out.
-	Assembly string
+	// Template is the stack that is run, as [Load] reads it.
+	Template *cloudformation.Stack
 
-	// Address is where the function URL listens, host and port. Default: a free port of 127.0.0.1.
-	Address string
+	// Listener is where the function URL is served: the one that the template was loaded with. Start takes it over, and
+	// closes it even if it fails.
+	Listener net.Listener
 
-	// EndpointAddress is where the AWS endpoints listen. Default: a free port of 127.0.0.1.
-	EndpointAddress string
+	// EndpointListener is where the AWS endpoints are served. Start takes it over too. Default: a free port of 127.0.0.1.
+	EndpointListener net.Listener
 
 	// Upstream takes the place of the upstream in the template. Plain http and loopback addresses are allowed for it.
 	// Empty leaves the functions as they are.
@@ -49,7 +45,7 @@ type Config struct {
 	// wait had passed: a wait of a minute uses up a minute of a request's deadline.
 	Speed float64
 
-	// Clock is the clock of the state machines, a virtual one say, in the place of Speed. The functions run in real
+	// Clock is the clock of the state machines, such as a virtual one, in the place of Speed. The functions run in real
 	// time; see package timeshift. Default: the real clock.
 	Clock clock.Clock
 
@@ -65,8 +61,8 @@ type Config struct {
 	// Log receives what the functions write and what the host says of them. Default: nothing is logged.
 	Log func(lambda.LogEvent)
 
-	// Front, if it is set, wraps the handler of the function URL.
-	Front func(url http.Handler) http.Handler
+	// Middleware, if it is set, wraps the handler of the function URL.
+	Middleware func(url http.Handler) http.Handler
 }
 
 // A Stack runs until it is closed.
@@ -78,6 +74,7 @@ type Stack struct {
 
 	url      string
 	endpoint string
+	prefix   string // of the functions' names
 	closers  []func()
 }
 
@@ -85,34 +82,40 @@ type Stack struct {
 // the SDK puts "sync-" before the host to call StartSyncExecution.
 const awsHost = "aws.local"
 
+// Load reads the cloud assembly in dir, for a stack whose function URL is served at a listener.
+func Load(dir string, functionURL net.Listener) (*cloudformation.Stack, error) {
+	return cloudformation.Load(dir, cloudformation.Options{FunctionURL: urlOf(functionURL) + "/"})
+}
+
+// urlOf is where a listener can be reached.
+func urlOf(listener net.Listener) string { return "http://" + listener.Addr().String() }
+
 // Start runs a stack. The error says all that is wrong with the template, or what this machine lacks.
 func Start(config Config) (_ *Stack, err error) {
-	if config.Clock != nil && config.Speed != 0 {
-		return nil, errors.New("stack: Config has a Clock and a Speed; give one of them")
+	s := &Stack{Template: config.Template, prefix: sharedPrefix(config.Template.Functions)}
+	s.takeOver(config.Listener)
+	if config.EndpointListener != nil {
+		s.takeOver(config.EndpointListener)
 	}
-	s := &Stack{}
 	defer func() {
 		if err != nil {
 			s.Close()
 		}
 	}()
-
-	urlListener, err := s.listen(config.Address)
-	if err != nil {
-		return nil, err
-	}
-	endpointListener, err := s.listen(config.EndpointAddress)
-	if err != nil {
-		return nil, err
-	}
-	s.url, s.endpoint = "http://"+urlListener.Addr().String(), "http://"+endpointListener.Addr().String()
-
-	if s.Template, err = cloudformation.Load(config.Assembly, cloudformation.Options{FunctionURL: s.url + "/"}); err != nil {
-		return nil, err
+	if config.Clock != nil && config.Speed != 0 {
+		return nil, errors.New("stack: Config has a Clock and a Speed; give one of them")
 	}
 	if len(s.Template.URLs) != 1 {
 		return nil, fmt.Errorf("stack: the template has %d function URLs; one can be served", len(s.Template.URLs))
 	}
+	if config.EndpointListener == nil {
+		if config.EndpointListener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			return nil, err
+		}
+		s.takeOver(config.EndpointListener)
+	}
+	s.url, s.endpoint = urlOf(config.Listener), urlOf(config.EndpointListener)
+
 	if err := s.createTables(config); err != nil {
 		return nil, err
 	}
@@ -123,12 +126,12 @@ func Start(config Config) (_ *Stack, err error) {
 		return nil, err
 	}
 
-	front := lambda.FunctionURL(s.Lambda, s.Template.URLs[0].FunctionName, lambda.URLConfig{AuthType: lambda.AuthNone})
-	if config.Front != nil {
-		front = config.Front(front)
+	url := lambda.FunctionURL(s.Lambda, s.Template.URLs[0].FunctionName, lambda.URLConfig{AuthType: lambda.AuthNone})
+	if config.Middleware != nil {
+		url = config.Middleware(url)
 	}
-	s.serve(urlListener, front)
-	s.serve(endpointListener, &endpoints{lambda: s.Lambda, stepFunctions: s.StepFunctions, dynamoDB: s.DynamoDB})
+	s.serve(config.Listener, url)
+	s.serve(config.EndpointListener, &endpoints{lambda: s.Lambda, stepFunctions: s.StepFunctions, dynamoDB: s.DynamoDB})
 	return s, nil
 }
 
@@ -148,17 +151,7 @@ func (s *Stack) Close() {
 
 func (s *Stack) onClose(f func()) { s.closers = append(s.closers, f) }
 
-func (s *Stack) listen(address string) (net.Listener, error) {
-	if address == "" {
-		address = "127.0.0.1:0"
-	}
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	s.onClose(func() { listener.Close() })
-	return listener, nil
-}
+func (s *Stack) takeOver(listener net.Listener) { s.onClose(func() { listener.Close() }) }
 
 // readHeaderTimeout ends connections on which no request comes.
 const readHeaderTimeout = 30 * time.Second
@@ -286,16 +279,24 @@ func (s *Stack) upstreamFor(i int, config Config) (string, error) {
 }
 
 // ShortName is the name of a function less what the names of all functions begin with: gateway, proxy-1.
-func (s *Stack) ShortName(function string) string {
-	prefix := function
-	for _, f := range s.Template.Functions {
+func (s *Stack) ShortName(function string) string { return strings.TrimPrefix(function, s.prefix) }
+
+// sharedPrefix is what the names of all functions begin with, up to a hyphen.
+func sharedPrefix(functions []cloudformation.Function) string {
+	if len(functions) == 0 {
+		return ""
+	}
+	prefix := upToHyphen(functions[0].Name)
+	for _, f := range functions {
 		for !strings.HasPrefix(f.Name, prefix) {
-			prefix = prefix[:len(prefix)-1]
+			prefix = upToHyphen(strings.TrimSuffix(prefix, "-"))
 		}
 	}
-	prefix = prefix[:strings.LastIndex(prefix, "-")+1]
-	return strings.TrimPrefix(function, prefix)
+	return prefix
 }
+
+// upToHyphen is a name up to its last hyphen, with it.
+func upToHyphen(name string) string { return name[:strings.LastIndex(name, "-")+1] }
 
 func (s *Stack) createStateMachines(config Config) error {
 	functions, tables := s.Integrations()

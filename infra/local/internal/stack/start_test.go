@@ -2,7 +2,6 @@ package stack_test
 
 import (
 	"encoding/json"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -10,23 +9,16 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack"
 )
 
 // refused starts a stack that cannot be started, and returns why.
 func refused(t *testing.T, settings ...setting) error {
 	t.Helper()
-	var config stack.Config
-	settings = append([]setting{from(ring)}, settings...)
-	for _, set := range settings {
-		set(t, &config)
-	}
-	s, err := stack.Start(config)
+	s, err := launch(t, config{}, settings)
 	if err == nil {
 		s.Close()
 		t.Fatal("it started")
@@ -44,37 +36,26 @@ func says(t *testing.T, err error, words ...string) {
 	}
 }
 
-func TestAnAddressThatIsInUseIsAnErrorThatCanBeTold(t *testing.T) {
+func TestAStackThatDoesNotStartLeavesNothingOpen(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	taken := listener.Addr().String()
-	for name, set := range map[string]setting{
-		"Address":         func(_ testing.TB, c *stack.Config) { c.Address = taken },
-		"EndpointAddress": func(_ testing.TB, c *stack.Config) { c.EndpointAddress = taken },
-	} {
-		if err := refused(t, set); !errors.Is(err, syscall.EADDRINUSE) {
-			t.Errorf("%s in use is %v, want EADDRINUSE", name, err)
+	url, endpoint := listen(t), listen(t)
+	err := refused(t, func(_ testing.TB, c *config) {
+		c.Listener, c.EndpointListener = url, endpoint
+		c.Binaries = map[string]string{"gateway": "/missing"}
+	})
+	says(t, err, "/missing")
+	for _, used := range []net.Listener{url, endpoint} {
+		again, err := net.Listen("tcp", used.Addr().String())
+		if err != nil {
+			t.Fatalf("the address is still in use: %v", err)
 		}
+		again.Close()
 	}
 }
 
-func TestAStackThatDoesNotStartLeavesNothingOpen(t *testing.T) {
+func TestADirectoryWithoutACloudAssemblyIsRefused(t *testing.T) {
 	t.Parallel()
-	address := freeAddress(t)
-	err := refused(t, func(_ testing.TB, c *stack.Config) {
-		c.Address = address
-		c.Assembly = t.TempDir()
-	})
-	says(t, err, "manifest.json")
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatalf("the address is still in use: %v", err)
-	}
-	listener.Close()
+	says(t, refused(t, func(_ testing.TB, c *config) { c.assembly = t.TempDir() }), "manifest.json")
 }
 
 // resources are those of a template, by type.
@@ -122,7 +103,7 @@ func TestAStackWithoutAURLIsRefused(t *testing.T) {
 func TestABinaryThatIsNotThereIsRefusedByItsPath(t *testing.T) {
 	t.Parallel()
 	missing := filepath.Join(t.TempDir(), "missing")
-	err := refused(t, func(_ testing.TB, c *stack.Config) { c.Binaries = map[string]string{"gateway": missing} })
+	err := refused(t, func(_ testing.TB, c *config) { c.Binaries = map[string]string{"gateway": missing} })
 	says(t, err, missing, "gateway")
 }
 
@@ -173,27 +154,27 @@ func TestTheFenceOfTheProxiesStandsForWhateverIsNotTheUpstream(t *testing.T) {
 	}
 }
 
-func TestTheFrontSeesEveryRequest(t *testing.T) {
+func TestTheMiddlewareSeesEveryRequest(t *testing.T) {
 	t.Parallel()
 	u := play(t, status(http.StatusOK))
 	var seen atomic.Int32
-	s := start(t, u.URL, func(_ testing.TB, c *stack.Config) {
-		c.Front = func(url http.Handler) http.Handler {
+	s := start(t, u.URL, func(_ testing.TB, c *config) {
+		c.Middleware = func(url http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				seen.Add(1)
-				if r.URL.Path == "/-/front" {
-					_, _ = io.WriteString(w, "the front")
+				if r.URL.Path == "/-/own" {
+					_, _ = io.WriteString(w, "its own")
 					return
 				}
 				url.ServeHTTP(w, r)
 			})
 		}
 	})
-	if a := get(t, s, "/-/front"); a.Body != "the front" {
-		t.Errorf("the front's own page is %q", a.Body)
+	if a := get(t, s, "/-/own"); a.Body != "its own" {
+		t.Errorf("the middleware's own page is %q", a.Body)
 	}
 	if a := get(t, s, "/"); a.Status != http.StatusOK || seen.Load() != 2 {
-		t.Errorf("the answer is %d, and the front saw %d requests, want 200 and 2", a.Status, seen.Load())
+		t.Errorf("the answer is %d, and the middleware saw %d requests, want 200 and 2", a.Status, seen.Load())
 	}
 }
 

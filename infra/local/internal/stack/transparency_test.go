@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack"
 )
 
 func TestEveryMethodGoesUpstreamAsItIs(t *testing.T) {
@@ -164,7 +162,7 @@ func TestAPathThatClimbsIsRefused(t *testing.T) {
 
 func TestAnUpstreamThatLeadsBackToTheStackIsALoop(t *testing.T) {
 	t.Parallel()
-	address := freeAddress(t)
-	s := start(t, "http://"+address, func(_ testing.TB, c *stack.Config) { c.Address = address })
+	listener := listen(t)
+	s := start(t, "http://"+listener.Addr().String(), func(_ testing.TB, c *config) { c.Listener = listener })
 	get(t, s, "/").problem(t, http.StatusLoopDetected, "loop-detected")
 }

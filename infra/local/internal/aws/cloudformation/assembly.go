@@ -1,8 +1,3 @@
-// Package cloudformation reads a synthesised cloud assembly and says what has to run: functions, tables, state machines and
-// function URLs, with every reference between them resolved.
-//
-// It knows what the stacks of this project are made of. A resource type, a property or an intrinsic function that it
-// does not know is named and refused, because a stack that runs with a part left out is not that stack.
 package cloudformation
 
 import (
@@ -48,8 +43,8 @@ type Function struct {
 	// Architecture is arm64 or x86_64.
 	Architecture string
 
-	// ImportPath is the Go main package that the code was compiled from, if the template says so.
-	ImportPath string
+	// Metadata is the resource's metadata, as it stands in the template.
+	Metadata map[string]any
 
 	// ReservedConcurrency is the limit on concurrent invocations; nil if there is none.
 	ReservedConcurrency *int

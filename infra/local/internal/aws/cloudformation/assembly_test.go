@@ -72,7 +72,7 @@ func TestEveryKindOfResourceIsRead(t *testing.T) {
 					"MACHINE": "arn:aws:states:us-east-1:000000000000:stateMachine:Shop-Machine", "RETRIES": "3", "VERBOSE": "true",
 				},
 				Timeout: 1500 * time.Millisecond, MemoryMiB: 512,
-				Code: filepath.Join(dir, "asset.aaaa"), Architecture: "arm64", ImportPath: "example.com/shop/gateway",
+				Code: filepath.Join(dir, "asset.aaaa"), Architecture: "arm64", Metadata: map[string]any{"example:program": "example.com/shop/gateway"},
 				ReservedConcurrency: &five, Aliases: map[string]string{"live": "1"},
 				LogFormat: "JSON", LogLevel: "DEBUG", LogGroup: "/shop/gateway", TracingActive: true,
 			},

@@ -229,6 +229,7 @@ func loadFunction(l *loader, r *resource, properties map[string]any) error {
 		MemoryMiB:           p.MemorySize,
 		Code:                code,
 		Architecture:        "x86_64",
+		Metadata:            r.Metadata,
 		ReservedConcurrency: p.ReservedConcurrentExecutions,
 		LogFormat:           p.LoggingConfig.LogFormat,
 		LogLevel:            p.LoggingConfig.ApplicationLogLevel,
@@ -245,7 +246,6 @@ func loadFunction(l *loader, r *resource, properties map[string]any) error {
 	if len(p.Architectures) > 0 {
 		function.Architecture = p.Architectures[0]
 	}
-	function.ImportPath, _ = r.Metadata["gofunction:importPath"].(string)
 	for _, other := range l.resources {
 		if other.Type != "AWS::Lambda::Alias" {
 			continue

@@ -37,16 +37,17 @@ type term struct {
 	parenthesized bool
 }
 
-// parseCondition reads a condition or filter expression. It is nil if there is no text.
-func (p *placeholders) parseCondition(parameter string, text *string) (condition, error) {
+// parseCondition reads a condition or filter expression and lists its paths. It is nil if there is no text.
+func (p *placeholders) parseCondition(parameter string, text *string) (condition, []path, error) {
 	if text == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
 	parser, err := p.parser(expressionText{parameter, text}, conditionKeywords...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return parser.wholeCondition()
+	c, err := parser.wholeCondition()
+	return c, parser.paths, err
 }
 
 // wholeCondition reads a condition and nothing after it.

@@ -103,7 +103,7 @@ func (p writeParameters) readCondition() (condition, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := placeholders.parseCondition("ConditionExpression", p.ConditionExpression)
+	c, _, err := placeholders.parseCondition("ConditionExpression", p.ConditionExpression)
 	return c, firstError(err, placeholders.unused())
 }
 
@@ -182,7 +182,7 @@ func (s *Store) updateItem(in *updateItemInput) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := placeholders.parseCondition("ConditionExpression", in.ConditionExpression)
+	c, _, err := placeholders.parseCondition("ConditionExpression", in.ConditionExpression)
 	if err := firstError(err, placeholders.unused()); err != nil {
 		return nil, err
 	}

@@ -62,34 +62,55 @@ type readOutput struct {
 	ConsumedCapacity *consumedCapacity `json:",omitempty"`
 }
 
+// A reading is what Scan and Query read of a request besides the keys.
+type reading struct {
+	table      *table
+	filter     condition
+	filtered   []path // by the filter
+	projection []path
+}
+
+// reading reads the filter and the projection, after which no placeholder may be left, and finds the table.
+func (s *Store) reading(in readParameters, placeholders *placeholders) (r reading, err error) {
+	if r.filter, r.filtered, err = placeholders.parseCondition("FilterExpression", in.FilterExpression); err != nil {
+		return reading{}, err
+	}
+	r.projection, err = placeholders.parseProjection(in.ProjectionExpression)
+	if err := firstError(err, placeholders.unused()); err != nil {
+		return reading{}, err
+	}
+	r.table, err = s.table(in.TableName)
+	return r, err
+}
+
 // page goes through items until the limit or the size of a page is reached. The keys come in the order of the answer,
 // from the first one after the start key.
-func (p readParameters) page(t *table, keys []string, filter condition, projection []path) readOutput {
+func (p readParameters) page(r reading, keys []string) readOutput {
 	out := readOutput{}
 	if p.Select != "COUNT" {
 		out.Items = []item{}
 	}
 	size := 0
 	for _, key := range keys {
-		it := t.items[key]
+		it := r.table.items[key]
 		size += it.size()
 		out.ScannedCount++
-		if filter == nil || filter.holds(it) {
+		if r.filter == nil || r.filter.holds(it) {
 			out.Count++
 			switch {
 			case p.Select == "COUNT":
-			case projection != nil:
-				out.Items = append(out.Items, it.project(projection))
+			case r.projection != nil:
+				out.Items = append(out.Items, it.project(r.projection))
 			default:
 				out.Items = append(out.Items, it)
 			}
 		}
 		if size >= MaxPageSize || p.Limit != nil && out.ScannedCount == *p.Limit {
-			out.LastEvaluatedKey = t.definition.keyOf(it)
+			out.LastEvaluatedKey = r.table.definition.keyOf(it)
 			break
 		}
 	}
-	out.ConsumedCapacity = p.consumed(t, readUnits(size, p.ConsistentRead))
+	out.ConsumedCapacity = p.consumed(r.table, readUnits(size, p.ConsistentRead))
 	return out
 }
 
@@ -114,18 +135,11 @@ func (s *Store) scan(in *scanInput) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	filter, err := placeholders.parseCondition("FilterExpression", in.FilterExpression)
+	r, err := s.reading(in.readParameters, placeholders)
 	if err != nil {
 		return nil, err
 	}
-	projection, err := placeholders.parseProjection(in.ProjectionExpression)
-	if err := firstError(err, placeholders.unused()); err != nil {
-		return nil, err
-	}
-	t, err := s.table(in.TableName)
-	if err != nil {
-		return nil, err
-	}
+	t := r.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	keys := t.sortedKeys()
@@ -140,7 +154,7 @@ func (s *Store) scan(in *scanInput) (any, error) {
 		}
 		keys = keys[at:]
 	}
-	return in.page(t, keys, filter, projection), nil
+	return in.page(r, keys), nil
 }
 
 type queryInput struct {
@@ -170,19 +184,12 @@ func (s *Store) query(in *queryInput) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	filter, filtered, err := placeholders.parseFilter(in.FilterExpression)
+	r, err := s.reading(in.readParameters, placeholders)
 	if err != nil {
 		return nil, err
 	}
-	projection, err := placeholders.parseProjection(in.ProjectionExpression)
-	if err := firstError(err, placeholders.unused()); err != nil {
-		return nil, err
-	}
-	t, err := s.table(in.TableName)
-	if err != nil {
-		return nil, err
-	}
-	for _, p := range filtered {
+	t := r.table
+	for _, p := range r.filtered {
 		if t.definition.isKey(p[0].attribute) {
 			return nil, invalid("Filter Expression can only contain non-primary key attributes: Primary key attribute: %s", p[0].attribute)
 		}
@@ -213,18 +220,5 @@ func (s *Store) query(in *queryInput) (any, error) {
 		}
 		keys = keys[after:]
 	}
-	return in.page(t, keys, filter, projection), nil
-}
-
-// parseFilter reads a filter expression and lists its paths.
-func (p *placeholders) parseFilter(text *string) (condition, []path, error) {
-	if text == nil {
-		return nil, nil, nil
-	}
-	parser, err := p.parser(expressionText{"FilterExpression", text}, conditionKeywords...)
-	if err != nil {
-		return nil, nil, err
-	}
-	filter, err := parser.wholeCondition()
-	return filter, parser.paths, err
+	return in.page(r, keys), nil
 }

@@ -56,20 +56,21 @@ var tableNameSyntax = regexp.MustCompile(`^[a-zA-Z0-9_.-]{3,255}$`)
 // Validate lists all that is wrong with the definition in one error.
 func (d TableDefinition) Validate() error {
 	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	if !tableNameSyntax.MatchString(d.Name) {
-		problems = append(problems, fmt.Errorf("the table name %q does not have 3 to 255 letters, digits, underscores, dots and hyphens", d.Name))
+		problem("the table name %q does not have 3 to 255 letters, digits, underscores, dots and hyphens", d.Name)
 	}
 	for i, key := range d.keys() {
 		part := []string{"partition", "sort"}[i]
 		if key.Name == "" {
-			problems = append(problems, fmt.Errorf("the %s key of table %q has no name", part, d.Name))
+			problem("the %s key of table %q has no name", part, d.Name)
 		}
 		if v := (value{kind: kind(key.Type)}); !v.isOrdered() {
-			problems = append(problems, fmt.Errorf("the %s key %q of table %q is of type %q; allowed are S, N and B", part, key.Name, d.Name, key.Type))
+			problem("the %s key %q of table %q is of type %q; allowed are S, N and B", part, key.Name, d.Name, key.Type)
 		}
 	}
 	if d.SortKey.Name != "" && d.SortKey.Name == d.PartitionKey.Name {
-		problems = append(problems, fmt.Errorf("both keys of table %q are called %q", d.Name, d.SortKey.Name))
+		problem("both keys of table %q are called %q", d.Name, d.SortKey.Name)
 	}
 	return errors.Join(problems...)
 }

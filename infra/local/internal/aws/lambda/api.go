@@ -30,9 +30,9 @@ const (
 // maxListItems is the page size of ListFunctions.
 const maxListItems = 50
 
-// ServeHTTP answers the Lambda API, version 2015-03-31: Invoke (RequestResponse,
-// Event and DryRun), ListFunctions, GetFunction and GetFunctionConfiguration.
-// Other operations are refused by name. Credentials and signatures are not looked at.
+// ServeHTTP answers the Lambda API, version 2015-03-31: Invoke (RequestResponse, Event and DryRun), ListFunctions,
+// GetFunction and GetFunctionConfiguration. Other operations are refused by name. Credentials and signatures are not
+// looked at.
 func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.api.ServeHTTP(w, r) }
 
 func newAPI(h *Host) http.Handler {
@@ -320,8 +320,8 @@ func (h *Host) writeJSON(w http.ResponseWriter, v any) {
 	json.NewEncoder(w).Encode(v)
 }
 
-// writeError writes an error in the form of the API. Errors that Lambda has no
-// name for, such as a host that is closing, are a ServiceException.
+// writeError writes an error in the form of the API. Errors that Lambda has no name for, such as a host that is
+// closing, are a ServiceException.
 func (h *Host) writeError(w http.ResponseWriter, err error) {
 	var e *Error
 	if !errors.As(err, &e) {

@@ -178,8 +178,7 @@ func TestWrongCallsOfTheRuntimeAPIAreRefused(t *testing.T) {
 	}
 }
 
-// alive reports whether a process runs; one that has ended and was not waited
-// for does not.
+// alive reports whether a process runs; one that has ended and was not waited for does not.
 func alive(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {
 		return false

@@ -8,25 +8,23 @@ import (
 	"strconv"
 )
 
-// Dummy credentials, in the place of those of the execution role. They sign
-// requests to local endpoints, which do not check them, and are worth nothing
-// at AWS.
+// Dummy credentials, in the place of those of the execution role. They sign requests to local endpoints, which do not
+// check them, and are worth nothing at AWS.
 const (
 	AccessKeyID     = "ASIALOCALLOCALLOCAL0"
 	SecretAccessKey = "local"
 	SessionToken    = "local"
 )
 
-// xrayDaemonAddress is where the X-Ray SDK sends its datagrams. Lambda has a
-// daemon on 169.254.79.129:2000; there is none here, and nothing should leave
-// this machine.
+// xrayDaemonAddress is where the X-Ray SDK sends its datagrams. Lambda has a daemon on 169.254.79.129:2000; there is
+// none here, and nothing should leave this machine.
 const (
 	xrayDaemonHost = "127.0.0.1"
 	xrayDaemonPort = "2000"
 )
 
-// reservedVariables cannot be set in a function's configuration ("Defined
-// runtime environment variables" in the Lambda developer guide).
+// reservedVariables cannot be set in a function's configuration ("Defined runtime environment variables" in the Lambda
+// developer guide).
 var reservedVariables = []string{
 	"_HANDLER", "_X_AMZN_TRACE_ID",
 	"AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV",
@@ -36,9 +34,8 @@ var reservedVariables = []string{
 	"AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR",
 }
 
-// environment returns the environment of one process, in the order of names.
-// Nothing of the host's own environment is in it except PATH. As in Lambda,
-// AWS_EXECUTION_ENV is not there (OS-only runtimes do not have it), and
+// environment returns the environment of one process, in the order of names. Nothing of the host's own environment is
+// in it except PATH. As in Lambda, AWS_EXECUTION_ENV is not there (OS-only runtimes do not have it), and
 // _X_AMZN_TRACE_ID is set by the runtime client for each invocation.
 func (fn *function) environment(version, logStream, runtimeAPI string) []string {
 	env := map[string]string{

@@ -2,8 +2,7 @@ package lambda
 
 import "time"
 
-// run carries an invocation through to its end, in a sandbox that is idle or in
-// a new one.
+// run carries an invocation through to its end, in a sandbox that is idle or in a new one.
 func (fn *function) run(inv *invocation) (Result, error) {
 	for s := fn.take(inv.version); s != nil; s = fn.take(inv.version) {
 		s.begin(inv)
@@ -25,8 +24,7 @@ func (fn *function) run(inv *invocation) (Result, error) {
 		s.begin(inv)
 	} else {
 		s.logInitReport(nil, Report{Phase: PhaseInit, Status: status, ErrorType: failure.errorType, InitDuration: duration})
-		// Lambda repeats a failed initialisation once, now as part of the
-		// invocation and on the function's own time.
+		// Lambda repeats a failed initialisation once, now as part of the invocation and on the function's own time.
 		s = fn.newSandbox(inv.version)
 		s.begin(inv)
 		status, failure = s.initialise(fn.Timeout, inv.id)
@@ -53,8 +51,7 @@ func (s *sandbox) begin(inv *invocation) {
 	inv.deadline = inv.began.Add(s.fn.Timeout)
 }
 
-// serve hands an invocation to the process and waits for its end. taken is
-// false when the process had ended before.
+// serve hands an invocation to the process and waits for its end. taken is false when the process had ended before.
 func (s *sandbox) serve(inv *invocation) (taken bool, status string, failure *functionError) {
 	timer := time.NewTimer(time.Until(inv.deadline))
 	defer timer.Stop()

@@ -18,15 +18,19 @@ import (
 const (
 	// DefaultTimeout is the timeout of a function that names none.
 	DefaultTimeout = 3 * time.Second
+
 	// MaxTimeout is the longest timeout of a function.
 	MaxTimeout = 15 * time.Minute
+
 	// DefaultMemorySize is the memory of a function that names none, in MB.
 	DefaultMemorySize = 128
+
 	// MaxMemorySize is the largest memory of a function, in MB.
 	MaxMemorySize = 10240
-	// MaxEnvironment is the size that the function's own variables may have
-	// together, in bytes.
+
+	// MaxEnvironment is the size that the function's own variables may have together, in bytes.
 	MaxEnvironment = 4096
+
 	// LatestVersion is the version of a function that was not published.
 	LatestVersion = "$LATEST"
 )
@@ -47,41 +51,48 @@ var logLevels = []string{"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"}
 type Function struct {
 	// Name is the function's name: 1 to 64 letters, digits, dashes and underscores.
 	Name string
-	// ARN is the unqualified ARN. Default: made of Config.Region,
-	// Config.AccountID and Name.
+
+	// ARN is the unqualified ARN. Default: made of Config.Region, Config.AccountID and Name.
 	ARN string
+
 	// Path is the bootstrap binary, built for this machine.
 	Path string
-	// ProcessName is the first word of the process's command line, by which it
-	// can be told in a list of processes. Default: Name.
+
+	// ProcessName is the first word of the process's command line, by which it can be told in a list of processes.
+	// Default: Name.
 	ProcessName string
-	// Handler is passed as _HANDLER, which the OS-only runtimes leave to the
-	// binary. Default: "bootstrap".
+
+	// Handler is passed as _HANDLER, which the OS-only runtimes leave to the binary. Default: "bootstrap".
 	Handler string
-	// Env holds the function's own environment variables: at most
-	// MaxEnvironment bytes, none of Lambda's reserved names.
+
+	// Env holds the function's own environment variables: at most MaxEnvironment bytes, none of Lambda's reserved
+	// names.
 	Env map[string]string
-	// Timeout ends an invocation. Lambda knows whole seconds; shorter ones are
-	// allowed here. Default: DefaultTimeout.
+
+	// Timeout ends an invocation. Lambda knows whole seconds; shorter ones are allowed here. Default: DefaultTimeout.
 	Timeout time.Duration
-	// MemorySize is told to the function and reported, in MB. It is not
-	// enforced. Default: DefaultMemorySize.
+
+	// MemorySize is told to the function and reported, in MB. It is not enforced. Default: DefaultMemorySize.
 	MemorySize int
-	// ReservedConcurrency is the number of invocations of this function that
-	// may run at once; 0 stops it altogether, nil leaves only Config.Concurrency.
+
+	// ReservedConcurrency is the number of invocations of this function that may run at once; 0 stops it altogether,
+	// nil leaves only Config.Concurrency.
 	ReservedConcurrency *int
-	// Aliases maps names of aliases to versions, such as "live" to "1". The
-	// versions exist by being named here. All versions run the same binary,
-	// each in processes of its own, as in Lambda.
+
+	// Aliases maps names of aliases to versions, such as "live" to "1". The versions exist by being named here. All
+	// versions run the same binary, each in processes of its own, as in Lambda.
 	Aliases map[string]string
-	// LogFormat is LogFormatText or LogFormatJSON, told to the function as
-	// AWS_LAMBDA_LOG_FORMAT. Default: LogFormatText.
+
+	// LogFormat is LogFormatText or LogFormatJSON, told to the function as AWS_LAMBDA_LOG_FORMAT. Default:
+	// LogFormatText.
 	LogFormat string
-	// LogLevel is told to a function that logs JSON as AWS_LAMBDA_LOG_LEVEL.
-	// Default: DefaultLogLevel.
+
+	// LogLevel is told to a function that logs JSON as AWS_LAMBDA_LOG_LEVEL. Default: DefaultLogLevel.
 	LogLevel string
+
 	// LogGroup is the name of the log group. Default: "/aws/lambda/" and Name.
 	LogGroup string
+
 	// TracingActive marks traces that begin with this function as sampled.
 	TracingActive bool
 }
@@ -101,8 +112,9 @@ type function struct {
 	active int // invocations that are running; guarded by the host's lock
 
 	mu sync.Mutex
-	// idle holds the sandboxes without work, by version. The last one to
-	// become idle is at the end and the first to be taken.
+
+	// idle holds the sandboxes without work, by version. The last one to become idle is at the end and the first to be
+	// taken.
 	idle map[string][]*sandbox
 }
 
@@ -216,8 +228,7 @@ func executable(path string) []error {
 	return nil
 }
 
-// version returns the version that a qualifier (an alias, a version, or
-// nothing) stands for.
+// version returns the version that a qualifier (an alias, a version, or nothing) stands for.
 func (fn *function) version(qualifier string) (string, bool) {
 	if qualifier == "" || qualifier == LatestVersion {
 		return LatestVersion, true

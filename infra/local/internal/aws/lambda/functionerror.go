@@ -9,8 +9,7 @@ import (
 // Unhandled is the FunctionError of a [Result] whose payload is an error document.
 const Unhandled = "Unhandled"
 
-// functionError is a failure of a function as its invoker sees it: an error
-// document with its type.
+// functionError is a failure of a function as its invoker sees it: an error document with its type.
 type functionError struct {
 	errorType string
 	payload   []byte

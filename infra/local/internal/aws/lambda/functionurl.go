@@ -18,8 +18,9 @@ type AuthType string
 const (
 	// AuthNone lets everybody call.
 	AuthNone AuthType = "NONE"
-	// AuthIAM asks for a request signed with Signature Version 4. The signature
-	// has to be there; it is not verified, because no secret is known here.
+
+	// AuthIAM asks for a request signed with Signature Version 4. The signature has to be there; it is not verified,
+	// because no secret is known here.
 	AuthIAM AuthType = "AWS_IAM"
 )
 
@@ -27,8 +28,8 @@ const (
 type URLConfig struct {
 	// AuthType is AuthNone or AuthIAM. Default: AuthNone.
 	AuthType AuthType
-	// URLID is the apiId and domainPrefix of events. Default: derived from the
-	// function's name.
+
+	// URLID is the apiId and domainPrefix of events. Default: derived from the function's name.
 	URLID string
 }
 
@@ -38,28 +39,24 @@ type functionURL struct {
 	config   URLConfig
 }
 
-// FunctionURL returns the front of a function: what
-// https://{url-id}.lambda-url.{region}.on.aws is to a function at AWS, with
-// invoke mode BUFFERED. function is a name or ARN, with the qualifier that the
-// URL belongs to, if any.
+// FunctionURL returns the handler of the URL of a function: what https://{url-id}.lambda-url.{region}.on.aws is to a
+// function at AWS, with invoke mode BUFFERED. function is a name or ARN, with the qualifier that the URL belongs to, if
+// any.
 //
-// A request becomes an event of payload format 2.0. Its path and query are as
-// they were sent; header names are in lower case and repeated headers joined
-// by commas; cookies stand apart; a body is text if its Content-Type is text/*,
-// application/json, application/xml, application/javascript or ends in +json or
-// +xml and it is valid UTF-8, and base64 otherwise. domainName is the Host header, as
-// at AWS; the scheme in x-forwarded-proto is that of the connection.
+// A request becomes an event of payload format 2.0. Its path and query are as they were sent; header names are in lower
+// case and repeated headers joined by commas; cookies stand apart; a body is text if its Content-Type is text/*,
+// application/json, application/xml, application/javascript or ends in +json or +xml and it is valid UTF-8, and base64
+// otherwise. domainName is the Host header, as at AWS; the scheme in x-forwarded-proto is that of the connection.
 //
-// A JSON object with a statusCode is a response with headers, cookies, body and
-// isBase64Encoded; any other JSON is the body of a 200 of type application/json.
-// A function error and an answer of another form are 502; a request that does
+// A JSON object with a statusCode is a response with headers, cookies, body and isBase64Encoded; any other JSON is the
+// body of a 200 of type application/json. A function error and an answer of another form are 502; a request that does
 // not fit into the payload limit is 413; throttling is 429.
 //
-// As AWS does, it renames some headers of the function, putting "x-amzn-Remapped-"
-// before Connection, Content-Length, Date and WWW-Authenticate.
+// As AWS does, it renames some headers of the function, putting "x-amzn-Remapped-" before Connection, Content-Length,
+// Date and WWW-Authenticate.
 //
-// A caller that goes away does not end the function, which runs on to its end.
-// Cross-origin settings of the URL are not offered: a function answers OPTIONS itself.
+// A caller that goes away does not end the function, which runs on to its end. Cross-origin settings of the URL are not
+// offered: a function answers OPTIONS itself.
 func FunctionURL(host *Host, function string, config URLConfig) http.Handler {
 	if config.AuthType == "" {
 		config.AuthType = AuthNone

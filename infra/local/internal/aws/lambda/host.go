@@ -17,45 +17,51 @@ import (
 const (
 	// DefaultRegion is the region of functions whose ARN is not given.
 	DefaultRegion = "us-east-1"
+
 	// DefaultAccountID is the account of functions whose ARN is not given.
 	DefaultAccountID = "000000000000"
-	// DefaultIdleTimeout is how long a sandbox stays without work before its
-	// process is ended. Lambda publishes no figure; minutes are what is seen.
+
+	// DefaultIdleTimeout is how long a sandbox stays without work before its process is ended. Lambda publishes no
+	// figure; minutes are what is seen.
 	DefaultIdleTimeout = 5 * time.Minute
-	// DefaultInitTimeout is Lambda's limit for the Init phase, after which the
-	// initialisation is repeated as part of the invocation.
+
+	// DefaultInitTimeout is Lambda's limit for the Init phase, after which the initialisation is repeated as part of
+	// the invocation.
 	DefaultInitTimeout = 10 * time.Second
-	// DefaultConcurrency is the number of invocations that may run at once over
-	// all functions: the default quota of an account and region.
+
+	// DefaultConcurrency is the number of invocations that may run at once over all functions: the default quota of an
+	// account and region.
 	DefaultConcurrency = 1000
 )
 
 // Config says how a [Host] runs its functions. The zero value is usable.
 type Config struct {
-	// Region is set as AWS_REGION and AWS_DEFAULT_REGION and used in ARNs.
-	// Default: DefaultRegion.
+	// Region is set as AWS_REGION and AWS_DEFAULT_REGION and used in ARNs. Default: DefaultRegion.
 	Region string
+
 	// AccountID is the account in ARNs, 12 digits. Default: DefaultAccountID.
 	AccountID string
-	// Env is added to the environment of every function and overrides what
-	// Lambda and the function set.
+
+	// Env is added to the environment of every function and overrides what Lambda and the function set.
 	Env map[string]string
-	// Log receives every line that a function writes and every platform event,
-	// one at a time and in order for each sandbox. It holds up all functions
-	// while it runs, and must not call the host. Default: nothing is logged.
+
+	// Log receives every line that a function writes and every platform event, one at a time and in order for each
+	// sandbox. It holds up all functions while it runs, and must not call the host. Default: nothing is logged.
 	Log func(LogEvent)
+
 	// IdleTimeout is how long an idle process is kept. Default: DefaultIdleTimeout.
 	IdleTimeout time.Duration
-	// InitTimeout limits a process from its start to its first request for
-	// work. Default: DefaultInitTimeout.
+
+	// InitTimeout limits a process from its start to its first request for work. Default: DefaultInitTimeout.
 	InitTimeout time.Duration
-	// Concurrency limits the invocations that run at once over all functions.
-	// Default: DefaultConcurrency.
+
+	// Concurrency limits the invocations that run at once over all functions. Default: DefaultConcurrency.
 	Concurrency int
-	// Now is the clock for everything that is reported: times of log events,
-	// names of log streams, times in events. Timeouts run in real time, because
-	// the processes do. Default: time.Now.
+
+	// Now is the clock for everything that is reported: times of log events, names of log streams, times in events.
+	// Timeouts run in real time, because the processes do. Default: time.Now.
 	Now func() time.Time
+
 	// Random is the source of request ids and trace ids. Default: crypto/rand.Reader.
 	Random io.Reader
 }
@@ -64,6 +70,7 @@ var accountID = regexp.MustCompile(`^\d{12}$`)
 
 func (c *Config) setDefaults() error {
 	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	if c.Region == "" {
 		c.Region = DefaultRegion
 	}
@@ -71,22 +78,22 @@ func (c *Config) setDefaults() error {
 		c.AccountID = DefaultAccountID
 	}
 	if !accountID.MatchString(c.AccountID) {
-		problems = append(problems, fmt.Errorf("Config.AccountID is %q: 12 digits are needed", c.AccountID))
+		problem("Config.AccountID is %q: 12 digits are needed", c.AccountID)
 	}
 	if c.IdleTimeout < 0 {
-		problems = append(problems, fmt.Errorf("Config.IdleTimeout is %v: it must not be negative (0 means %v)", c.IdleTimeout, DefaultIdleTimeout))
+		problem("Config.IdleTimeout is %v: it must not be negative (0 means %v)", c.IdleTimeout, DefaultIdleTimeout)
 	}
 	if c.IdleTimeout == 0 {
 		c.IdleTimeout = DefaultIdleTimeout
 	}
 	if c.InitTimeout < 0 {
-		problems = append(problems, fmt.Errorf("Config.InitTimeout is %v: it must not be negative (0 means %v)", c.InitTimeout, DefaultInitTimeout))
+		problem("Config.InitTimeout is %v: it must not be negative (0 means %v)", c.InitTimeout, DefaultInitTimeout)
 	}
 	if c.InitTimeout == 0 {
 		c.InitTimeout = DefaultInitTimeout
 	}
 	if c.Concurrency < 0 {
-		problems = append(problems, fmt.Errorf("Config.Concurrency is %d: it must not be negative (0 means %d)", c.Concurrency, DefaultConcurrency))
+		problem("Config.Concurrency is %d: it must not be negative (0 means %d)", c.Concurrency, DefaultConcurrency)
 	}
 	if c.Concurrency == 0 {
 		c.Concurrency = DefaultConcurrency
@@ -114,17 +121,18 @@ type Host struct {
 	sandboxes map[*sandbox]struct{}
 	active    int // invocations that are running, over all functions
 	closed    bool
+
 	// room tells waiting events that an invocation has ended or the host is closed.
 	room *sync.Cond
 
 	// invocations counts what Close waits for beside the sandboxes.
 	invocations sync.WaitGroup
+
 	// processes counts sandboxes whose process has not been reaped.
 	processes sync.WaitGroup
 }
 
-// NewHost returns a host without functions. The error lists every problem of
-// the configuration.
+// NewHost returns a host without functions. The error lists every problem of the configuration.
 func NewHost(config Config) (*Host, error) {
 	if err := config.setDefaults(); err != nil {
 		return nil, fmt.Errorf("lambda: %w", err)
@@ -140,8 +148,8 @@ func NewHost(config Config) (*Host, error) {
 	return h, nil
 }
 
-// Add makes a function known. No process is started before its first
-// invocation. The error lists every problem of the definition.
+// Add makes a function known. No process is started before its first invocation. The error lists every problem of the
+// definition.
 func (h *Host) Add(definition Function) error {
 	fn, err := newFunction(h, definition)
 	if err != nil {
@@ -159,8 +167,7 @@ func (h *Host) Add(definition Function) error {
 	return nil
 }
 
-// Functions returns the definitions in the order of their names, defaults
-// filled in.
+// Functions returns the definitions in the order of their names, defaults filled in.
 func (h *Host) Functions() []Function {
 	var all []Function
 	for _, fn := range h.sorted() {
@@ -180,8 +187,8 @@ func (h *Host) sorted() []*function {
 	return all
 }
 
-// Close kills every function process and returns when all are gone. Invocations
-// that are running end with [ErrClosed], and so do later ones.
+// Close kills every function process and returns when all are gone. Invocations that are running end with [ErrClosed],
+// and so do later ones.
 func (h *Host) Close() error {
 	h.mu.Lock()
 	first := !h.closed

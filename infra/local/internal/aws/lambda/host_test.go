@@ -74,8 +74,7 @@ func newHost(t testing.TB, config lambda.Config, functions ...lambda.Function) *
 	return host
 }
 
-// echo returns the definition of the echo function with a timeout that no
-// test reaches by accident.
+// echo returns the definition of the echo function with a timeout that no test reaches by accident.
 func echo(change ...func(*lambda.Function)) lambda.Function {
 	fn := lambda.Function{Name: "echo", Path: echoBinary, Timeout: time.Minute}
 	for _, c := range change {

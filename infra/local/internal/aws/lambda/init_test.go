@@ -12,8 +12,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
 )
 
-// failing returns the echo function with an initialisation that fails, and a
-// count of how often it was tried.
+// failing returns the echo function with an initialisation that fails, and a count of how often it was tried.
 func failing(t *testing.T, how string) (lambda.Function, func() int) {
 	path := filepath.Join(t.TempDir(), "init")
 	fn := echo(func(f *lambda.Function) {

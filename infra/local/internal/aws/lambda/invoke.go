@@ -12,24 +12,26 @@ import (
 const (
 	// MaxRequestPayload is the largest payload of a synchronous invocation: 6 MB.
 	MaxRequestPayload = 6 * 1024 * 1024
+
 	// MaxEventPayload is the largest payload of an asynchronous invocation: 1 MB.
 	MaxEventPayload = 1024 * 1024
-	// MaxResponsePayload is the largest response: 6 MB and 100 bytes, as
-	// Lambda's own message about it says.
+
+	// MaxResponsePayload is the largest response: 6 MB and 100 bytes, as Lambda's own message about it says.
 	MaxResponsePayload = MaxRequestPayload + 100
 )
 
 // Request is an invocation of a function.
 type Request struct {
-	// Function names the function: NAME, NAME:QUALIFIER, ACCOUNT:function:NAME
-	// or an ARN, the last two with or without a qualifier. A qualifier is a
-	// version or an alias.
+	// Function names the function: NAME, NAME:QUALIFIER, ACCOUNT:function:NAME or an ARN, the last two with or without
+	// a qualifier. A qualifier is a version or an alias.
 	Function string
-	// Payload is JSON, at most MaxRequestPayload bytes. Empty means {}. It must
-	// not be changed afterwards.
+
+	// Payload is JSON, at most MaxRequestPayload bytes. Empty means {}. It must not be changed afterwards.
 	Payload []byte
+
 	// ClientContext is JSON that the function finds in its context; optional.
 	ClientContext []byte
+
 	// TraceID is the caller's X-Amzn-Trace-Id; without a root in it a new trace begins.
 	TraceID string
 
@@ -39,26 +41,33 @@ type Request struct {
 
 // Result is the outcome of an invocation that reached the function.
 type Result struct {
-	// Payload is the response of the function, or, with FunctionError, the
-	// error document {"errorType": …, "errorMessage": …}.
+	// Payload is the response of the function, or, with FunctionError, the error document {"errorType": …,
+	// "errorMessage": …}.
 	Payload []byte
+
 	// FunctionError is empty, or Unhandled when the function failed, exited or timed out.
 	FunctionError string
+
 	// ErrorType is the error's type, such as Sandbox.Timedout; empty for a response.
 	ErrorType string
 	RequestID string
+
 	// TraceID is the trace header that the function was given.
 	TraceID string
+
 	// ExecutedVersion is the version that ran.
 	ExecutedVersion string
+
 	// Cold says that a process was started for this invocation.
 	Cold bool
-	// InitDuration is the time from starting that process to its first request
-	// for work. It is 0 where none was started, and where the initialisation failed
-	// and was repeated, which is part of Duration then.
+
+	// InitDuration is the time from starting that process to its first request for work. It is 0 where none was
+	// started, and where the initialisation failed and was repeated, which is part of Duration then.
 	InitDuration time.Duration
+
 	// Duration is the time from handing the invocation over to its end.
 	Duration time.Duration
+
 	// LogTail is the end of what was logged, at most MaxLogTail bytes.
 	LogTail []byte
 }
@@ -69,11 +78,14 @@ type invocation struct {
 	traceID          string
 	payload          []byte
 	clientContext    []byte
+
 	// began is when the function's time started to run, deadline when it ends.
 	began, deadline time.Time
 	cold            bool
+
 	// done is closed when the process, having answered, asks for more work.
 	done chan struct{}
+
 	// tail is guarded by the host's logMu.
 	tail []byte
 
@@ -90,12 +102,11 @@ func (h *Host) Invoke(ctx context.Context, name string, payload []byte) (Result,
 	return h.InvokeRequest(ctx, Request{Function: name, Payload: payload})
 }
 
-// InvokeRequest calls a function and waits for its end. The error is one of the
-// package's, or that of ctx; a failure of the function itself is in the Result.
+// InvokeRequest calls a function and waits for its end. The error is one of the package's, or that of ctx; a failure of
+// the function itself is in the Result.
 //
-// When ctx ends, InvokeRequest returns at once and the function goes on, as
-// functions of Lambda do when their caller leaves: to its end or its timeout,
-// counted as running until then.
+// When ctx ends, InvokeRequest returns at once and the function goes on, as functions of Lambda do when their caller
+// leaves: to its end or its timeout, counted as running until then.
 func (h *Host) InvokeRequest(ctx context.Context, request Request) (Result, error) {
 	fn, inv, err := h.prepare(request, MaxRequestPayload)
 	if err != nil {
@@ -126,8 +137,8 @@ func (h *Host) InvokeRequest(ctx context.Context, request Request) (Result, erro
 	}
 }
 
-// invokeEvent accepts an asynchronous invocation. The function runs once, as
-// soon as its concurrency allows; what becomes of it shows in the log alone.
+// invokeEvent accepts an asynchronous invocation. The function runs once, as soon as its concurrency allows; what
+// becomes of it shows in the log alone.
 func (h *Host) invokeEvent(request Request) (Result, error) {
 	fn, inv, err := h.prepare(request, MaxEventPayload)
 	if err != nil {
@@ -176,9 +187,8 @@ func (h *Host) prepare(request Request, limit int) (*function, *invocation, erro
 	return fn, inv, nil
 }
 
-// split separates a name into what names the function and its qualifier.
-// What comes before the qualifier is arn:aws:lambda:REGION:ACCOUNT:function:NAME,
-// ACCOUNT:function:NAME, function:NAME or NAME.
+// split separates a name into what names the function and its qualifier. What comes before the qualifier is
+// arn:aws:lambda:REGION:ACCOUNT:function:NAME, ACCOUNT:function:NAME, function:NAME or NAME.
 func split(name string) (function []string, qualifier string, err error) {
 	parts := strings.Split(name, ":")
 	length := 1
@@ -269,8 +279,8 @@ func (fn *function) admitLocked() error {
 	return nil
 }
 
-// waitForRoom counts an invocation in as soon as there is room for it, and
-// reports whether there was any before the host was closed.
+// waitForRoom counts an invocation in as soon as there is room for it, and reports whether there was any before the
+// host was closed.
 func (h *Host) waitForRoom(fn *function) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

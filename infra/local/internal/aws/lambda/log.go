@@ -8,27 +8,29 @@ import (
 	"time"
 )
 
-// LogEventType says what a [LogEvent] is. The names are those of Lambda's
-// telemetry and logs APIs.
+// LogEventType says what a [LogEvent] is. The names are those of Lambda's telemetry and logs APIs.
 type LogEventType string
 
 // Types of log events.
 const (
-	// LogFunction is a line that the function wrote to its standard output or
-	// standard error.
+	// LogFunction is a line that the function wrote to its standard output or standard error.
 	LogFunction LogEventType = "function"
+
 	// LogInitStart: a process is started.
 	LogInitStart LogEventType = "platform.initStart"
-	// LogInitReport: an initialisation failed, or was repeated in the
-	// invocation. Report is set.
+
+	// LogInitReport: an initialisation failed, or was repeated in the invocation. Report is set.
 	LogInitReport LogEventType = "platform.initReport"
+
 	// LogStart: an invocation is handed to a process.
 	LogStart LogEventType = "platform.start"
-	// LogFault: the process exited, or was killed at the timeout. Without a
-	// request id it exited while it was idle.
+
+	// LogFault: the process exited, or was killed at the timeout. Without a request id it exited while it was idle.
 	LogFault LogEventType = "platform.fault"
+
 	// LogEnd: the invocation has ended.
 	LogEnd LogEventType = "platform.end"
+
 	// LogReport: what the invocation took. Report is set.
 	LogReport LogEventType = "platform.report"
 )
@@ -37,15 +39,19 @@ const (
 type LogEvent struct {
 	Time time.Time
 	Type LogEventType
+
 	// Function is the function's name and Version the version that runs.
 	Function, Version string
+
 	// LogStream names the sandbox: date, version and a random part.
 	LogStream string
-	// RequestID is the invocation during which the line was written; empty
-	// before the first one and between two.
+
+	// RequestID is the invocation during which the line was written; empty before the first one and between two.
 	RequestID string
+
 	// Message is the line, without its end, in the words of Lambda's plain-text log.
 	Message string
+
 	// Report is set for LogReport and LogInitReport.
 	Report *Report
 }
@@ -65,26 +71,30 @@ const (
 
 // Report is what an invocation, or an initialisation, took.
 type Report struct {
-	// Phase is PhaseInit for an initialisation before the invocation and
-	// PhaseInvoke otherwise.
+	// Phase is PhaseInit for an initialisation before the invocation and PhaseInvoke otherwise.
 	Phase string
+
 	// Status is StatusSuccess, StatusError or StatusTimeout.
 	Status string
+
 	// ErrorType is the errorType of a failure.
 	ErrorType string
+
 	// Duration is the time from handing the invocation over to its end.
 	Duration time.Duration
+
 	// BilledDuration is Duration with the initialisation, rounded up to a millisecond.
 	BilledDuration time.Duration
-	// InitDuration is the time from starting the process to its first request
-	// for work, or to its failure; 0 for an invocation without one.
+
+	// InitDuration is the time from starting the process to its first request for work, or to its failure; 0 for an
+	// invocation without one.
 	InitDuration time.Duration
+
 	// MemorySize is the function's, in MB.
 	MemorySize int
 }
 
-// MaxLogLine is the length at which a line is cut into several, in bytes: the
-// largest event that CloudWatch Logs takes.
+// MaxLogLine is the length at which a line is cut into several, in bytes: the largest event that CloudWatch Logs takes.
 const MaxLogLine = 256 * 1024
 
 // MaxLogTail is how much of an invocation's log its [Result] carries, in bytes.

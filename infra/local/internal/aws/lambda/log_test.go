@@ -83,8 +83,8 @@ func TestAFailureShowsInTheReport(t *testing.T) {
 	}
 }
 
-// A line is read from a pipe after the process has said over HTTP that it is
-// done, unless the host sees to it that it is not.
+// A line is read from a pipe after the process has said over HTTP that it is done, unless the host sees to it that it
+// is not.
 func TestEveryLineHasTheRequestIDOfItsInvocation(t *testing.T) {
 	const workers, each = 4, 60
 	var logged logs

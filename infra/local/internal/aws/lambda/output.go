@@ -9,11 +9,12 @@ import (
 	"time"
 )
 
-// output reads what a process writes to its standard output and standard error,
-// which share one pipe so that the order of lines is kept.
+// output reads what a process writes to its standard output and standard error, which share one pipe so that the order
+// of lines is kept.
 type output struct {
 	pipe *os.File
 	line func([]byte)
+
 	// partial is the line whose end has not been read yet.
 	partial []byte
 	ended   chan struct{}
@@ -22,8 +23,7 @@ type output struct {
 	drained chan struct{}
 }
 
-// newOutput reads from pipe until all its writers are gone, calling line for
-// each line, without its end.
+// newOutput reads from pipe until all its writers are gone, calling line for each line, without its end.
 func newOutput(pipe *os.File, line func([]byte)) *output {
 	o := &output{pipe: pipe, line: line, ended: make(chan struct{}), drained: make(chan struct{}, 1)}
 	go o.read()
@@ -71,8 +71,8 @@ func (o *output) readAvailable(buf []byte) {
 	})
 }
 
-// drain returns when everything that was written before it was called has been
-// handed on. Without it a line could be counted to the invocation after its own.
+// drain returns when everything that was written before it was called has been handed on. Without it a line could be
+// counted to the invocation after its own.
 func (o *output) drain() {
 	o.drainMu.Lock()
 	defer o.drainMu.Unlock()

@@ -8,9 +8,8 @@ import (
 	"syscall"
 )
 
-// process is a started function process, the leader of its own process group:
-// a terminal's interrupt reaches the host alone, and children of the function
-// end with it.
+// process is a started function process, the leader of its own process group: a terminal's interrupt reaches the host
+// alone, and children of the function end with it.
 type process struct {
 	cmd *exec.Cmd
 
@@ -18,8 +17,8 @@ type process struct {
 	reaped bool
 }
 
-// kill ends the process and its children. It does nothing once the process has
-// been waited for, because its id may belong to another one by then.
+// kill ends the process and its children. It does nothing once the process has been waited for, because its id may
+// belong to another one by then.
 func (p *process) kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -28,13 +27,13 @@ func (p *process) kill() {
 	}
 }
 
-// wait returns when the process has exited and its children have been killed.
-// The text says how it ended, in the words of Lambda.
+// wait returns when the process has exited and its children have been killed. The text says how it ended, in the words
+// of Lambda.
 func (p *process) wait() string {
 	err := p.cmd.Wait()
 	p.mu.Lock()
-	// Children that the process left behind keep its group alive, and with it
-	// the group's id. Without any the call finds nothing.
+	// Children that the process left behind keep its group alive, and with it the group's id. Without any the call
+	// finds nothing.
 	syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	p.reaped = true
 	p.mu.Unlock()
@@ -49,10 +48,9 @@ func (p *process) wait() string {
 	}
 }
 
-// starter starts processes from one operating system thread that lives as long
-// as the host. On Linux a process that is to die with its parent is bound to
-// the thread that started it (prctl(2), PR_SET_PDEATHSIG), and the threads on
-// which goroutines happen to run may end at any time.
+// starter starts processes from one operating system thread that lives as long as the host. On Linux a process that is
+// to die with its parent is bound to the thread that started it (prctl(2), PR_SET_PDEATHSIG), and the threads on which
+// goroutines happen to run may end at any time.
 type starter struct {
 	requests chan startRequest
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
 )
 
-// The main thread is the only one that never ends with a goroutine. Kept for
-// the main goroutine, it starts no function of a test.
+// The main thread is the only one that never ends with a goroutine. Kept for the main goroutine, it starts no function
+// of a test.
 func init() { runtime.LockOSThread() }
 
 // processesOf returns the processes that run the binary, by /proc.
@@ -98,8 +98,7 @@ func TestAProcessOutlivesTheThreadsOfItsHost(t *testing.T) {
 	var logged logs
 	host := newHost(t, lambda.Config{Log: logged.add}, echo())
 	results, release := heldInvocations(t, host, &logged, processes)
-	// Enough goroutines that keep a thread each take every idle one, and end it
-	// with themselves.
+	// Enough goroutines that keep a thread each take every idle one, and end it with themselves.
 	const threads = 100
 	var locked, wg sync.WaitGroup
 	locked.Add(threads)

@@ -13,8 +13,8 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
 )
 
-// hostProcess is the environment variable that makes this test binary a host of
-// its own: its value is a directory with the bootstrap and a file to hold on to.
+// hostProcess is the environment variable that makes this test binary a host of its own: its value is a directory with
+// the bootstrap and a file to hold on to.
 const hostProcess = "LAMBDA_TEST_HOST_PROCESS"
 
 // runHostProcess runs an invocation that does not end by itself.

@@ -125,8 +125,7 @@ func (s *sandbox) serveInitError(w http.ResponseWriter, r *http.Request) {
 	runtimeAPIAccepted(w)
 }
 
-// answer records the outcome of the invocation and reports whether it was
-// taken; if not, it has told the process why.
+// answer records the outcome of the invocation and reports whether it was taken; if not, it has told the process why.
 func (s *sandbox) answer(w http.ResponseWriter, id string, payload []byte, failure *functionError) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,8 +143,8 @@ func (s *sandbox) answer(w http.ResponseWriter, id string, payload []byte, failu
 	return true
 }
 
-// reportedError returns the error that a process reports: its document as it
-// is, and its type from the header or, without one, from the document.
+// reportedError returns the error that a process reports: its document as it is, and its type from the header or,
+// without one, from the document.
 func reportedError(r *http.Request, payload []byte) *functionError {
 	errorType := r.Header.Get(headerRuntimeErrorType)
 	if errorType == "" {

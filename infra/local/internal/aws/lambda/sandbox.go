@@ -12,8 +12,7 @@ import (
 	"time"
 )
 
-// outputGrace is how long the output of a process that has exited is read on,
-// should something have inherited it.
+// outputGrace is how long the output of a process that has exited is read on, should something have inherited it.
 const outputGrace = time.Second
 
 // sandbox is one process of one version of a function, with its Runtime API.
@@ -25,14 +24,17 @@ type sandbox struct {
 	output    *output
 	server    *http.Server
 
-	// invocations hands work to the Runtime API. It has no buffer: what was
-	// sent has been taken by the process's request for it.
+	// invocations hands work to the Runtime API. It has no buffer: what was sent has been taken by the process's
+	// request for it.
 	invocations chan *invocation
+
 	// ready is closed by the first request for work.
 	ready     chan struct{}
 	readyOnce sync.Once
+
 	// exited is closed when the process is gone and its output has been read.
 	exited chan struct{}
+
 	// exit says how the process ended; valid after exited.
 	exit string
 
@@ -40,8 +42,8 @@ type sandbox struct {
 	current   *invocation // the invocation that the process is working on
 	initError *functionError
 
-	// The function's lock guards these: expiry ends the sandbox when it has
-	// been idle for too long, retired marks one whose process is gone.
+	// The function's lock guards these: expiry ends the sandbox when it has been idle for too long, retired marks one
+	// whose process is gone.
 	expiry  *time.Timer
 	retired bool
 }
@@ -133,9 +135,8 @@ func (s *sandbox) end() {
 	<-s.exited
 }
 
-// initialise starts the process and waits until it asks for work, at most for
-// limit. Unless the status is StatusSuccess the process is gone, and the error
-// is what the invoker of requestID is to see.
+// initialise starts the process and waits until it asks for work, at most for limit. Unless the status is StatusSuccess
+// the process is gone, and the error is what the invoker of requestID is to see.
 func (s *sandbox) initialise(limit time.Duration, requestID string) (status string, failure *functionError) {
 	if err := s.start(); err != nil {
 		return StatusError, newFunctionError("Runtime.InvalidEntrypoint", "RequestId: %s Error: %v", requestID, err)
@@ -206,8 +207,7 @@ func (fn *function) put(s *sandbox) {
 	})
 }
 
-// retire sees to it that a sandbox is not taken again, and reports whether it
-// was idle.
+// retire sees to it that a sandbox is not taken again, and reports whether it was idle.
 func (fn *function) retire(s *sandbox) bool {
 	fn.mu.Lock()
 	defer fn.mu.Unlock()
@@ -215,8 +215,7 @@ func (fn *function) retire(s *sandbox) bool {
 	return fn.removeIdle(s)
 }
 
-// removeIdle reports whether the sandbox was idle, and is not now. The caller
-// holds the lock.
+// removeIdle reports whether the sandbox was idle, and is not now. The caller holds the lock.
 func (fn *function) removeIdle(s *sandbox) bool {
 	i := slices.Index(fn.idle[s.version], s)
 	if i < 0 {

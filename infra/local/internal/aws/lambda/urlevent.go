@@ -16,8 +16,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 )
 
-// urlEvent is an event of payload format 2.0 with the members that the type of
-// the Lambda library does not have.
+// urlEvent is an event of payload format 2.0 with the members that the type of the Lambda library does not have.
 type urlEvent struct {
 	events.LambdaFunctionURLRequest
 	RouteKey       string     `json:"routeKey"`
@@ -32,6 +31,7 @@ type urlContext struct {
 
 const (
 	defaultRoute = "$default"
+
 	// anonymousAccount is the accountId of requests that are not signed.
 	anonymousAccount = "anonymous"
 )
@@ -93,11 +93,10 @@ func (u *functionURL) event(r *http.Request, request Request, body []byte, acces
 	return bytes.TrimSuffix(buf.Bytes(), []byte{'\n'})
 }
 
-// userID makes a stable identity of an access key: who signs with another key
-// is somebody else.
+// userID makes a stable identity of an access key: who signs with another key is somebody else.
 func userID(accessKey string) string { return "AIDA" + accessKey }
 
-// hopHeaders end at the front and are not part of an event (RFC 9110, 7.6.1).
+// hopHeaders end at the URL and are not part of an event (RFC 9110, 7.6.1).
 var hopHeaders = map[string]bool{
 	"connection": true, "keep-alive": true, "proxy-connection": true, "proxy-authenticate": true,
 	"proxy-authorization": true, "te": true, "trailer": true, "transfer-encoding": true, "upgrade": true, "expect": true,
@@ -161,8 +160,7 @@ func queryParameters(query string) map[string]string {
 	return parameters
 }
 
-// unescape decodes a name or value of a query, and leaves it as it is when it
-// is malformed.
+// unescape decodes a name or value of a query, and leaves it as it is when it is malformed.
 func unescape(s string) string {
 	if decoded, err := url.QueryUnescape(s); err == nil && utf8.ValidString(decoded) {
 		return decoded
@@ -188,8 +186,8 @@ func textual(contentType string, body []byte) bool {
 
 var authorization = regexp.MustCompile(`^AWS4-(?:HMAC-SHA256|ECDSA-P256-SHA256) +Credential=([^/, ]+)/[^, ]+, *SignedHeaders=[^, ]+, *Signature=[0-9a-f]+$`)
 
-// signer returns the access key of a request that carries a Signature Version 4
-// in its Authorization header or its query, and nothing for any other.
+// signer returns the access key of a request that carries a Signature Version 4 in its Authorization header or its
+// query, and nothing for any other.
 func signer(r *http.Request) string {
 	if m := authorization.FindStringSubmatch(r.Header.Get("Authorization")); m != nil {
 		return m[1]

@@ -18,12 +18,11 @@ type urlResponse struct {
 	body    []byte
 }
 
-// remappedPrefix stands before headers that the front claims for itself.
+// remappedPrefix stands before headers that the URL claims for itself.
 const remappedPrefix = "x-amzn-Remapped-"
 
-// remapped are the headers of a function that reach the caller under another
-// name. That function URLs do so has been observed, not documented; API Gateway
-// documents the same.
+// remapped are the headers of a function that reach the caller under another name. That function URLs do so has been
+// observed, not documented; API Gateway documents the same.
 var remapped = map[string]bool{"connection": true, "content-length": true, "date": true, "www-authenticate": true}
 
 // parseURLResponse reads a function's answer in payload format 2.0.

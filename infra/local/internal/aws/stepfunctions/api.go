@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/uuid"
 )
 
 // TargetPrefix is how the X-Amz-Target header of a request to Step Functions begins; the operation follows.
@@ -60,7 +59,7 @@ func operation[In any](f func(s *Service, ctx context.Context, in In) (any, erro
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Content-Type", contentType)
-	header.Set("x-amzn-RequestId", uuid.New(s.config.Random))
+	header.Set("x-amzn-RequestId", asl.UUID(s.config.Random))
 	answer, err := s.answer(r)
 	status := http.StatusOK
 	if err != nil {
@@ -165,26 +164,37 @@ func (s *Service) startSyncExecution(ctx context.Context, in startInput) (any, e
 	}}, nil
 }
 
-// executionAnswer is an execution as DescribeExecution and StartSyncExecution tell it.
-type executionAnswer struct {
+// executionSummary is an execution as ListExecutions tells it.
+type executionSummary struct {
 	ExecutionArn    string     `json:"executionArn"`
 	StateMachineArn string     `json:"stateMachineArn"`
 	Name            string     `json:"name"`
 	Status          asl.Status `json:"status"`
 	StartDate       *seconds   `json:"startDate"`
 	StopDate        *seconds   `json:"stopDate,omitempty"`
-	Input           string     `json:"input"`
-	InputDetails    included   `json:"inputDetails"`
-	Output          string     `json:"output,omitempty"`
-	OutputDetails   *included  `json:"outputDetails,omitempty"`
-	Error           string     `json:"error,omitempty"`
-	Cause           string     `json:"cause,omitempty"`
+}
+
+func summarise(e Execution) executionSummary {
+	return executionSummary{
+		ExecutionArn: e.ARN, StateMachineArn: e.StateMachineARN, Name: e.Name, Status: e.Status,
+		StartDate: when(e.Started), StopDate: when(e.Stopped),
+	}
+}
+
+// executionAnswer is an execution as DescribeExecution and StartSyncExecution tell it.
+type executionAnswer struct {
+	executionSummary
+	Input         string    `json:"input"`
+	InputDetails  included  `json:"inputDetails"`
+	Output        string    `json:"output,omitempty"`
+	OutputDetails *included `json:"outputDetails,omitempty"`
+	Error         string    `json:"error,omitempty"`
+	Cause         string    `json:"cause,omitempty"`
 }
 
 func describe(e Execution) executionAnswer {
 	answer := executionAnswer{
-		ExecutionArn: e.ARN, StateMachineArn: e.StateMachineARN, Name: e.Name, Status: e.Status,
-		StartDate: when(e.Started), StopDate: when(e.Stopped), Input: e.Input, InputDetails: included{true},
+		executionSummary: summarise(e), Input: e.Input, InputDetails: included{true},
 		Output: e.Output, Error: e.Error, Cause: e.Cause,
 	}
 	if e.Status == asl.Succeeded {
@@ -329,20 +339,12 @@ func (s *Service) listExecutions(_ context.Context, in struct {
 	if err != nil {
 		return nil, err
 	}
-	type entry struct {
-		ExecutionArn    string     `json:"executionArn"`
-		StateMachineArn string     `json:"stateMachineArn"`
-		Name            string     `json:"name"`
-		Status          asl.Status `json:"status"`
-		StartDate       *seconds   `json:"startDate"`
-		StopDate        *seconds   `json:"stopDate,omitempty"`
-	}
 	answer := struct {
-		Executions []entry `json:"executions"`
-		NextToken  string  `json:"nextToken,omitempty"`
-	}{[]entry{}, token}
+		Executions []executionSummary `json:"executions"`
+		NextToken  string             `json:"nextToken,omitempty"`
+	}{[]executionSummary{}, token}
 	for _, e := range page {
-		answer.Executions = append(answer.Executions, entry{e.ARN, e.StateMachineARN, e.Name, e.Status, when(e.Started), when(e.Stopped)})
+		answer.Executions = append(answer.Executions, summarise(e))
 	}
 	return answer, nil
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/uuid"
 )
 
 // An Execution is what is known of an execution at one moment.
@@ -88,7 +87,7 @@ func (s *Service) start(stateMachineARN, name, input string) (*execution, error)
 		return nil, err
 	}
 	if name == "" {
-		name = uuid.New(s.config.Random)
+		name = asl.UUID(s.config.Random)
 	}
 	if err := checkName(name); err != nil {
 		return nil, err
@@ -140,7 +139,7 @@ var executionARNs = regexp.MustCompile(`^arn:aws[a-z-]*:states:[a-z0-9-]+:[0-9]{
 func executionARN(m *machine, name string, random func() float64) string {
 	kind, suffix := ":execution:", ""
 	if m.Type == Express { // several executions may have one name
-		kind, suffix = ":express:", ":"+uuid.New(random)
+		kind, suffix = ":express:", ":"+asl.UUID(random)
 	}
 	return strings.Replace(m.ARN, ":stateMachine:", kind, 1) + ":" + name + suffix
 }

@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"hash/crc32"
 	"strconv"
-
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/uuid"
 )
 
 // A DynamoDB updates items for the dynamodb:updateItem integration. UpdateItem must return when ctx is done.
 //
 // The input is the body of an UpdateItem request and the output that of its answer, in the JSON of the DynamoDB API. An
-// error of the service is returned as a [*ServiceError], whose Code is ConditionalCheckFailedException, say. Any other
+// error of the service is returned as a [*ServiceError], with a Code such as ConditionalCheckFailedException. Any other
 // error is reported as DynamoDB.SdkClientException.
 type DynamoDB interface {
 	UpdateItem(ctx context.Context, input json.RawMessage) (json.RawMessage, error)
@@ -29,8 +27,8 @@ func (f DynamoDBFunc) UpdateItem(ctx context.Context, input json.RawMessage) (js
 
 type dynamodbUpdateItem struct{}
 
-// dynamodbErrors are the errors that Step Functions reports under their own names. Any other, a ValidationException say,
-// is an AmazonDynamoDBException.
+// dynamodbErrors are the errors that Step Functions reports under their own names. Any other, such as a
+// ValidationException, is an AmazonDynamoDBException.
 var dynamodbErrors = map[string]bool{
 	"ConditionalCheckFailedException": true, "InternalServerError": true, "ItemCollectionSizeLimitExceededException": true,
 	"ProvisionedThroughputExceededException": true, "ReplicatedWriteConflictException": true, "RequestLimitExceeded": true,
@@ -72,7 +70,7 @@ func (dynamodbUpdateItem) call(ctx context.Context, e *execution, parameters map
 	if err != nil || !ok {
 		return nil, fmt.Errorf("the answer to UpdateItem is not a JSON object: %.100q", output)
 	}
-	addMetadata(result, e.clock.Now(), uuid.New(e.options.Random), "application/x-amz-json-1.0", len(output), map[string]string{
+	addMetadata(result, e.clock.Now(), UUID(e.options.Random), "application/x-amz-json-1.0", len(output), map[string]string{
 		"Server":      "Server",
 		"x-amz-crc32": strconv.FormatUint(uint64(crc32.ChecksumIEEE(output)), 10),
 	})

@@ -13,7 +13,7 @@ const (
 	// Timeout means that a task ran longer than its TimeoutSeconds, or an execution longer than its machine's.
 	Timeout = "States.Timeout"
 
-	// Runtime means that a state could not be processed, for want of a value that a path asks for, say. No Retry and no
+	// Runtime means that a state could not be processed, as when there is no value where a path leads. No Retry and no
 	// Catch sees it.
 	Runtime = "States.Runtime"
 

@@ -17,8 +17,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/uuid"
 )
 
 // Limits of the intrinsic functions, as the service documents them.
@@ -472,4 +470,4 @@ func stringSplit(_ *scope, args []any) (any, error) {
 }
 
 // randomUUID yields a random UUID.
-func randomUUID(s *scope, _ []any) (any, error) { return uuid.New(s.run.options.Random), nil }
+func randomUUID(s *scope, _ []any) (any, error) { return UUID(s.run.options.Random), nil }

@@ -96,7 +96,7 @@ type StateExitedDetails struct {
 	OutputDetails DataDetails `json:"outputDetails"`
 }
 
-// TaskDetails names what a task calls: lambda and invoke, say.
+// TaskDetails names what a task calls, such as lambda and invoke.
 type TaskDetails struct {
 	ResourceType string `json:"resourceType"`
 	Resource     string `json:"resource"`

@@ -5,14 +5,12 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/uuid"
 )
 
 // A Lambda invokes functions for the lambda:invoke integration. Invoke must return when ctx is done.
 //
-// An error of the service, throttling say, is returned as a [*ServiceError]; an error of the function itself is no error
-// here but an [Invocation] with a FunctionError. Any other error is reported as Lambda.SdkClientException.
+// An error of the service, such as throttling, is returned as a [*ServiceError]; an error of the function itself is no
+// error here but an [Invocation] with a FunctionError. Any other error is reported as Lambda.SdkClientException.
 type Lambda interface {
 	Invoke(ctx context.Context, functionName string, payload []byte) (Invocation, error)
 }
@@ -92,7 +90,7 @@ func (lambdaInvoke) call(ctx context.Context, e *execution, parameters map[strin
 		answer.ExecutedVersion = "$LATEST"
 	}
 	if answer.RequestID == "" {
-		answer.RequestID = uuid.New(e.options.Random)
+		answer.RequestID = UUID(e.options.Random)
 	}
 	result := map[string]any{
 		"ExecutedVersion": answer.ExecutedVersion,
@@ -134,6 +132,6 @@ func functionFailure(value any, payload []byte) *Failure {
 
 // traceID is the X-Ray header of an invocation that is not sampled.
 func (e *execution) traceID() string {
-	id := strings.ReplaceAll(uuid.New(e.options.Random), "-", "")
+	id := strings.ReplaceAll(UUID(e.options.Random), "-", "")
 	return fmt.Sprintf("root=1-%08x-%s;parent=%s;sampled=0", e.clock.Now().Unix(), id[:24], id[16:])
 }

@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/uuid"
 )
 
 // A resource is what a Task calls.
@@ -78,8 +76,8 @@ func (r resource) details() TaskDetails {
 	return TaskDetails{ResourceType: r.service, Resource: r.action}
 }
 
-// checkNames reports parameters that an integration does not take, and those that it misses. A parameter may be given by
-// its name or, with .$ behind it, by an expression.
+// checkNames reports parameters that an integration does not take, and those that it misses. A parameter may be given
+// by its name or, with .$ behind it, by an expression.
 func checkNames(f *fields, given map[string]any, required []string, optional ...string) {
 	allowed := map[string]bool{}
 	for _, name := range append(optional, required...) {
@@ -101,10 +99,10 @@ func checkNames(f *fields, given map[string]any, required []string, optional ...
 }
 
 // A ServiceError is the answer of a service that refuses a call. The error that the state reports is named after its
-// code: Lambda.TooManyRequestsException, say. Codes that Step Functions has no name for are reported as
+// code, such as Lambda.TooManyRequestsException. Codes that Step Functions has no name for are reported as
 // Lambda.AWSLambdaException and DynamoDB.AmazonDynamoDBException.
 type ServiceError struct {
-	// Code is the service's own name of the error, TooManyRequestsException say.
+	// Code is the service's own name of the error, such as TooManyRequestsException.
 	Code string
 
 	// Message says what was wrong.
@@ -135,7 +133,7 @@ func (e *execution) callFailure(i integration, err error) *Failure {
 	}
 	requestID := refused.RequestID
 	if requestID == "" {
-		requestID = uuid.New(e.options.Random)
+		requestID = UUID(e.options.Random)
 	}
 	return failure(names.prefix+"."+name, "%s (Service: %s; Status Code: %d; Error Code: %s; Request ID: %s; Proxy: null)",
 		refused.Message, names.service, refused.StatusCode, refused.Code, requestID)

@@ -128,15 +128,16 @@ func (m *Machine) Run(ctx context.Context, input []byte, options Options) (*Resu
 
 func (m *Machine) checkIntegrations(options Options) error {
 	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	for _, name := range sortedNames(m.states) {
 		switch m.states[name].resource.integration.(type) {
 		case lambdaInvoke:
 			if options.Lambda == nil {
-				problems = append(problems, fmt.Errorf("state %q invokes a function, but Options.Lambda is nil", name))
+				problem("state %q invokes a function, but Options.Lambda is nil", name)
 			}
 		case dynamodbUpdateItem:
 			if options.DynamoDB == nil {
-				problems = append(problems, fmt.Errorf("state %q updates an item, but Options.DynamoDB is nil", name))
+				problem("state %q updates an item, but Options.DynamoDB is nil", name)
 			}
 		}
 	}

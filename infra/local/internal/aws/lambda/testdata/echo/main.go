@@ -1,5 +1,4 @@
-// Command echo is a function that does what its event says: the hard cases of
-// a Lambda host, in one binary.
+// Command echo is a function that does what its event says: the hard cases of a Lambda host, in one binary.
 package main
 
 import (
@@ -179,8 +178,7 @@ func initialise() {
 	}
 }
 
-// misuse calls the Runtime API in the wrong order, printing what it answers,
-// and serves one invocation.
+// misuse calls the Runtime API in the wrong order, printing what it answers, and serves one invocation.
 func misuse(api string) {
 	call := func(method, path, body string) *http.Response {
 		request, _ := http.NewRequest(method, api+path, strings.NewReader(body))

@@ -5,11 +5,9 @@ import (
 	"strings"
 )
 
-// traceHeader returns the value of Lambda-Runtime-Trace-Id for one invocation:
-// the caller's X-Amzn-Trace-Id when it names a root, else a new one. The form
-// is Root=1-{8 hex digits of epoch seconds}-{24 hex digits};Parent={16 hex
-// digits};Sampled={0|1}. A new trace is sampled when the function's tracing is
-// active, and is never sent anywhere.
+// traceHeader returns the value of Lambda-Runtime-Trace-Id for one invocation: the caller's X-Amzn-Trace-Id when it
+// names a root, else a new one. The form is Root=1-{8 hex digits of epoch seconds}-{24 hex digits};Parent={16 hex
+// digits};Sampled={0|1}. A new trace is sampled when the function's tracing is active, and is never sent anywhere.
 func (h *Host) traceHeader(given string, active bool) string {
 	if strings.Contains(given, "Root=") {
 		return given

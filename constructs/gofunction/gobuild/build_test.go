@@ -1,6 +1,7 @@
-package gofunction_test
+package gobuild_test
 
 import (
+	"context"
 	"debug/elf"
 	"errors"
 	"os"
@@ -10,23 +11,24 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
-	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/gofunction"
+	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/gofunction/gobuild"
 )
 
 // The handlers in testdata.
 const (
-	handlers = "github.com/retrying-api-proxy/retrying-api-proxy/constructs/gofunction/testdata/"
+	handlers = "github.com/retrying-api-proxy/retrying-api-proxy/constructs/gofunction/gobuild/testdata/"
 	hello    = handlers + "hello"
 	broken   = handlers + "broken"
 )
 
 // buildAndExit makes the test binary a program that builds a handler and ends.
-const buildAndExit = "GOFUNCTION_TEST_BUILD"
+const buildAndExit = "GOBUILD_TEST_BUILD"
 
 func TestMain(m *testing.M) {
 	if importPath := os.Getenv(buildAndExit); importPath != "" {
-		directory, err := gofunction.Build(importPath, gofunction.ARM64)
+		directory, err := gobuild.ForLambda(context.Background(), importPath, gobuild.ARM64)
 		if err != nil {
 			os.Stderr.WriteString(err.Error())
 			os.Exit(1)
@@ -78,7 +80,7 @@ func greeter(greeting string) map[string]string {
 
 func build(t *testing.T, importPath, goarch string) (binary []byte) {
 	t.Helper()
-	directory, err := gofunction.Build(importPath, goarch)
+	directory, err := gobuild.ForLambda(context.Background(), importPath, goarch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,8 +93,8 @@ func build(t *testing.T, importPath, goarch string) (binary []byte) {
 
 func TestABinaryIsForTheArchitectureThatIsAskedForAndAloneInItsDirectory(t *testing.T) {
 	ownCache(t)
-	for goarch, machine := range map[string]elf.Machine{gofunction.ARM64: elf.EM_AARCH64, gofunction.X8664: elf.EM_X86_64} {
-		directory, err := gofunction.Build(hello, goarch)
+	for goarch, machine := range map[string]elf.Machine{gobuild.ARM64: elf.EM_AARCH64, gobuild.X8664: elf.EM_X86_64} {
+		directory, err := gobuild.ForLambda(context.Background(), hello, goarch)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -122,9 +124,9 @@ func TestABinaryIsForTheArchitectureThatIsAskedForAndAloneInItsDirectory(t *test
 func TestTheSameSourcesGiveTheSameBytesInTwoDirectories(t *testing.T) {
 	ownCache(t)
 	inModule(t, greeter("hello"))
-	first := build(t, "example.com/shop/greeter", gofunction.ARM64)
+	first := build(t, "example.com/shop/greeter", gobuild.ARM64)
 	inModule(t, greeter("hello"))
-	second := build(t, "example.com/shop/greeter", gofunction.ARM64)
+	second := build(t, "example.com/shop/greeter", gobuild.ARM64)
 	if string(first) != string(second) {
 		t.Errorf("%d and %d bytes that differ", len(first), len(second))
 	}
@@ -133,9 +135,9 @@ func TestTheSameSourcesGiveTheSameBytesInTwoDirectories(t *testing.T) {
 func TestAnImportPathIsResolvedFromTheCurrentDirectory(t *testing.T) {
 	ownCache(t)
 	inModule(t, greeter("hello"))
-	first := build(t, "example.com/shop/greeter", gofunction.ARM64)
+	first := build(t, "example.com/shop/greeter", gobuild.ARM64)
 	inModule(t, greeter("good evening to all of you"))
-	second := build(t, "example.com/shop/greeter", gofunction.ARM64)
+	second := build(t, "example.com/shop/greeter", gobuild.ARM64)
 	if string(first) == string(second) {
 		t.Error("the second directory's handler is the first one's")
 	}
@@ -145,7 +147,7 @@ func TestTheEnvironmentOfTheUserHasNoSayInTheBytes(t *testing.T) {
 	ownCache(t)
 	inModule(t, greeter("hello"))
 	want := map[string]string{}
-	for _, goarch := range []string{gofunction.ARM64, gofunction.X8664} {
+	for _, goarch := range []string{gobuild.ARM64, gobuild.X8664} {
 		want[goarch] = string(build(t, "example.com/shop/greeter", goarch))
 	}
 
@@ -182,7 +184,7 @@ func TestTheEnvironmentOfTheUserHasNoSayInTheBytes(t *testing.T) {
 func TestABinaryDoesNotNameTheDirectoriesThatItWasBuiltIn(t *testing.T) {
 	ownCache(t)
 	directory := inModule(t, greeter("hello"))
-	if strings.Contains(string(build(t, "example.com/shop/greeter", gofunction.ARM64)), directory) {
+	if strings.Contains(string(build(t, "example.com/shop/greeter", gobuild.ARM64)), directory) {
 		t.Errorf("it names %s", directory)
 	}
 }
@@ -190,7 +192,7 @@ func TestABinaryDoesNotNameTheDirectoriesThatItWasBuiltIn(t *testing.T) {
 func TestAHandlerThatHasNotChangedKeepsItsFile(t *testing.T) {
 	ownCache(t)
 	directory := inModule(t, greeter("hello"))
-	built, err := gofunction.Build("example.com/shop/greeter", gofunction.ARM64)
+	built, err := gobuild.ForLambda(context.Background(), "example.com/shop/greeter", gobuild.ARM64)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +215,7 @@ func TestAHandlerThatHasNotChangedKeepsItsFile(t *testing.T) {
 func TestAHandlerThatHasChangedIsCompiledAgainByTheNextProcess(t *testing.T) {
 	ownCache(t)
 	directory := inModule(t, greeter("hello"))
-	first := build(t, "example.com/shop/greeter", gofunction.ARM64)
+	first := build(t, "example.com/shop/greeter", gobuild.ARM64)
 	source := filepath.Join(directory, "greeter", "main.go")
 	if err := os.WriteFile(source, []byte(greeter("good evening to all of you")["greeter/main.go"]), 0o644); err != nil {
 		t.Fatal(err)
@@ -248,7 +250,9 @@ func TestConcurrentBuildsOfOneHandlerShareOneCompilation(t *testing.T) {
 	errs := make([]error, callers)
 	var group sync.WaitGroup
 	for i := range callers {
-		group.Go(func() { directories[i], errs[i] = gofunction.Build("example.com/shop/greeter", gofunction.ARM64) })
+		group.Go(func() {
+			directories[i], errs[i] = gobuild.ForLambda(context.Background(), "example.com/shop/greeter", gobuild.ARM64)
+		})
 	}
 	group.Wait()
 	for i := range callers {
@@ -261,7 +265,7 @@ func TestConcurrentBuildsOfOneHandlerShareOneCompilation(t *testing.T) {
 func TestConcurrentProcessesLeaveOneWholeBinary(t *testing.T) {
 	ownCache(t)
 	directory := inModule(t, greeter("hello"))
-	want := string(build(t, "example.com/shop/greeter", gofunction.ARM64))
+	want := string(build(t, "example.com/shop/greeter", gobuild.ARM64))
 	const processes = 4
 	built := make([]string, processes)
 	var group sync.WaitGroup
@@ -289,8 +293,8 @@ func TestConcurrentProcessesLeaveOneWholeBinary(t *testing.T) {
 
 func TestACompilerErrorIsShownWhole(t *testing.T) {
 	ownCache(t)
-	_, err := gofunction.Build(broken, gofunction.ARM64)
-	var failed *gofunction.BuildError
+	_, err := gobuild.ForLambda(context.Background(), broken, gobuild.ARM64)
+	var failed *gobuild.BuildError
 	if !errors.As(err, &failed) {
 		t.Fatalf("the error is %v; want a BuildError", err)
 	}
@@ -320,8 +324,8 @@ func TestAHandlerThatNoRequiredModuleHasIsAnErrorThatNamesTheCure(t *testing.T) 
 	ownCache(t)
 	t.Setenv("GOPROXY", "off")
 	inModule(t, greeter("hello"))
-	_, err := gofunction.Build("example.com/absent/handler", gofunction.ARM64)
-	var failed *gofunction.BuildError
+	_, err := gobuild.ForLambda(context.Background(), "example.com/absent/handler", gobuild.ARM64)
+	var failed *gobuild.BuildError
 	if !errors.As(err, &failed) {
 		t.Fatalf("the error is %v; want a BuildError", err)
 	}
@@ -339,7 +343,7 @@ func TestADependencyThatIsNotInGoSumIsAnErrorThatNamesTheCure(t *testing.T) {
 	files["go.mod"] += "\nrequire github.com/aws/aws-lambda-go v1.54.0\n"
 	files["greeter/main.go"] = "package main\n\nimport _ \"github.com/aws/aws-lambda-go/lambda\"\n\nfunc main() {}\n"
 	inModule(t, files)
-	_, err := gofunction.Build("example.com/shop/greeter", gofunction.ARM64)
+	_, err := gobuild.ForLambda(context.Background(), "example.com/shop/greeter", gobuild.ARM64)
 	if err == nil {
 		t.Fatal("there was no error")
 	}
@@ -355,7 +359,7 @@ func TestAPackageThatIsNotAProgramIsAnError(t *testing.T) {
 	files := greeter("hello")
 	files["library/library.go"] = "package library\n"
 	inModule(t, files)
-	directory, err := gofunction.Build("example.com/shop/library", gofunction.ARM64)
+	directory, err := gobuild.ForLambda(context.Background(), "example.com/shop/library", gobuild.ARM64)
 	if err == nil {
 		t.Fatalf("it was built into %s", directory)
 	}
@@ -368,7 +372,7 @@ func TestAPackageThatIsNotAProgramIsAnError(t *testing.T) {
 
 func TestAnArchitectureThatLambdaDoesNotHaveIsRefused(t *testing.T) {
 	for _, goarch := range []string{"", "386", "x86_64", "ARM64", "riscv64"} {
-		_, err := gofunction.Build(hello, goarch)
+		_, err := gobuild.ForLambda(context.Background(), hello, goarch)
 		if err == nil {
 			t.Errorf("%q was built", goarch)
 			continue
@@ -385,7 +389,7 @@ func TestWithoutAGoCommandTheMessageSaysWhereToGetOne(t *testing.T) {
 	ownCache(t)
 	inModule(t, greeter("hello"))
 	t.Setenv("PATH", t.TempDir())
-	_, err := gofunction.Build("example.com/shop/greeter", gofunction.ARM64)
+	_, err := gobuild.ForLambda(context.Background(), "example.com/shop/greeter", gobuild.ARM64)
 	if !errors.Is(err, exec.ErrNotFound) {
 		t.Fatalf("the error is %v; want one that is exec.ErrNotFound", err)
 	}
@@ -403,8 +407,68 @@ func TestWithoutACacheDirectoryTheMessageSaysWhatItIsFor(t *testing.T) {
 	inModule(t, greeter("hello"))
 	t.Setenv("XDG_CACHE_HOME", "")
 	t.Setenv("HOME", "")
-	_, err := gofunction.Build("example.com/shop/greeter", gofunction.ARM64)
+	_, err := gobuild.ForLambda(context.Background(), "example.com/shop/greeter", gobuild.ARM64)
 	if err == nil || !strings.Contains(err.Error(), "no cache directory to build example.com/shop/greeter in") {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestABinaryForThisMachineRunsOnIt(t *testing.T) {
+	ownCache(t)
+	inModule(t, greeter("good morning"))
+	directory, err := gobuild.ForHost(context.Background(), "example.com/shop/greeter")
+	if err != nil {
+		t.Fatal(err)
+	}
+	output, err := exec.Command(filepath.Join(directory, "bootstrap")).CombinedOutput()
+	if err != nil || string(output) != "good morning\n" {
+		t.Errorf("it writes %q, %v", output, err)
+	}
+}
+
+func TestACompilationThatIsInterruptedEndsTheGoCommandAndIsNotRemembered(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the go command of this test is a shell script")
+	}
+	ownCache(t)
+	inModule(t, greeter("hello"))
+	path := os.Getenv("PATH")
+	slow := t.TempDir()
+	script := "#!/bin/sh\n: >" + slow + "/started\nexec sleep 60\n"
+	if err := os.WriteFile(filepath.Join(slow, "go"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", slow+string(os.PathListSeparator)+path)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := gobuild.ForLambda(ctx, "example.com/shop/greeter", "arm64")
+		ended <- err
+	}()
+	for started := false; !started; {
+		_, err := os.Stat(filepath.Join(slow, "started"))
+		started = err == nil
+		time.Sleep(time.Millisecond)
+	}
+	// Whoever waits for the same handler need not wait for it longer than they want to.
+	impatient, stop := context.WithCancel(context.Background())
+	stop()
+	if _, err := gobuild.ForLambda(impatient, "example.com/shop/greeter", "arm64"); !errors.Is(err, context.Canceled) {
+		t.Errorf("the error of the second caller is %v, want context.Canceled", err)
+	}
+	cancel()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("the error is %v, want context.Canceled", err)
+		}
+	case <-time.After(4 * time.Second):
+		t.Fatal("the go command was not interrupted")
+	}
+
+	t.Setenv("PATH", path)
+	if _, err := gobuild.ForLambda(context.Background(), "example.com/shop/greeter", "arm64"); err != nil {
+		t.Errorf("the next one fails: %v", err)
 	}
 }

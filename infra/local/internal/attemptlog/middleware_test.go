@@ -15,7 +15,7 @@ import (
 func TestARequestThatStartsNoExecutionHasALineToo(t *testing.T) {
 	var out strings.Builder
 	printer := attemptlog.New(&out)
-	front := printer.Front(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	url := printer.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Amzn-RequestId", r.Header.Get("Test-Id"))
 		switch r.URL.Path {
 		case "/replayed":
@@ -33,7 +33,7 @@ func TestARequestThatStartsNoExecutionHasALineToo(t *testing.T) {
 	for id, path := range map[string]string{"11111111-a": "/replayed?token=secret", "22222222-b": "/refused", "33333333-c": "/carried-out"} {
 		request := httptest.NewRequest("POST", path, nil)
 		request.Header.Set("Test-Id", id)
-		front.ServeHTTP(httptest.NewRecorder(), request)
+		url.ServeHTTP(httptest.NewRecorder(), request)
 	}
 	for _, want := range []string{
 		"11111111  POST /replayed -> 201 from the idempotency record in ",

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack"
 )
 
 func TestWhatIsReplayedIsWhatCameByteForByte(t *testing.T) {
@@ -198,7 +196,7 @@ func TestServerCacheHitIsInTheBodyOfReplaysThatAreJSONObjects(t *testing.T) {
 
 // proxies adds a variable to all proxies.
 func proxies(name, value string) setting {
-	return func(t testing.TB, c *stack.Config) {
+	return func(t testing.TB, c *config) {
 		for _, function := range []string{"proxy-1", "proxy-2", "proxy-3"} {
 			environment(function, name, value)(t, c)
 		}

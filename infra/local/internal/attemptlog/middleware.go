@@ -12,11 +12,11 @@ const requestIDField = "X-Amzn-Requestid"
 // replayedField marks an answer from an idempotency record.
 const replayedField = "Idempotent-Replayed"
 
-// Front wraps the handler of the function URL, to tell of the requests that start no execution: replays, and what the
+// Middleware wraps the handler of the function URL, to tell of the requests that start no execution: replays, and what the
 // gateway answers by itself.
-func (p *Printer) Front(url http.Handler) http.Handler {
+func (p *Printer) Middleware(url http.Handler) http.Handler {
 	p.mu.Lock()
-	p.fronted = true
+	p.wrapping = true
 	p.mu.Unlock()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()

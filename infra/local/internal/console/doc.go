@@ -1,0 +1,22 @@
+// Package console is a page that shows what a local stack does with requests, and the plain JSON behind it.
+//
+// It stands at [Path] on the function URL's address:
+//
+//	GET  /-/local/                   the page
+//	GET  /-/local/definition         the state machine: states and transitions
+//	GET  /-/local/executions         the executions, those that started last first
+//	GET  /-/local/executions/{name}  an execution with its history
+//	GET  /-/local/records            the idempotency records
+//	GET  /-/local/requests           what was sent from the page, and the answers
+//	POST /-/local/requests           sends a request, once or several times at once
+//	GET  /-/local/upstream           what is called, how often it was, and the settings of the demo upstream
+//	PUT  /-/local/upstream           changes these settings
+//	GET  /-/local/events             all of it, and then what changes, as server-sent events
+//
+// The executions show method, path, statuses and times, and neither queries, header fields nor bodies; the answers to
+// requests that were sent from the page are shown in full. Everything is in memory and bounded.
+//
+// Only a browser or program on this machine that names the address as localhost or as a loopback address is answered,
+// so that no other site can read the page by a name of its own that leads here (DNS rebinding), and what changes
+// something is refused if another site asks for it.
+package console
