@@ -157,6 +157,15 @@ func Marshal(e *Envelope) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
+// Unmarshal reads an envelope from its JSON text. The error is a [*VersionError] if the envelope is newer than this code.
+func Unmarshal(text []byte) (*Envelope, error) {
+	e := new(Envelope)
+	if err := json.Unmarshal(text, e); err != nil {
+		return nil, fmt.Errorf("message: the text is not an envelope: %w", err)
+	}
+	return e, nil
+}
+
 // UnmarshalJSON reads an envelope. The error is a [*VersionError] if the envelope is newer than this code.
 func (e *Envelope) UnmarshalJSON(text []byte) error {
 	type fields Envelope // without this method

@@ -8,7 +8,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/attemptlog"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/envelope"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/executionview"
 )
 
 // An Execution is what a state machine did. Its zero value stands for one that was not started.
@@ -129,14 +129,16 @@ func (r *recording) add(execution stepfunctions.Execution, event asl.Event) {
 		r.waiting = event.Timestamp
 	case asl.WaitStateExited:
 		e.Waits = append(e.Waits, Wait{State: event.State(), Duration: event.Timestamp.Sub(r.waiting)})
-	case asl.TaskStateExited:
-		made := envelope.Answered(event.StateExited.Output).Made()
-		for _, a := range made[min(len(made), len(e.Attempts)):] {
-			e.Attempts = append(e.Attempts, Attempt{
-				Proxy: a.Proxy, Status: a.Status, Error: a.Error, Details: a.Details,
-				At:   event.Timestamp.Sub(execution.Started),
-				Wait: time.Duration(a.Wait) * time.Millisecond, Why: a.Why,
-			})
+	case asl.TaskStateExited, asl.PassStateExited:
+		for i, a := range executionview.Attempts(event) {
+			if i == len(e.Attempts) {
+				e.Attempts = append(e.Attempts, Attempt{
+					Proxy: a.Proxy, Status: a.Status, Error: string(a.Error), Details: a.Details,
+					At: event.Timestamp.Sub(execution.Started),
+				})
+			}
+			// After the loss of a proxy this is known later: when the next one has judged it.
+			e.Attempts[i].Wait, e.Attempts[i].Why = time.Duration(a.Wait)*time.Millisecond, a.Why
 		}
 	case asl.ExecutionSucceeded, asl.ExecutionFailed, asl.ExecutionTimedOut, asl.ExecutionAborted:
 		e.Status, e.Error, e.Cause = execution.Status, execution.Error, execution.Cause

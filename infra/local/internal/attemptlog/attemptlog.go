@@ -8,9 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/envelope"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/executionview"
 )
 
 // A Printer prints the events of executions. It is safe for concurrent use.
@@ -47,9 +48,8 @@ func (p *Printer) Event(execution stepfunctions.Execution, event asl.Event) {
 		}
 	}
 	switch event.Type {
-	case asl.TaskStateExited:
-		// Whether the proxy answered or was lost, what the state machine goes on with is the answer.
-		p.attempt(execution, event, r, envelope.Answered(event.StateExited.Output).Made())
+	case asl.TaskStateExited, asl.PassStateExited:
+		p.attempt(execution, event, r, executionview.Attempts(event))
 	case asl.TaskFailedEvent:
 		p.write(execution, event, event.TaskFailed)
 	case asl.TaskTimedOut:
@@ -61,7 +61,7 @@ func (p *Printer) Event(execution stepfunctions.Execution, event asl.Event) {
 }
 
 // attempt prints the last attempt that was made, unless the proxy made none because there was no time left.
-func (p *Printer) attempt(execution stepfunctions.Execution, event asl.Event, r *running, made []envelope.Attempt) {
+func (p *Printer) attempt(execution stepfunctions.Execution, event asl.Event, r *running, made []retry.Attempt) {
 	if len(made) <= r.attempts {
 		return
 	}
@@ -78,7 +78,7 @@ func (p *Printer) attempt(execution stepfunctions.Execution, event asl.Event, r 
 	if last.Details != "" {
 		text = strings.TrimSpace(text + " (" + last.Details + ")")
 	}
-	p.print(execution, event, fmt.Sprintf("attempt %d  %-8s %-4s %8s  %s", r.attempts, last.Proxy, last.Result(), took, text))
+	p.print(execution, event, fmt.Sprintf("attempt %d  %-8s %-4s %8s  %s", r.attempts, last.Proxy, executionview.AttemptResult(last), took, text))
 }
 
 // write prints that a write to a table failed. The calls of proxies that fail are attempts, or are repeated.
@@ -90,7 +90,7 @@ func (p *Printer) write(execution stepfunctions.Execution, event asl.Event, fail
 
 // end prints how an execution ended.
 func (p *Printer) end(execution stepfunctions.Execution, event asl.Event, r *running) {
-	statusCode, result := envelope.Result(execution)
+	statusCode, result := executionview.Result(execution)
 	if statusCode != 0 {
 		result = strings.TrimSpace(strconv.Itoa(statusCode) + " " + result)
 	}
@@ -116,7 +116,7 @@ func (p *Printer) line(at time.Time, name, text string) {
 // requestLine reads the method and path of the request that an execution is about. The query is left out: it may hold
 // secrets.
 func requestLine(input string) string {
-	if method, path, ok := envelope.Read(input).Request(); ok {
+	if method, path, ok := executionview.Request(input); ok {
 		return method + " " + path
 	}
 	return "execution"

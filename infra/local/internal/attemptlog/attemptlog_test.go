@@ -23,23 +23,33 @@ const machine = `{
   "StartAt": "Proxy-1",
   "States": {
     "Proxy-1": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Parameters": {"FunctionName": "proxy-1", "Payload.$": "$"},
-      "ResultSelector": {"answer.$": "$.Payload"}, "Next": "Check-1",
+      "OutputPath": "$.Payload", "Next": "Check-1",
       "Retry": [{"ErrorEquals": ["Lambda.TooManyRequestsException"], "IntervalSeconds": 1, "MaxAttempts": 3}],
-      "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.answer.fault", "Next": "Check-1"}]},
-    "Check-1": {"Type": "Choice", "OutputPath": "$.answer", "Default": "Wait-1", "Choices": [
-      {"Variable": "$.answer.outcome", "StringEquals": "succeeded", "Next": "Record"},
-      {"Variable": "$.answer.outcome", "StringEquals": "failed", "Next": "Failed"}]},
+      "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.fault", "Next": "Lost-1"}]},
+    "Lost-1": {"Type": "Pass", "Next": "Check-1", "Parameters": {"version.$": "$.version", "outcome": "retry", "waitSeconds": 0,
+      "call.$": "$.call", "attempts.$": "$.attempts", "losses": {"count.$": "States.MathAdd($.losses.count, 1)", "allowed.$": "$.losses.allowed",
+      "proxy": "proxy-1", "error.$": "$.fault.Error", "before.$": "$.losses"}}},
+    "Check-1": {"Type": "Choice", "Default": "Wait-1", "Choices": [
+      {"Variable": "$.outcome", "StringEquals": "succeeded", "Next": "Record"},
+      {"Variable": "$.outcome", "StringEquals": "failed", "Next": "Failed"},
+      {"Variable": "$.losses.count", "NumericGreaterThanPath": "$.losses.allowed", "Next": "AllLost"}]},
     "Wait-1": {"Type": "Wait", "SecondsPath": "$.waitSeconds", "Next": "Proxy-2"},
     "Proxy-2": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Parameters": {"FunctionName": "proxy-2", "Payload.$": "$"},
-      "ResultSelector": {"answer.$": "$.Payload"}, "Next": "Check-2",
-      "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.answer.fault", "Next": "Check-2"}]},
-    "Check-2": {"Type": "Choice", "OutputPath": "$.answer", "Default": "Wait-2", "Choices": [
-      {"Variable": "$.answer.outcome", "StringEquals": "succeeded", "Next": "Record"},
-      {"Variable": "$.answer.outcome", "StringEquals": "failed", "Next": "Failed"}]},
+      "OutputPath": "$.Payload", "Next": "Check-2",
+      "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.fault", "Next": "Lost-2"}]},
+    "Lost-2": {"Type": "Pass", "Next": "Check-2", "Parameters": {"version.$": "$.version", "outcome": "retry", "waitSeconds": 0,
+      "call.$": "$.call", "attempts.$": "$.attempts", "losses": {"count.$": "States.MathAdd($.losses.count, 1)", "allowed.$": "$.losses.allowed",
+      "proxy": "proxy-2", "error.$": "$.fault.Error", "before.$": "$.losses"}}},
+    "Check-2": {"Type": "Choice", "Default": "Wait-2", "Choices": [
+      {"Variable": "$.outcome", "StringEquals": "succeeded", "Next": "Record"},
+      {"Variable": "$.outcome", "StringEquals": "failed", "Next": "Failed"},
+      {"Variable": "$.losses.count", "NumericGreaterThanPath": "$.losses.allowed", "Next": "AllLost"}]},
     "Wait-2": {"Type": "Wait", "SecondsPath": "$.waitSeconds", "Next": "Proxy-1"},
     "Record": {"Type": "Task", "Resource": "arn:aws:states:::dynamodb:updateItem",
       "Parameters": {"TableName": "records", "Key": {"id": {"S": "1"}}}, "ResultPath": null, "Next": "Succeeded",
       "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.fault", "Next": "Succeeded"}]},
+    "AllLost": {"Type": "Pass", "Next": "Failed", "Parameters": {"version.$": "$.version", "outcome": "failed", "error": "ProxiesLost",
+      "attempts.$": "$.attempts", "losses.$": "$.losses"}},
     "Succeeded": {"Type": "Succeed"},
     "Failed": {"Type": "Fail", "ErrorPath": "$.error", "CausePath": "States.JsonToString($)"}
   }
@@ -47,14 +57,9 @@ const machine = `{
 
 const machineARN = "arn:aws:states:us-east-1:000000000000:stateMachine:ring"
 
-// input is the envelope of a request with a secret in its query and its header, with what follows if one proxy is lost,
-// and then the next one.
-const input = `{"outcome": "retry",
-  "answer": {"outcome": "retry", "waitSeconds": 2,
-    "call": {"request": {"method": "GET", "path": "/orders/7", "query": "token=secret", "headers": {"authorization": "secret"}, "body": "secret"}},
-    "answer": {"outcome": "failed", "error": "AttemptsExhausted", "attempts": [
-      {"proxy": "proxy-1", "error": "proxy_internal_error", "details": "the proxy gave no answer", "wait": 2000, "why": "backoff"},
-      {"proxy": "proxy-2", "error": "proxy_internal_error", "details": "the proxy gave no answer", "why": "network-failure 2 of 2"}]}}}`
+// input is the envelope of a request with a secret in its query, its header and its body. One proxy may be lost.
+const input = `{"version": 1, "outcome": "retry", "attempts": [], "losses": {"count": 0, "allowed": 1},
+  "call": {"request": {"method": "GET", "path": "/orders/7", "query": "token=secret", "headers": {"authorization": "secret"}, "body": "secret"}}}`
 
 // A call is what comes of calling a proxy: an answer, or an error.
 type call struct {
@@ -133,10 +138,9 @@ func TestASuccessIsAnAttemptAndAnEnd(t *testing.T) {
 func TestEachAttemptTellsWhatComesNext(t *testing.T) {
 	limited := `{"proxy":"proxy-1","start":1,"duration":40,"status":429,"wait":13400,"why":"429: Retry-After asks for 13s"}`
 	refused := `{"proxy":"proxy-2","start":2,"duration":3,"error":"connection_refused","details":"dial tcp: connection refused","wait":1500,"why":"connection_refused: backoff"}`
-	ahead := `{"proxy":"proxy-2","error":"proxy_internal_error"}`
 	lines := run(t, input, nil,
-		call{takes: 40 * time.Millisecond, answers: `{"outcome":"retry","statusCode":429,"waitSeconds":13,"call":{"request":{}},"answer":{"outcome":"failed","attempts":[` + limited + `,` + ahead + `]}}`},
-		call{takes: 3 * time.Millisecond, answers: `{"outcome":"retry","waitSeconds":1,"call":{"request":{}},"answer":{"outcome":"failed","attempts":[` + limited + `,` + refused + `,` + ahead + `]}}`},
+		call{takes: 40 * time.Millisecond, answers: `{"outcome":"retry","statusCode":429,"waitSeconds":13,"call":{"request":{}},"losses":{"count":0,"allowed":1},"attempts":[` + limited + `]}`},
+		call{takes: 3 * time.Millisecond, answers: `{"outcome":"retry","waitSeconds":1,"call":{"request":{}},"losses":{"count":0,"allowed":1},"attempts":[` + limited + `,` + refused + `]}`},
 		call{takes: 9 * time.Millisecond, answers: `{"outcome":"failed","error":"AttemptsExhausted","statusCode":503,"attempts":[` + limited + `,` + refused + `,{"proxy":"proxy-1","start":3,"duration":9,"status":503,"error":"http_response_body_size","why":"503: server-error 3 of 3"}]}`})
 	prints(t, lines,
 		"12:30:00.040  01234567  attempt 1  proxy-1  429      40ms  waits 13.4s; 429: Retry-After asks for 13s",
@@ -148,9 +152,9 @@ func TestEachAttemptTellsWhatComesNext(t *testing.T) {
 func TestALostProxyIsAnAttemptThatSaysHowItWasLost(t *testing.T) {
 	lines := run(t, input, nil, call{crashes: "Runtime.ExitError"}, call{crashes: "Sandbox.Timedout"})
 	prints(t, lines,
-		"12:30:00.000  01234567  attempt 1  proxy-1  proxy_internal_error           waits 2s; backoff (Runtime.ExitError)",
-		"12:30:02.000  01234567  attempt 2  proxy-2  proxy_internal_error           network-failure 2 of 2 (Sandbox.Timedout)",
-		"12:30:02.000  01234567  GET /orders/7 -> AttemptsExhausted after 2 attempts in 2s")
+		"12:30:00.000  01234567  attempt 1  proxy-1  proxy_internal_error           (Runtime.ExitError)",
+		"12:30:00.000  01234567  attempt 2  proxy-2  proxy_internal_error           (Sandbox.Timedout)",
+		"12:30:00.000  01234567  GET /orders/7 -> ProxiesLost after 2 attempts in 0s")
 }
 
 // The proxy that is called when no time is left makes no attempt, and hands back those before it.
@@ -158,8 +162,8 @@ func TestAProxyThatMadeNoAttemptIsNotPrinted(t *testing.T) {
 	lost := `{"proxy":"proxy-1","error":"proxy_internal_error","wait":2000,"why":"backoff"}`
 	lines := run(t, input, nil, call{crashes: "Runtime.ExitError"}, call{answers: `{"outcome":"failed","error":"DeadlineExceeded","attempts":[` + lost + `]}`})
 	prints(t, lines,
-		"12:30:00.000  01234567  attempt 1  proxy-1  proxy_internal_error           waits 2s; backoff (Runtime.ExitError)",
-		"12:30:02.000  01234567  GET /orders/7 -> DeadlineExceeded after 1 attempt in 2s")
+		"12:30:00.000  01234567  attempt 1  proxy-1  proxy_internal_error           (Runtime.ExitError)",
+		"12:30:00.000  01234567  GET /orders/7 -> DeadlineExceeded after 1 attempt in 0s")
 }
 
 func TestACallThatIsRepeatedBecauseLambdaRefusedItIsNoAttempt(t *testing.T) {

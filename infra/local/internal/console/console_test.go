@@ -25,18 +25,24 @@ const machine = `{
   "StartAt": "Proxy-1",
   "States": {
     "Proxy-1": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Parameters": {"FunctionName": "proxy-1", "Payload.$": "$"},
-      "ResultSelector": {"answer.$": "$.Payload"}, "Next": "Check-1",
-      "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.answer.fault", "Next": "Check-1"}]},
-    "Check-1": {"Type": "Choice", "OutputPath": "$.answer", "Choices": [
-      {"And": [{"Variable": "$.answer.outcome", "StringEquals": "succeeded"}, {"Variable": "$$.Execution.Input.record.id", "IsPresent": true}], "Next": "Record"},
-      {"Variable": "$.answer.outcome", "StringEquals": "succeeded", "Next": "Succeeded"},
-      {"Variable": "$.answer.outcome", "StringEquals": "failed", "Next": "Failed"},
-      {"Variable": "$.answer.waitSeconds", "NumericGreaterThanEquals": 1, "Next": "Wait-1"}],
+      "OutputPath": "$.Payload", "Next": "Check-1",
+      "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.fault", "Next": "Lost-1"}]},
+    "Lost-1": {"Type": "Pass", "Next": "Check-1", "Parameters": {"version.$": "$.version", "outcome": "retry", "waitSeconds": 0,
+      "call.$": "$.call", "attempts.$": "$.attempts", "losses": {"count.$": "States.MathAdd($.losses.count, 1)", "allowed.$": "$.losses.allowed",
+      "proxy": "proxy-1", "error.$": "$.fault.Error", "before.$": "$.losses"}}},
+    "Check-1": {"Type": "Choice", "Choices": [
+      {"And": [{"Variable": "$.outcome", "StringEquals": "succeeded"}, {"Variable": "$$.Execution.Input.record.id", "IsPresent": true}], "Next": "Record"},
+      {"Variable": "$.outcome", "StringEquals": "succeeded", "Next": "Succeeded"},
+      {"Variable": "$.outcome", "StringEquals": "failed", "Next": "Failed"},
+      {"Variable": "$.losses.count", "NumericGreaterThanPath": "$.losses.allowed", "Next": "AllLost"},
+      {"Variable": "$.waitSeconds", "NumericGreaterThanEquals": 1, "Next": "Wait-1"}],
       "Default": "Proxy-1"},
     "Wait-1": {"Type": "Wait", "SecondsPath": "$.waitSeconds", "Next": "Proxy-1"},
     "Record": {"Comment": "The answer is kept", "Type": "Task", "Resource": "arn:aws:states:::dynamodb:updateItem",
       "Parameters": {"TableName": "records", "Key": {"id": {"S": "1"}}}, "ResultPath": null, "Next": "Succeeded",
       "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.fault", "Next": "Succeeded"}]},
+    "AllLost": {"Type": "Pass", "Next": "Failed", "Parameters": {"version.$": "$.version", "outcome": "failed", "error": "ProxiesLost",
+      "attempts.$": "$.attempts", "losses.$": "$.losses"}},
     "Succeeded": {"Type": "Succeed"},
     "Failed": {"Type": "Fail", "ErrorPath": "$.error", "CausePath": "States.JsonToString($)"}
   }
@@ -44,19 +50,17 @@ const machine = `{
 
 const machineARN = "arn:aws:states:us-east-1:000000000000:stateMachine:ring"
 
-// input is the envelope of a request with an idempotency record, and with secrets where requests have them. It also says
-// what follows if the proxy is lost.
-const input = `{"outcome": "retry", "record": {"id": "orders#1f", "owner": "secret"},
+// input is the envelope of a request with an idempotency record, and with secrets where requests have them. No proxy may
+// be lost.
+const input = `{"version": 1, "outcome": "retry", "record": {"id": "orders#1f", "owner": "secret"}, "attempts": [],
   "call": {"request": {"method": "POST", "path": "/orders/7", "query": "token=secret", "headers": {"authorization": "secret"}, "body": "secret"}},
-  "answer": {"outcome": "failed", "error": "AttemptsExhausted", "attempts": [
-    {"proxy": "proxy-1", "error": "proxy_internal_error", "details": "the proxy gave no answer", "why": "network-failure 1 of 1"}]}}`
+  "losses": {"count": 0, "allowed": 0}}`
 
 // Answers of a proxy: one that has a second attempt follow after a wait, and the ones to end with.
 const (
 	limited = `{"outcome": "retry", "statusCode": 429, "waitSeconds": 2, "sleepMilliseconds": 500, "call": {"request": {"body": "secret"}},
-	  "answer": {"outcome": "failed", "attempts": [
-	    {"proxy": "proxy-1", "start": 1772368200010, "duration": 30, "status": 429, "wait": 2500, "why": "429: Retry-After asks for 2s"},
-	    {"proxy": "proxy-1", "error": "proxy_internal_error"}]}}`
+	  "losses": {"count": 0, "allowed": 0}, "attempts": [
+	    {"proxy": "proxy-1", "start": 1772368200010, "duration": 30, "status": 429, "wait": 2500, "why": "429: Retry-After asks for 2s"}]}`
 	answered = `{"outcome": "succeeded", "statusCode": 201, "body": "secret", "attempts": [
 	    {"proxy": "proxy-1", "start": 1772368200010, "duration": 30, "status": 429, "wait": 2500, "why": "429: Retry-After asks for 2s"},
 	    {"proxy": "proxy-1", "start": 1772368203000, "duration": 40, "status": 201, "why": "201: final"}]}`

@@ -6,9 +6,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/envelope"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/executionview"
 )
 
 // MaxExecutions is how many executions are shown. Of more, those that started first are forgotten.
@@ -42,7 +43,7 @@ type Execution struct {
 
 	// Attempts are those made so far. Of an attempt whose proxy was lost, Start and Duration are those of the visit to
 	// its state.
-	Attempts []envelope.Attempt `json:"attempts"`
+	Attempts []retry.Attempt `json:"attempts"`
 
 	// Visits is the path that the execution has taken through the state machine.
 	Visits []Visit `json:"visits"`
@@ -54,7 +55,7 @@ type Execution struct {
 type Visit struct {
 	State string `json:"state"`
 
-	// Type is the type of the state: Task, Choice, Wait, Succeed or Fail.
+	// Type is the type of the state: Task, Choice, Wait, Pass, Succeed or Fail.
 	Type string `json:"type"`
 
 	// Entered and Exited are when it began and ended. Exited is zero while the execution is in the state, and in a Fail
@@ -93,18 +94,15 @@ func (all *executions) take(of stepfunctions.Execution, event asl.Event, speed f
 	switch event.Type {
 	case asl.ExecutionSucceeded, asl.ExecutionFailed, asl.ExecutionTimedOut, asl.ExecutionAborted:
 		e.Stopped = of.Stopped
-		e.StatusCode, e.Failure = envelope.Result(of)
+		e.StatusCode, e.Failure = executionview.Result(of)
 	}
 	switch {
 	case event.StateEntered != nil:
 		e.Visits = append(e.Visits, newVisit(event, speed))
 	case len(e.Visits) == 0:
 	case event.StateExited != nil:
-		visit := &e.Visits[len(e.Visits)-1]
-		visit.Exited = event.Timestamp
-		if event.Type == asl.TaskStateExited {
-			all.attempts += e.takeAttempts(visit, event.StateExited.Output)
-		}
+		e.Visits[len(e.Visits)-1].Exited = event.Timestamp
+		all.attempts += e.takeAttempts(executionview.Attempts(event))
 	case event.TaskFailed != nil:
 		e.Visits[len(e.Visits)-1].fail(event.TaskFailed.Error)
 	case event.TaskTimedOut != nil:
@@ -116,13 +114,11 @@ func (all *executions) take(of stepfunctions.Execution, event asl.Event, speed f
 func (all *executions) add(of stepfunctions.Execution) *Execution {
 	e := &Execution{
 		Name: of.Name, StateMachine: of.StateMachineARN[strings.LastIndex(of.StateMachineARN, ":")+1:], Started: of.Started,
-		Attempts: []envelope.Attempt{}, Visits: []Visit{}, arn: of.ARN,
+		Attempts: []retry.Attempt{}, Visits: []Visit{}, arn: of.ARN,
 	}
-	if input := envelope.Read(of.Input); input != nil {
-		e.Method, e.Path, _ = input.Request()
-		if input.Record != nil {
-			e.Record = input.Record.ID
-		}
+	e.Method, e.Path, _ = executionview.Request(of.Input)
+	if record := executionview.Envelope(of.Input).Record; record != nil {
+		e.Record = record.ID
 	}
 	all.byARN[of.ARN] = e
 	all.order = append(all.order, e)
@@ -133,20 +129,38 @@ func (all *executions) add(of stepfunctions.Execution) *Execution {
 	return e
 }
 
-// takeAttempts takes in what a proxy handed on at the end of a visit to its state, and returns how many attempts are new.
-func (e *Execution) takeAttempts(visit *Visit, output string) int64 {
-	made := envelope.Answered(output).Made()
-	added := len(made) - len(e.Attempts)
-	if added <= 0 {
-		return 0 // another kind of task, or a proxy that had no time left for an attempt
+// takeAttempts takes in the attempts that are known when a state is left, and returns how many are new. Of those that were
+// known before, what was decided after them may be new: the loss of a proxy is judged by the next one.
+func (e *Execution) takeAttempts(made []retry.Attempt) int64 {
+	before := len(e.Attempts)
+	for i, attempt := range made {
+		if i == len(e.Attempts) {
+			e.Attempts = append(e.Attempts, attempt)
+			e.lastTask().took(i+1, &e.Attempts[i])
+			continue
+		}
+		e.Attempts[i].Wait, e.Attempts[i].Why = attempt.Wait, attempt.Why
 	}
-	e.Attempts = append(e.Attempts, made[len(e.Attempts):]...)
-	visit.Attempt = len(e.Attempts)
-	last := &e.Attempts[len(e.Attempts)-1]
-	if last.Start == 0 {
-		last.Start, last.Duration = visit.Entered.UnixMilli(), visit.Exited.Sub(visit.Entered).Milliseconds()
+	return int64(len(e.Attempts) - before)
+}
+
+// lastTask is the last visit to a state that calls something, or an empty one if there was none.
+func (e *Execution) lastTask() *Visit {
+	for i := len(e.Visits) - 1; i >= 0; i-- {
+		if e.Visits[i].Type == "Task" {
+			return &e.Visits[i]
+		}
 	}
-	return int64(added)
+	return &Visit{}
+}
+
+// took says that an attempt was made during the visit. If its proxy was lost, nobody told when, so it is said to have taken
+// the whole visit.
+func (v *Visit) took(number int, attempt *retry.Attempt) {
+	v.Attempt = number
+	if attempt.Start == 0 {
+		attempt.Start, attempt.Duration = v.Entered.UnixMilli(), v.Exited.Sub(v.Entered).Milliseconds()
+	}
 }
 
 func newVisit(event asl.Event, speed float64) Visit {
@@ -154,10 +168,8 @@ func newVisit(event asl.Event, speed float64) Visit {
 		State: event.StateEntered.Name, Type: strings.TrimSuffix(string(event.Type), "StateEntered"), Entered: event.Timestamp,
 	}
 	if event.Type == asl.WaitStateEntered {
-		if input := envelope.Read(event.StateEntered.Input); input != nil {
-			visit.WaitSeconds = input.WaitSeconds
-			visit.Until = event.Timestamp.Add(time.Duration(float64(input.WaitSeconds) / speed * float64(time.Second)))
-		}
+		visit.WaitSeconds = executionview.Envelope(event.StateEntered.Input).WaitSeconds
+		visit.Until = event.Timestamp.Add(time.Duration(float64(visit.WaitSeconds) / speed * float64(time.Second)))
 	}
 	return visit
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/console"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/envelope"
 )
 
 type executions struct{ Executions []console.Execution }
@@ -28,11 +28,11 @@ func TestAnExecutionIsToldWithItsRequestItsAttemptsAndItsWay(t *testing.T) {
 
 	var got executions
 	s.get("executions", &got)
-	limitedAttempt := envelope.Attempt{Proxy: "proxy-1", Start: 1772368200010, Duration: 30, Status: 429, Wait: 2500, Why: "429: Retry-After asks for 2s"}
+	limitedAttempt := retry.Attempt{Proxy: "proxy-1", Start: 1772368200010, Duration: 30, Status: 429, Wait: 2500, Why: "429: Retry-After asks for 2s"}
 	want := executions{[]console.Execution{{
 		Name: "one", StateMachine: "ring", Method: "POST", Path: "/orders/7", Record: "orders#1f",
 		Status: asl.Succeeded, StatusCode: 201, Started: began, Stopped: after(2 * time.Second),
-		Attempts: []envelope.Attempt{limitedAttempt, {Proxy: "proxy-1", Start: 1772368203000, Duration: 40, Status: 201, Why: "201: final"}},
+		Attempts: []retry.Attempt{limitedAttempt, {Proxy: "proxy-1", Start: 1772368203000, Duration: 40, Status: 201, Why: "201: final"}},
 		Visits: []console.Visit{
 			{State: "Proxy-1", Type: "Task", Entered: began, Exited: began, Attempt: 1},
 			{State: "Check-1", Type: "Choice", Entered: began, Exited: began},
@@ -68,12 +68,39 @@ func TestTheAttemptOfALostProxyHasTheTimesOfTheVisit(t *testing.T) {
 	var got executions
 	s.get("executions", &got)
 	e := got.Executions[0]
-	want := []envelope.Attempt{{Proxy: "proxy-1", Start: began.UnixMilli(), Error: "proxy_internal_error", Details: "Runtime.ExitError", Why: "network-failure 1 of 1"}}
+	want := []retry.Attempt{{Proxy: "proxy-1", Start: began.UnixMilli(), Error: "proxy_internal_error", Details: "Runtime.ExitError", Kind: retry.NetworkFailure}}
 	if diff := cmp.Diff(want, e.Attempts); diff != "" {
 		t.Errorf("the attempts are not what was expected (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"Runtime.ExitError"}, e.Visits[0].Failures); diff != "" {
 		t.Errorf("the failures of the visit are not what was expected (-want +got):\n%s", diff)
+	}
+}
+
+// The loss of a proxy is judged by the next one, so what was decided after it is known with the next attempt.
+func TestWhatWasDecidedAfterALossIsToldWhenItIsKnown(t *testing.T) {
+	s := open(t, console.Config{}, nil)
+	one := strings.Replace(input, `"allowed": 0`, `"allowed": 2`, 1)
+	s.run("one", one, "Runtime.ExitError", `{"outcome": "succeeded", "statusCode": 200, "attempts": [
+	  {"proxy": "proxy-1", "error": "proxy_internal_error", "details": "Runtime.ExitError", "kind": "network-failure", "wait": 300, "why": "backoff"},
+	  {"proxy": "proxy-1", "start": 1772368200010, "duration": 40, "status": 200, "why": "200: final"}]}`)
+	var got executions
+	s.get("executions", &got)
+	want := []retry.Attempt{
+		{Proxy: "proxy-1", Start: began.UnixMilli(), Error: "proxy_internal_error", Details: "Runtime.ExitError", Kind: retry.NetworkFailure, Wait: 300, Why: "backoff"},
+		{Proxy: "proxy-1", Start: 1772368200010, Duration: 40, Status: 200, Why: "200: final"},
+	}
+	if diff := cmp.Diff(want, got.Executions[0].Attempts); diff != "" {
+		t.Errorf("the attempts are not what was expected (-want +got):\n%s", diff)
+	}
+	var numbers []int
+	for _, visit := range got.Executions[0].Visits {
+		if visit.Type == "Task" {
+			numbers = append(numbers, visit.Attempt)
+		}
+	}
+	if diff := cmp.Diff([]int{1, 2, 0}, numbers); diff != "" {
+		t.Errorf("the visits are not those of the attempts (-want +got):\n%s", diff)
 	}
 }
 
@@ -144,10 +171,14 @@ func TestAnExecutionIsToldWithItsHistory(t *testing.T) {
 		{ID: 4, Previous: 3, Timestamp: began, Type: asl.TaskStarted, Resource: "lambda:invoke"},
 		{ID: 5, Previous: 4, Timestamp: began, Type: asl.TaskFailedEvent, Resource: "lambda:invoke", Error: "Runtime.ExitError"},
 		{ID: 6, Previous: 5, Timestamp: began, Type: asl.TaskStateExited, State: "Proxy-1"},
-		{ID: 7, Previous: 6, Timestamp: began, Type: asl.ChoiceStateEntered, State: "Check-1"},
-		{ID: 8, Previous: 7, Timestamp: began, Type: asl.ChoiceStateExited, State: "Check-1"},
-		{ID: 9, Previous: 8, Timestamp: began, Type: asl.FailStateEntered, State: "Failed"},
-		{ID: 10, Previous: 9, Timestamp: began, Type: asl.ExecutionFailed, Error: "AttemptsExhausted"},
+		{ID: 7, Previous: 6, Timestamp: began, Type: asl.PassStateEntered, State: "Lost-1"},
+		{ID: 8, Previous: 7, Timestamp: began, Type: asl.PassStateExited, State: "Lost-1"},
+		{ID: 9, Previous: 8, Timestamp: began, Type: asl.ChoiceStateEntered, State: "Check-1"},
+		{ID: 10, Previous: 9, Timestamp: began, Type: asl.ChoiceStateExited, State: "Check-1"},
+		{ID: 11, Previous: 10, Timestamp: began, Type: asl.PassStateEntered, State: "AllLost"},
+		{ID: 12, Previous: 11, Timestamp: began, Type: asl.PassStateExited, State: "AllLost"},
+		{ID: 13, Previous: 12, Timestamp: began, Type: asl.FailStateEntered, State: "Failed"},
+		{ID: 14, Previous: 13, Timestamp: began, Type: asl.ExecutionFailed, Error: "ProxiesLost"},
 	}
 	if diff := cmp.Diff(want, got.History); diff != "" {
 		t.Errorf("the history is not what was expected (-want +got):\n%s", diff)
@@ -203,19 +234,22 @@ func TestTheDefinitionIsToldAsStatesAndTransitions(t *testing.T) {
 	if got.Speed != 10 {
 		t.Errorf("the speed is %v", got.Speed)
 	}
-	lost := console.Transition{To: "Check-1", When: "States.ALL", Catch: true}
+	lost := console.Transition{To: "Lost-1", When: "States.ALL", Catch: true}
 	want := []console.StateMachine{{Name: "ring", Type: "EXPRESS", StartAt: "Proxy-1", States: []console.State{
 		{Name: "Proxy-1", Type: "Task", Resource: "lambda:invoke", Transitions: []console.Transition{{To: "Check-1"}, lost}},
+		{Name: "Lost-1", Type: "Pass", Transitions: []console.Transition{{To: "Check-1"}}},
 		{Name: "Check-1", Type: "Choice", Transitions: []console.Transition{
-			{To: "Record", When: `$.answer.outcome StringEquals "succeeded" and $$.Execution.Input.record.id IsPresent true`},
-			{To: "Succeeded", When: `$.answer.outcome StringEquals "succeeded"`},
-			{To: "Failed", When: `$.answer.outcome StringEquals "failed"`},
-			{To: "Wait-1", When: `$.answer.waitSeconds NumericGreaterThanEquals 1`},
+			{To: "Record", When: `$.outcome StringEquals "succeeded" and $$.Execution.Input.record.id IsPresent true`},
+			{To: "Succeeded", When: `$.outcome StringEquals "succeeded"`},
+			{To: "Failed", When: `$.outcome StringEquals "failed"`},
+			{To: "AllLost", When: `$.losses.count NumericGreaterThanPath "$.losses.allowed"`},
+			{To: "Wait-1", When: `$.waitSeconds NumericGreaterThanEquals 1`},
 			{To: "Proxy-1"},
 		}},
 		{Name: "Wait-1", Type: "Wait", Transitions: []console.Transition{{To: "Proxy-1"}}},
 		{Name: "Record", Type: "Task", Comment: "The answer is kept", Resource: "dynamodb:updateItem",
 			Transitions: []console.Transition{{To: "Succeeded"}, {To: "Succeeded", When: "States.ALL", Catch: true}}},
+		{Name: "AllLost", Type: "Pass", Transitions: []console.Transition{{To: "Failed"}}},
 		{Name: "Succeeded", Type: "Succeed", Transitions: []console.Transition{}},
 		{Name: "Failed", Type: "Fail", Transitions: []console.Transition{}},
 	}}}

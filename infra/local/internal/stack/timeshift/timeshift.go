@@ -9,11 +9,10 @@
 package timeshift
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/clock"
 )
@@ -58,83 +57,42 @@ func (c *Clock) Lambda(next asl.Lambda) asl.Lambda {
 			return next.Invoke(ctx, functionName, payload)
 		}
 		envelope := decode(payload)
-		if rest := takeSleep(envelope); rest > 0 {
+		if envelope == nil {
+			return next.Invoke(ctx, functionName, payload)
+		}
+		if rest := time.Duration(envelope.SleepMilliseconds) * time.Millisecond; rest > 0 {
+			// The function would sleep it, in real time.
 			if err := c.Wait(ctx, rest); err != nil {
 				return asl.Invocation{}, err
 			}
+			envelope.SleepMilliseconds = 0
 		}
-		shift(envelope, -*lead)
-		invocation, err := next.Invoke(ctx, functionName, encode(envelope, payload))
+		invocation, err := next.Invoke(ctx, functionName, encode(envelope, -*lead, payload))
 		if err == nil && invocation.FunctionError == "" {
-			answer := decode(invocation.Payload)
-			shift(answer, *lead)
-			invocation.Payload = encode(answer, invocation.Payload)
+			invocation.Payload = encode(decode(invocation.Payload), *lead, invocation.Payload)
 		}
 		return invocation, err
 	})
 }
 
-// sleepField is the part of a wait that a Wait state cannot hold, because it knows whole seconds only. The function that
-// is handed an envelope would sleep it, in real time.
-const sleepField = "sleepMilliseconds"
-
-// takeSleep takes that part out of an envelope.
-func takeSleep(envelope map[string]any) time.Duration {
-	number, _ := envelope[sleepField].(json.Number)
-	milliseconds, err := number.Int64()
-	if err != nil {
-		return 0
-	}
-	delete(envelope, sleepField)
-	return time.Duration(milliseconds) * time.Millisecond
-}
-
-// shift moves the moments in an envelope that are for functions which state machines call: the deadline of the call, and
-// until when the upstream wanted to be left alone after each attempt. Both are in milliseconds since the Unix epoch, and
-// may stand in the envelope or in those inside it. What is for the function that started the execution (notBefore and
-// expiration of the envelope itself) stays: no wait lies between.
-func shift(envelope map[string]any, by time.Duration) {
-	for ; envelope != nil; envelope, _ = envelope["answer"].(map[string]any) {
-		if call, ok := envelope["call"].(map[string]any); ok {
-			move(call, "deadline", by)
-		}
-		attempts, _ := envelope["attempts"].([]any)
-		for _, attempt := range attempts {
-			if attempt, ok := attempt.(map[string]any); ok {
-				move(attempt, "notBefore", by)
-			}
-		}
-	}
-}
-
-func move(fields map[string]any, name string, by time.Duration) {
-	number, _ := fields[name].(json.Number)
-	if at, err := number.Int64(); err == nil {
-		fields[name] = at + by.Milliseconds()
-	}
-}
-
-// decode reads a JSON object. It is nil if the text is something else.
-func decode(text []byte) map[string]any {
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	var object map[string]any
-	if decoder.Decode(&object) != nil {
+// decode reads an envelope. It is nil if the text is something else.
+func decode(text []byte) *message.Envelope {
+	envelope, err := message.Unmarshal(text)
+	if err != nil || envelope.Outcome == "" {
 		return nil
 	}
-	return object
+	return envelope
 }
 
-// encode writes an object that decode read from text. What was no object stays as it was.
-func encode(object map[string]any, text []byte) []byte {
-	if object == nil {
+// encode writes an envelope that was read from text, with its moments moved. What was no envelope stays as it was.
+func encode(envelope *message.Envelope, by time.Duration, text []byte) []byte {
+	if envelope == nil {
 		return text
 	}
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false) // escapes would make it longer, and its length is limited
-	if encoder.Encode(object) != nil {
+	envelope.Moments(func(milliseconds *int64) { *milliseconds += by.Milliseconds() })
+	moved, err := message.Marshal(envelope)
+	if err != nil {
 		return text
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	return moved
 }

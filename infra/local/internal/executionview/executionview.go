@@ -1,0 +1,61 @@
+package executionview
+
+import (
+	"cmp"
+	"strconv"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
+)
+
+// Envelope reads an envelope from an input or output of a state.
+func Envelope(text string) *message.Envelope {
+	e, err := message.Unmarshal([]byte(text))
+	if err != nil {
+		return new(message.Envelope)
+	}
+	return e
+}
+
+// Request is the method and the path of the request that an execution with this input is about. ok is false if it is about
+// none.
+func Request(input string) (method, path string, ok bool) {
+	call := Envelope(input).Call
+	if call == nil {
+		return "", "", false
+	}
+	return call.Request.Method, call.Request.Path, true
+}
+
+// Attempts lists the attempts that were made up to an event: to the exit of a state that called a proxy, or of one that
+// took note of its loss. It is nil for other events, and for states that hand on no attempts.
+func Attempts(event asl.Event) []retry.Attempt {
+	switch event.Type {
+	case asl.TaskStateExited, asl.PassStateExited:
+		return Envelope(event.StateExited.Output).Made()
+	}
+	return nil
+}
+
+// Result is what came of an execution that has ended: the status of the answer that it ended with, if there was one,
+// and why it did not succeed, if it did not.
+func Result(execution stepfunctions.Execution) (statusCode int, failure string) {
+	text := execution.Output
+	if execution.Status != asl.Succeeded {
+		text, failure = execution.Cause, cmp.Or(execution.Error, string(execution.Status))
+	}
+	return Envelope(text).StatusCode, failure
+}
+
+// AttemptResult is what came of an attempt, in few words: its status, the type of its failure, or both.
+func AttemptResult(a retry.Attempt) string {
+	switch {
+	case a.Status == 0:
+		return string(a.Error)
+	case a.Error == "":
+		return strconv.Itoa(a.Status)
+	}
+	return strconv.Itoa(a.Status) + " " + string(a.Error)
+}
