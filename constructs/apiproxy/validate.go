@@ -10,12 +10,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
-
-	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
-
-// maxAttempts is how many attempts fit into the Cause of an execution, without texts, which has 32,768 characters.
-const maxAttempts = 200
 
 // Limits of Lambda.
 const (
@@ -57,18 +52,7 @@ func (p RetryingApiProxyProps) Validate() error {
 		if n := len(*policyJSON(p)) + len(p.Upstream.BaseURL) + len(strings.Join(p.Upstream.AllowedNetworks, ",")); n > maxEnvironment {
 			problem("Retry, Upstream.BaseURL and Upstream.AllowedNetworks take %d bytes together in the functions' environment; give %d at most: fewer Retry.Statuses or fewer networks", n, maxEnvironment)
 		}
-		if n := p.Retry.RateLimits.Attempts + p.Retry.ServerErrors.Attempts + p.Retry.NetworkFailures.Attempts; n > maxAttempts {
-			problem("Retry: RateLimits.Attempts, ServerErrors.Attempts and NetworkFailures.Attempts come to %d together; give %d at most, so that the list of attempts fits into what an execution can say", n, maxAttempts)
-		}
-		err := p.Retry.Fits(retry.Limits{
-			Proxies:   p.ProxyCount,
-			Execution: retry.ExpressDuration,
-			// The function's own timeout follows from the policy, with a margin that is wider than the one that the
-			// policy asks for; it has to leave room for what is around it.
-			ProxyTimeout:   retry.ExpressDuration - machineMargin - taskMargin - proxyMargin + retry.MaxSleep + retry.ProxyMargin,
-			GatewayTimeout: p.gatewayTimeout(),
-		})
-		if err != nil {
+		if err := p.fits(); err != nil {
 			problems = append(problems, err)
 		}
 	}

@@ -38,15 +38,6 @@ const (
 	NotRetryable Reason = "NotRetryable"
 )
 
-// A Kind is a budget that an attempt is charged to.
-type Kind string
-
-const (
-	RateLimit      Kind = "rate-limit"
-	ServerError    Kind = "server-error"
-	NetworkFailure Kind = "network-failure"
-)
-
 // A Result is what one attempt brought: either a status with its header fields, or a failure.
 type Result struct {
 	Status  int
