@@ -1,9 +1,6 @@
 package retry
 
-import (
-	"net/http"
-	"time"
-)
+import "time"
 
 // An Outcome is what comes of a request after an attempt. It is the only thing, beside the whole seconds to wait, that
 // the state machine looks at.
@@ -36,39 +33,6 @@ const (
 
 	// NotRetryable means that another attempt would have met the same failure.
 	NotRetryable Reason = "NotRetryable"
-)
-
-// A Result is what one attempt brought: either a status with its header fields, or a failure.
-type Result struct {
-	Status  int
-	Header  http.Header
-	Failure *Failure
-
-	// Received is when the answer, or the failure, came.
-	Received time.Time
-}
-
-// A Failure is an attempt that ended without a complete answer.
-type Failure struct {
-	// Type is the registered error type of RFC 9209 section 2.3.
-	Type ErrorType
-
-	// Processed says whether the upstream may have acted on the request.
-	Processed Processed
-
-	// Details is a short text for people. It holds no payload.
-	Details string
-}
-
-// An ErrorType is a registered proxy error type, RFC 9209 section 2.3.
-type ErrorType string
-
-// Processed says whether an upstream may have acted on a request whose answer did not come.
-type Processed bool
-
-const (
-	NotProcessed   Processed = false
-	MaybeProcessed Processed = true
 )
 
 // A Decision is what a policy makes of an attempt.
