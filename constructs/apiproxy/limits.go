@@ -10,9 +10,9 @@ import (
 // maxAttempts is how many attempts fit into the Cause of an execution, without texts, which has 32,768 characters.
 const maxAttempts = 200
 
-// fits returns all reasons why the retry policy cannot do what it says in an Express execution and with the proxies that
-// there are, in one error, or nil. Each names the number to change. It assumes props that have their defaults, and a
-// policy that is valid.
+// fits returns all reasons why the retry policy cannot do what it says in an Express execution and with the proxies
+// that there are, in one error, or nil. Each names the number to change. It assumes props that have their defaults, and
+// a policy that is valid.
 func (p RetryingApiProxyProps) fits() error {
 	policy := p.Retry
 	var problems []error

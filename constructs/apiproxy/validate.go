@@ -38,19 +38,24 @@ func (p RetryingApiProxyProps) Validate() error {
 		problem("UrlAuthType is %q; give AWS_IAM or NONE, or leave it out for the default of AWS_IAM", p.UrlAuthType)
 	}
 	if p.MemorySizeMiB < minMemorySizeMiB || p.MemorySizeMiB > maxMemorySizeMiB {
-		problem("MemorySizeMiB is %d; give %d to %d, or 0 for the default of %d", p.MemorySizeMiB, minMemorySizeMiB, maxMemorySizeMiB, DefaultMemorySizeMiB)
+		problem("MemorySizeMiB is %d; give %d to %d, or 0 for the default of %d",
+			p.MemorySizeMiB, minMemorySizeMiB, maxMemorySizeMiB, DefaultMemorySizeMiB)
 	}
 	if !slices.Contains([]KeyRequirement{KeyNeverRequired, KeyRequiredForUnsafe, KeyAlwaysRequired}, p.Idempotency.Required) {
-		problem("Idempotency.Required is %q; give %q, %q or %q", p.Idempotency.Required, KeyNeverRequired, KeyRequiredForUnsafe, KeyAlwaysRequired)
+		problem("Idempotency.Required is %q; give %q, %q or %q",
+			p.Idempotency.Required, KeyNeverRequired, KeyRequiredForUnsafe, KeyAlwaysRequired)
 	}
 	if p.Idempotency.TTL < time.Second || p.Idempotency.TTL%time.Second != 0 {
-		problem("Idempotency.TTL is %v; give whole seconds from 1s, or 0 for the default of %v", p.Idempotency.TTL, DefaultKeyTTL)
+		problem("Idempotency.TTL is %v; give whole seconds from 1s, or 0 for the default of %v",
+			p.Idempotency.TTL, DefaultKeyTTL)
 	}
 	if err := p.Retry.Validate(); err != nil {
 		problems = append(problems, err)
 	} else if p.ProxyCount > 0 {
-		if n := len(*policyJSON(p)) + len(p.Upstream.BaseURL) + len(strings.Join(p.Upstream.AllowedNetworks, ",")); n > maxEnvironment {
-			problem("Retry, Upstream.BaseURL and Upstream.AllowedNetworks take %d bytes together in the functions' environment; give %d at most: fewer Retry.Statuses or fewer networks", n, maxEnvironment)
+		n := len(*policyJSON(p)) + len(p.Upstream.BaseURL) + len(strings.Join(p.Upstream.AllowedNetworks, ","))
+		if n > maxEnvironment {
+			problem("Retry, Upstream.BaseURL and Upstream.AllowedNetworks take %d bytes together in the functions' "+
+				"environment; give %d at most: fewer Retry.Statuses or fewer networks", n, maxEnvironment)
 		}
 		if err := p.fits(); err != nil {
 			problems = append(problems, err)
@@ -84,7 +89,8 @@ func (u Upstream) validate() error {
 			problem("Upstream.BaseURL is %q, which names no host", shown)
 		}
 		if base.User != nil {
-			problem("Upstream.BaseURL is %q; it must not hold user information, which would stand in the template in the clear", shown)
+			problem("Upstream.BaseURL is %q; it must not hold user information, which would stand in the template in the "+
+				"clear", shown)
 		}
 		if base.Fragment != "" {
 			problem("Upstream.BaseURL is %q; a fragment is never sent, leave it out", shown)

@@ -2,8 +2,8 @@ package retry
 
 import "time"
 
-// An Outcome is what comes of a request after an attempt. It is the only thing, beside the whole seconds to wait, that
-// the state machine looks at.
+// An Outcome is what comes of a request after an attempt. Together with the delay it is all that an engine which makes
+// the attempts has to look at.
 type Outcome string
 
 const (
@@ -17,7 +17,7 @@ const (
 	Again Outcome = "retry"
 )
 
-// A Reason says why no final answer was reached. It becomes the Error of the execution.
+// A Reason says why no final answer was reached.
 type Reason string
 
 const (

@@ -32,8 +32,8 @@ const (
 	MaybeProcessed Processed = true
 )
 
-// ErrAddressProhibited is for a dialer that refuses to connect to an address by a rule of its own. ClassifyFailure makes
-// destination_ip_prohibited of an error that wraps it.
+// ErrAddressProhibited is for a dialer that refuses to connect to an address by a rule of its own. ClassifyFailure
+// makes destination_ip_prohibited of an error that wraps it.
 var ErrAddressProhibited = errors.New("retry: the address is not one that may be called")
 
 // maxDetails is how many bytes of an error's text are kept.
