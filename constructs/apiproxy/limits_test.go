@@ -32,6 +32,19 @@ func fixedWait(wait time.Duration) retry.Policy {
 	return retry.Policy{ServerErrors: retry.Budget{Attempts: 2, Base: wait, Max: wait, Jitter: retry.NoJitter}}
 }
 
+func TestAttemptsThatOtherProxiesMakeAtOnceFit(t *testing.T) {
+	for proxies, fits := range map[int]bool{3: true, 2: false} {
+		err := props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.ProxyCount = proxies
+			p.Retry.Scope = retry.PerAddress
+			p.Retry.RateLimits = retry.Budget{Attempts: 3, Base: 5 * time.Minute, Max: 5 * time.Minute, Jitter: retry.NoJitter}
+		}).Validate()
+		if (err == nil) != fits {
+			t.Errorf("three attempts with %d proxies: %v", proxies, err)
+		}
+	}
+}
+
 func TestAPolicyThatDoesNotFitIsToldWhichNumberToChange(t *testing.T) {
 	err := props(func(p *apiproxy.RetryingApiProxyProps) {
 		p.ProxyCount = 1
