@@ -40,9 +40,6 @@ func TestARetryingApiProxyHasItsPartsAsFields(t *testing.T) {
 	if len(proxy.Proxies) != apiproxy.DefaultProxyCount {
 		t.Errorf("%d proxies; want %d", len(proxy.Proxies), apiproxy.DefaultProxyCount)
 	}
-	if proxy.AsyncStateMachine != nil {
-		t.Error("there is a second state machine, which nobody can start")
-	}
 }
 
 func TestARetryingApiProxyCanBeAScope(t *testing.T) {

@@ -4,8 +4,6 @@ import (
 	"fmt"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
-
-	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy"
 )
 
 // explain prints what the retry policy of the stack comes to, in time and in money.
@@ -14,9 +12,5 @@ func explain(app awscdk.App) {
 	if err != nil {
 		panic(fmt.Sprintf("the stack cannot be built with this context:\n%v", err))
 	}
-	proxies := props.ProxyCount
-	if proxies == 0 {
-		proxies = apiproxy.DefaultProxyCount
-	}
-	fmt.Print(props.Retry.ExplainFor(proxies))
+	fmt.Print(props.Explain())
 }

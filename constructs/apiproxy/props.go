@@ -103,13 +103,13 @@ const (
 // An Upstream is the API that is called.
 type Upstream struct {
 	// BaseURL is where requests go: the path and query of a request are joined to it. It must be an https URL without
-	// user information or fragment, https://api.example.com/v1 say. Required.
+	// user information or fragment, such as https://api.example.com/v1. Required.
 	BaseURL string
 
 	// AllowPlainHTTP permits a BaseURL with http. Requests and answers then travel in the clear. Default: false.
 	AllowPlainHTTP bool
 
-	// AllowedNetworks are the prefixes, 10.1.0.0/16 say, that the upstream's address may lie in although they are not
+	// AllowedNetworks are the prefixes, such as 10.1.0.0/16, that the upstream's address may lie in although they are not
 	// public. Without them, loopback, private, link-local and reserved addresses are refused after resolution, so that
 	// the proxies cannot be used to reach what only they can reach. Default: none.
 	AllowedNetworks []string
@@ -138,46 +138,4 @@ func (p RetryingApiProxyProps) withDefaults() RetryingApiProxyProps {
 		p.LogRetention = DefaultLogRetention
 	}
 	return p
-}
-
-// Timeouts nest: the attempt ends before its function, the function before its Task, the machine before the gateway.
-const (
-	// proxyMargin is what a proxy function has beside its attempt: the sleep of less than a second before it, a cold
-	// start, and the writing of the answer.
-	proxyMargin = 5 * time.Second
-
-	// taskMargin is what a Task has beside the function: the queueing of the invocation.
-	taskMargin = 5 * time.Second
-
-	// machineMargin is what an execution has beside its last Task.
-	machineMargin = 1 * time.Second
-
-	// gatewayMargin is what the gateway function has beside the longest execution.
-	gatewayMargin = 10 * time.Second
-)
-
-func (p RetryingApiProxyProps) proxyTimeout() time.Duration {
-	return roundUp(p.Retry.AttemptTimeout) + proxyMargin
-}
-
-func (p RetryingApiProxyProps) taskTimeout() time.Duration { return p.proxyTimeout() + taskMargin }
-
-// machineTimeout is the longest that an execution may take: the longest deadline, and what is left then, up to the
-// writing of the record. However short the deadline, one Task fits in.
-func (p RetryingApiProxyProps) machineTimeout() time.Duration {
-	return min(max(roundUp(p.Retry.MaxDeadline)+retry.EngineMargin, p.taskTimeout()+machineMargin), retry.ExpressDuration)
-}
-
-func (p RetryingApiProxyProps) gatewayTimeout() time.Duration {
-	return p.machineTimeout() + gatewayMargin
-}
-
-// roundUp rounds to the whole seconds in which timeouts are given.
-func roundUp(d time.Duration) time.Duration {
-	return (d + time.Second - 1).Truncate(time.Second)
-}
-
-func seconds(d time.Duration) awscdk.Duration {
-	s := d.Seconds()
-	return awscdk.Duration_Seconds(&s)
 }

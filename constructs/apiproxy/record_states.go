@@ -9,6 +9,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/recordformat"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
@@ -26,9 +27,6 @@ var tableFaults = []string{
 	"States.Timeout",
 }
 
-// statusCompleted is the status of a completed record, in the format that package idempotency describes.
-const statusCompleted = "COMPLETED"
-
 // tableTimeout is how long one write may take.
 const tableTimeout = 2 * time.Second
 
@@ -44,10 +42,13 @@ func newRecordState(scope constructs.Construct, table awsdynamodb.ITableV2, next
 		Table:            table,
 		UpdateExpression: jsii.String("SET #status = :completed, #expiration = :expiration, #data = :data"),
 		ExpressionAttributeNames: &map[string]*string{
-			"#status": jsii.String("status"), "#expiration": jsii.String(tableTTLAttribute), "#data": jsii.String("data"), "#owner": jsii.String("owner"),
+			"#status":     jsii.String(recordformat.Status),
+			"#expiration": jsii.String(recordformat.Expiration),
+			"#data":       jsii.String(recordformat.Data),
+			"#owner":      jsii.String(recordformat.Owner),
 		},
 		ExpressionAttributeValues: &map[string]awsstepfunctionstasks.DynamoAttributeValue{
-			":completed":  stringValue(statusCompleted),
+			":completed":  stringValue(recordformat.Completed),
 			":expiration": awsstepfunctionstasks.DynamoAttributeValue_NumberFromString(awsstepfunctions.JsonPath_Format(jsii.String("{}"), awsstepfunctions.JsonPath_StringAt(jsii.String(message.ExpirationPath)))),
 			":data":       stringValue(*awsstepfunctions.JsonPath_JsonToString(awsstepfunctions.JsonPath_ObjectAt(jsii.String("$")))),
 			":me":         stringValue(*awsstepfunctions.JsonPath_StringAt(jsii.String(message.RecordOwnerPath))),
@@ -63,7 +64,8 @@ func newReleaseState(scope constructs.Construct, table awsdynamodb.ITableV2, nex
 		Table:            table,
 		UpdateExpression: jsii.String("SET #lease = :ended"),
 		ExpressionAttributeNames: &map[string]*string{
-			"#lease": jsii.String("in_progress_expiration"), "#owner": jsii.String("owner"),
+			"#lease": jsii.String(recordformat.LeaseEnd),
+			"#owner": jsii.String(recordformat.Owner),
 		},
 		ExpressionAttributeValues: &map[string]awsstepfunctionstasks.DynamoAttributeValue{
 			":ended": awsstepfunctionstasks.DynamoAttributeValue_NumberFromString(jsii.String("0")),
@@ -76,7 +78,7 @@ func newReleaseState(scope constructs.Construct, table awsdynamodb.ITableV2, nex
 // gets the answer in any case. If another call has taken over the record, it stays as it is.
 func newWrite(scope constructs.Construct, name string, next awsstepfunctions.IChainable, props *awsstepfunctionstasks.DynamoUpdateItemProps) awsstepfunctionstasks.DynamoUpdateItem {
 	props.Key = &map[string]awsstepfunctionstasks.DynamoAttributeValue{
-		tableKey: stringValue(*awsstepfunctions.JsonPath_StringAt(jsii.String(message.RecordIDPath))),
+		recordformat.ID: stringValue(*awsstepfunctions.JsonPath_StringAt(jsii.String(message.RecordIDPath))),
 	}
 	props.ConditionExpression = jsii.String("#owner = :me")
 	props.ResultPath = awsstepfunctions.JsonPath_DISCARD()

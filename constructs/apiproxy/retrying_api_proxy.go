@@ -27,10 +27,6 @@ type RetryingApiProxy struct {
 	// StateMachine is the Express state machine that carries requests out while the caller waits.
 	StateMachine awsstepfunctions.StateMachine
 
-	// AsyncStateMachine is the Standard state machine for callers who do not wait. It is nil: the construct does not
-	// offer that yet, and provisions nothing that is not used.
-	AsyncStateMachine awsstepfunctions.StateMachine
-
 	// Table holds the idempotency records.
 	Table awsdynamodb.ITableV2
 

@@ -7,12 +7,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
-)
 
-// The attributes of an idempotency record that a table has to know.
-const (
-	tableKey          = "id"
-	tableTTLAttribute = "expiration"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/recordformat"
 )
 
 // IdempotencyTableProps says what an idempotency table is to be like. Everything has a default.
@@ -38,10 +34,15 @@ func NewIdempotencyTable(scope constructs.Construct, id *string, props *Idempote
 		props = &IdempotencyTableProps{}
 	}
 	table := &awsdynamodb.TablePropsV2{
-		PartitionKey:                     &awsdynamodb.Attribute{Name: jsii.String(tableKey), Type: awsdynamodb.AttributeType_STRING},
-		TimeToLiveAttribute:              jsii.String(tableTTLAttribute),
-		PointInTimeRecoverySpecification: &awsdynamodb.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: jsii.Bool(true)},
-		RemovalPolicy:                    props.RemovalPolicy,
+		PartitionKey: &awsdynamodb.Attribute{
+			Name: jsii.String(recordformat.ID),
+			Type: awsdynamodb.AttributeType_STRING,
+		},
+		TimeToLiveAttribute: jsii.String(recordformat.Expiration),
+		PointInTimeRecoverySpecification: &awsdynamodb.PointInTimeRecoverySpecification{
+			PointInTimeRecoveryEnabled: jsii.Bool(true),
+		},
+		RemovalPolicy: props.RemovalPolicy,
 	}
 	if props.TableName != "" {
 		table.TableName = &props.TableName

@@ -32,7 +32,7 @@ func TestTimeoutsNestForAllPropsThatAreValid(t *testing.T) {
 		if !(attempt < function && function < task && task < machine && machine < gateway) {
 			t.Fatalf("attempt %v, function %v, Task %v, state machine %v, gateway %v", attempt, function, task, machine, gateway)
 		}
-		if machine > retry.ExpressDuration {
+		if machine > 5*time.Minute {
 			t.Fatalf("the state machine may take %v", machine)
 		}
 		if machine <= props.Retry.MaxDeadline {

@@ -10,12 +10,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
-
-	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
-
-// maxAttempts is how many attempts fit into the Cause of an execution, without texts, which has 32,768 characters.
-const maxAttempts = 200
 
 // Limits of Lambda.
 const (
@@ -43,32 +38,26 @@ func (p RetryingApiProxyProps) Validate() error {
 		problem("UrlAuthType is %q; give AWS_IAM or NONE, or leave it out for the default of AWS_IAM", p.UrlAuthType)
 	}
 	if p.MemorySizeMiB < minMemorySizeMiB || p.MemorySizeMiB > maxMemorySizeMiB {
-		problem("MemorySizeMiB is %d; give %d to %d, or 0 for the default of %d", p.MemorySizeMiB, minMemorySizeMiB, maxMemorySizeMiB, DefaultMemorySizeMiB)
+		problem("MemorySizeMiB is %d; give %d to %d, or 0 for the default of %d",
+			p.MemorySizeMiB, minMemorySizeMiB, maxMemorySizeMiB, DefaultMemorySizeMiB)
 	}
 	if !slices.Contains([]KeyRequirement{KeyNeverRequired, KeyRequiredForUnsafe, KeyAlwaysRequired}, p.Idempotency.Required) {
-		problem("Idempotency.Required is %q; give %q, %q or %q", p.Idempotency.Required, KeyNeverRequired, KeyRequiredForUnsafe, KeyAlwaysRequired)
+		problem("Idempotency.Required is %q; give %q, %q or %q",
+			p.Idempotency.Required, KeyNeverRequired, KeyRequiredForUnsafe, KeyAlwaysRequired)
 	}
 	if p.Idempotency.TTL < time.Second || p.Idempotency.TTL%time.Second != 0 {
-		problem("Idempotency.TTL is %v; give whole seconds from 1s, or 0 for the default of %v", p.Idempotency.TTL, DefaultKeyTTL)
+		problem("Idempotency.TTL is %v; give whole seconds from 1s, or 0 for the default of %v",
+			p.Idempotency.TTL, DefaultKeyTTL)
 	}
 	if err := p.Retry.Validate(); err != nil {
 		problems = append(problems, err)
 	} else if p.ProxyCount > 0 {
-		if n := len(*policyJSON(p)) + len(p.Upstream.BaseURL) + len(strings.Join(p.Upstream.AllowedNetworks, ",")); n > maxEnvironment {
-			problem("Retry, Upstream.BaseURL and Upstream.AllowedNetworks take %d bytes together in the functions' environment; give %d at most: fewer Retry.Statuses or fewer networks", n, maxEnvironment)
+		n := len(*policyJSON(p)) + len(p.Upstream.BaseURL) + len(strings.Join(p.Upstream.AllowedNetworks, ","))
+		if n > maxEnvironment {
+			problem("Retry, Upstream.BaseURL and Upstream.AllowedNetworks take %d bytes together in the functions' "+
+				"environment; give %d at most: fewer Retry.Statuses or fewer networks", n, maxEnvironment)
 		}
-		if n := p.Retry.RateLimits.Attempts + p.Retry.ServerErrors.Attempts + p.Retry.NetworkFailures.Attempts; n > maxAttempts {
-			problem("Retry: RateLimits.Attempts, ServerErrors.Attempts and NetworkFailures.Attempts come to %d together; give %d at most, so that the list of attempts fits into what an execution can say", n, maxAttempts)
-		}
-		err := p.Retry.Fits(retry.Limits{
-			Proxies:   p.ProxyCount,
-			Execution: retry.ExpressDuration,
-			// The function's own timeout follows from the policy, with a margin that is wider than the one that the
-			// policy asks for; it has to leave room for what is around it.
-			ProxyTimeout:   retry.ExpressDuration - machineMargin - taskMargin - proxyMargin + retry.MaxSleep + retry.ProxyMargin,
-			GatewayTimeout: p.gatewayTimeout(),
-		})
-		if err != nil {
+		if err := p.fits(); err != nil {
 			problems = append(problems, err)
 		}
 	}
@@ -100,7 +89,8 @@ func (u Upstream) validate() error {
 			problem("Upstream.BaseURL is %q, which names no host", shown)
 		}
 		if base.User != nil {
-			problem("Upstream.BaseURL is %q; it must not hold user information, which would stand in the template in the clear", shown)
+			problem("Upstream.BaseURL is %q; it must not hold user information, which would stand in the template in the "+
+				"clear", shown)
 		}
 		if base.Fragment != "" {
 			problem("Upstream.BaseURL is %q; a fragment is never sent, leave it out", shown)

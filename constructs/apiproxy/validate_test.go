@@ -101,12 +101,12 @@ func TestWhatIsWrongIsNamedWithWhatWasGivenAndWhatIsAllowed(t *testing.T) {
 		{"a life of parts of a second", props(func(p *apiproxy.RetryingApiProxyProps) { p.Idempotency.TTL = 1500 * time.Millisecond }), []string{"Idempotency.TTL is 1.5s", "whole seconds"}},
 		{"a negative life", props(func(p *apiproxy.RetryingApiProxyProps) { p.Idempotency.TTL = -time.Second }), []string{"Idempotency.TTL is -1s", "24h0m0s"}},
 		{"an unknown scope", props(func(p *apiproxy.RetryingApiProxyProps) { p.Retry.Scope = "galaxy" }), []string{"retry: ", "Scope", `"galaxy"`, "per-address"}},
-		{"a deadline that Express cannot hold", props(func(p *apiproxy.RetryingApiProxyProps) { p.Retry.MaxDeadline = 5 * time.Minute }), []string{"retry: ", "MaxDeadline is 5m0s", "4m50s"}},
-		{"an attempt that does not nest", props(func(p *apiproxy.RetryingApiProxyProps) { p.Retry.AttemptTimeout = 290 * time.Second }), []string{"retry: ", "AttemptTimeout is 4m50s", "4m49s"}},
+		{"a deadline that Express cannot hold", props(func(p *apiproxy.RetryingApiProxyProps) { p.Retry.MaxDeadline = 5 * time.Minute }), []string{"Retry.MaxDeadline is 5m0s", "4m50s"}},
+		{"an attempt that does not nest", props(func(p *apiproxy.RetryingApiProxyProps) { p.Retry.AttemptTimeout = 290 * time.Second }), []string{"Retry.AttemptTimeout is 4m50s", "4m49s"}},
 		{"a limit by address and one address", props(func(p *apiproxy.RetryingApiProxyProps) {
 			p.ProxyCount = 1
 			p.Retry.Scope = retry.PerAddress
-		}), []string{"retry: ", "Scope", "two proxies or more"}},
+		}), []string{"Retry.Scope", "two proxies or more"}},
 		{"more attempts than can be told", props(func(p *apiproxy.RetryingApiProxyProps) {
 			p.Retry.RateLimits.Attempts, p.Retry.ServerErrors.Attempts = 100, 100
 			p.Retry.RateLimits.Base, p.Retry.ServerErrors.Base = time.Millisecond, time.Millisecond
@@ -118,7 +118,7 @@ func TestWhatIsWrongIsNamedWithWhatWasGivenAndWhatIsAllowed(t *testing.T) {
 		}), []string{"AllowedNetworks", "environment", "3500 at most"}},
 		{"attempts that can never start", props(func(p *apiproxy.RetryingApiProxyProps) {
 			p.Retry.ServerErrors = retry.Budget{Attempts: 30, Base: 30 * time.Second, Max: 30 * time.Second, Jitter: retry.NoJitter}
-		}), []string{"retry: ", "ServerErrors.Attempts is 30", "MaxDeadline at 4m50s"}},
+		}), []string{"Retry.ServerErrors.Attempts is 30", "MaxDeadline at 4m50s"}},
 	} {
 		err := test.props.Validate()
 		if err == nil {

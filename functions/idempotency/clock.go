@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	mathrand "math/rand/v2"
 	"time"
 )
 
@@ -28,18 +27,6 @@ func (systemClock) Sleep(ctx context.Context, d time.Duration) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-}
-
-func (m *Manager) setDefaultSources() {
-	if m.clock == nil {
-		m.clock = systemClock{}
-	}
-	if m.random == nil {
-		m.random = mathrand.Float64
-	}
-	if m.newOwner == nil {
-		m.newOwner = randomOwner
 	}
 }
 

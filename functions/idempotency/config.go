@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"math/rand/v2"
 	"os"
 	"strings"
 	"time"
@@ -131,99 +132,64 @@ const (
 	HoldKey
 )
 
-// New checks the configuration and makes a Manager. It neither asks the store nor keeps cfg. The error names everything
-// that is wrong.
-func New(store Store, cfg Config) (*Manager, error) {
+// withDefaults returns the configuration with the default in every field that has one and is not set.
+func (c Config) withDefaults() Config {
+	if c.Prefix == "" {
+		c.Prefix = os.Getenv(functionNameVariable)
+	}
+	if c.Hash == nil {
+		c.Hash = md5.New
+	}
+	if c.TTL == 0 {
+		c.TTL = DefaultTTL
+	}
+	if c.Clock == nil {
+		c.Clock = systemClock{}
+	}
+	if c.Random == nil {
+		c.Random = rand.Float64
+	}
+	if c.NewOwner == nil {
+		c.NewOwner = randomOwner
+	}
+	return c
+}
+
+// validate returns all problems of a configuration that has its defaults in one error, or nil. The expressions are for
+// the compiler to check.
+func (c Config) validate() error {
 	var problems []error
 	problem := func(format string, a ...any) { problems = append(problems, fmt.Errorf(format, a...)) }
 
-	m := &Manager{
-		store:         store,
-		prefix:        cfg.Prefix,
-		requireKey:    cfg.RequireKey,
-		hash:          cfg.Hash,
-		ttl:           cfg.TTL,
-		lease:         cfg.Lease,
-		leaseMargin:   cfg.LeaseMargin,
-		wait:          cfg.Wait,
-		policy:        cfg.Policy,
-		onReplay:      cfg.OnReplay,
-		observe:       cfg.Observe,
-		compressAbove: cfg.CompressAbove,
-		clock:         cfg.Clock,
-		random:        cfg.Random,
-		newOwner:      cfg.NewOwner,
-	}
-	if store == nil {
-		problem("store is nil: pass dynamostore.New(client, table), or NewMemoryStore() in tests")
-	}
-	if m.prefix == "" {
-		m.prefix = os.Getenv(functionNameVariable)
-	}
-	if m.prefix == "" {
+	if c.Prefix == "" {
 		problem("Prefix is empty, and outside Lambda there is no %s to take its place: set Prefix", functionNameVariable)
 	}
-	m.key = wholePayload
-	if cfg.Key != "" {
-		key, err := compileExpression(cfg.Key)
-		if err != nil {
-			problem("Key `%s`: %w", cfg.Key, err)
-		}
-		m.key = key
+	if c.TTL < time.Second {
+		problem("TTL is %v: at least 1s, since records expire on whole seconds", c.TTL)
 	}
-	if cfg.Validation != "" {
-		validation, err := compileExpression(cfg.Validation)
-		if err != nil {
-			problem("Validation `%s`: %w", cfg.Validation, err)
-		}
-		m.validation = validation
+	if c.Lease < 0 || c.Lease > 0 && c.Lease < time.Millisecond {
+		problem("Lease is %v: 0 for the context's deadline, or at least 1ms", c.Lease)
 	}
-	if m.hash == nil {
-		m.hash = md5.New
+	if c.LeaseMargin < 0 {
+		problem("LeaseMargin is %v: 0 or more", c.LeaseMargin)
 	}
-	if m.ttl == 0 {
-		m.ttl = DefaultTTL
+	if c.LeaseMargin > 0 && c.Lease > 0 {
+		problem("LeaseMargin is %v and Lease is %v: the margin belongs to the context's deadline, so set one of them",
+			c.LeaseMargin, c.Lease)
 	}
-	if m.ttl < time.Second {
-		problem("TTL is %v: at least 1s, since records expire on whole seconds", m.ttl)
+	if c.Wait < 0 {
+		problem("Wait is %v: 0 or more", c.Wait)
 	}
-	if m.lease < 0 || m.lease > 0 && m.lease < time.Millisecond {
-		problem("Lease is %v: 0 for the context's deadline, or at least 1ms", m.lease)
+	if c.CompressAbove < 0 {
+		problem("CompressAbove is %d: 0 or more", c.CompressAbove)
 	}
-	if m.leaseMargin < 0 {
-		problem("LeaseMargin is %v: 0 or more", m.leaseMargin)
+	if c.CacheSize < 0 {
+		problem("CacheSize is %d: 0 or more", c.CacheSize)
 	}
-	if m.leaseMargin > 0 && m.lease > 0 {
-		problem("LeaseMargin is %v and Lease is %v: the margin belongs to the context's deadline, so set one of them", m.leaseMargin, m.lease)
+	if c.LockOnly && (c.Policy != nil || c.OnReplay != nil || c.CacheSize > 0 || c.CompressAbove > 0) {
+		problem("LockOnly stores no results: leave Policy, OnReplay, CacheSize and CompressAbove unset")
 	}
-	if m.wait < 0 {
-		problem("Wait is %v: 0 or more", m.wait)
-	}
-	if m.compressAbove < 0 {
-		problem("CompressAbove is %d: 0 or more", m.compressAbove)
-	}
-	if cfg.CacheSize < 0 {
-		problem("CacheSize is %d: 0 or more", cfg.CacheSize)
-	}
-	if cfg.CacheSize > 0 {
-		m.cache = newCache(cfg.CacheSize)
-	}
-	if cfg.LockOnly {
-		if cfg.Policy != nil || cfg.OnReplay != nil || cfg.CacheSize > 0 || cfg.CompressAbove > 0 {
-			problem("LockOnly stores no results: leave Policy, OnReplay, CacheSize and CompressAbove unset")
-		}
-		m.policy = func(context.Context, any, error) Action { return ReleaseKey }
-	}
-	disabled, err := disabledBy(os.Getenv(DisabledVariable))
-	if err != nil {
-		problems = append(problems, err)
-	}
-	m.disabled = disabled
-	if len(problems) > 0 {
-		return nil, fmt.Errorf("idempotency.New: %w", errors.Join(problems...))
-	}
-	m.setDefaultSources()
-	return m, nil
+	return errors.Join(problems...)
 }
 
 func disabledBy(value string) (bool, error) {

@@ -30,7 +30,7 @@ func Do[Out any](ctx context.Context, m *Manager, payload any, fn func(context.C
 		return fn(ctx)
 	}
 	id, fingerprint, err := m.Key(payload)
-	if errors.Is(err, ErrKeyMissing) && !m.requireKey {
+	if errors.Is(err, ErrKeyMissing) && !m.config.RequireKey {
 		m.emit(ctx, Event{Kind: EventUnprotected})
 		return fn(ctx)
 	}
@@ -80,8 +80,8 @@ func DoClaim[Out any](ctx context.Context, m *Manager, c Claim, fn func(context.
 // finish does with the record what the policy says, and returns what the caller gets.
 func finish(ctx context.Context, m *Manager, r Record, value any, err error) error {
 	action := DefaultAction
-	if m.policy != nil && !m.disabled {
-		action = m.policy(ctx, value, err)
+	if m.config.Policy != nil && !m.disabled {
+		action = m.config.Policy(ctx, value, err)
 	}
 	if action == DefaultAction && err == nil {
 		action = StoreResult
@@ -124,8 +124,8 @@ func replay[Out any](ctx context.Context, m *Manager, r Record) (Out, error) {
 	if err != nil {
 		return none, err
 	}
-	if m.onReplay != nil {
-		if data, err = m.onReplay(ctx, data, r); err != nil {
+	if m.config.OnReplay != nil {
+		if data, err = m.config.OnReplay(ctx, data, r); err != nil {
 			return none, err
 		}
 	}

@@ -43,7 +43,7 @@ type Event struct {
 }
 
 func (m *Manager) emit(ctx context.Context, e Event) {
-	if m.observe != nil {
-		m.observe(ctx, e)
+	if m.config.Observe != nil {
+		m.config.Observe(ctx, e)
 	}
 }

@@ -23,7 +23,7 @@ func (m *Manager) Key(payload any) (id, fingerprint string, err error) {
 	if missing(selected) {
 		return "", "", &KeyMissingError{Expression: m.key.source}
 	}
-	id = m.prefix + "#" + m.digest(selected)
+	id = m.config.Prefix + "#" + m.digest(selected)
 	if m.validation == nil {
 		return id, "", nil
 	}
@@ -37,7 +37,7 @@ func (m *Manager) Key(payload any) (id, fingerprint string, err error) {
 
 // digest is the hash of a value's canonical form, in lower-case hexadecimal.
 func (m *Manager) digest(value any) string {
-	h := m.hash()
+	h := m.config.Hash()
 	h.Write(appendCanonical(nil, value))
 	return hex.EncodeToString(h.Sum(nil))
 }

@@ -4,7 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"hash"
+	"fmt"
+	"os"
 	"time"
 )
 
@@ -34,32 +35,59 @@ func (identity) Search(payload any) (any, error) { return payload, nil }
 // [Do] and [Handler] do all that is needed around a function. The methods are the pieces beneath them, for programs in
 // which one process acquires a key and another completes it.
 type Manager struct {
-	store         Store
-	disabled      bool
-	prefix        string
-	key           *expression
-	validation    *expression // nil without
-	requireKey    bool
-	hash          func() hash.Hash
-	ttl           time.Duration
-	lease         time.Duration
-	leaseMargin   time.Duration
-	wait          time.Duration
-	policy        Policy // nil for the default
-	onReplay      func(context.Context, json.RawMessage, Record) (json.RawMessage, error)
-	observe       func(context.Context, Event)
-	cache         *cache
-	compressAbove int
-	clock         Clock
-	random        func() float64
-	newOwner      func() string
+	store Store
+
+	// config is settled: it has its defaults and has been checked. Policy, OnReplay and Observe are nil if there is
+	// nothing to call. What Key, Validation, CacheSize and LockOnly ask for is in the fields below and in Policy.
+	config Config
+
+	key        *expression
+	validation *expression // nil without
+	cache      *cache      // nil without
+	disabled   bool
+}
+
+// New checks the configuration and makes a Manager. It does not ask the store. The error names everything that is
+// wrong.
+func New(store Store, cfg Config) (*Manager, error) {
+	var problems []error
+	problem := func(format string, a ...any) { problems = append(problems, fmt.Errorf(format, a...)) }
+
+	if store == nil {
+		problem("store is nil: pass dynamostore.New(client, table), or NewMemoryStore() in tests")
+	}
+	cfg = cfg.withDefaults()
+	problems = append(problems, cfg.validate())
+	m := &Manager{store: store, config: cfg, key: wholePayload}
+	var err error
+	if cfg.Key != "" {
+		if m.key, err = compileExpression(cfg.Key); err != nil {
+			problem("Key `%s`: %w", cfg.Key, err)
+		}
+	}
+	if cfg.Validation != "" {
+		if m.validation, err = compileExpression(cfg.Validation); err != nil {
+			problem("Validation `%s`: %w", cfg.Validation, err)
+		}
+	}
+	m.disabled, err = disabledBy(os.Getenv(DisabledVariable))
+	if err := errors.Join(append(problems, err)...); err != nil {
+		return nil, fmt.Errorf("idempotency.New: %w", err)
+	}
+	if cfg.CacheSize > 0 {
+		m.cache = newCache(cfg.CacheSize)
+	}
+	if cfg.LockOnly {
+		m.config.Policy = func(context.Context, any, error) Action { return ReleaseKey }
+	}
+	return m, nil
 }
 
 // WithTTL returns a Manager that keeps results for ttl, of at least a second, and is like m otherwise. It shares m's
 // cache.
 func (m *Manager) WithTTL(ttl time.Duration) *Manager {
 	with := *m
-	with.ttl = max(ttl, time.Second)
+	with.config.TTL = max(ttl, time.Second)
 	return &with
 }
 
@@ -67,15 +95,15 @@ func (m *Manager) WithTTL(ttl time.Duration) *Manager {
 // otherwise. It shares m's cache.
 func (m *Manager) WithPolicy(p Policy) *Manager {
 	with := *m
-	with.policy = p
+	with.config.Policy = p
 	return &with
 }
 
 // Prefix is with what the IDs of records begin: see [Config.Prefix].
-func (m *Manager) Prefix() string { return m.prefix }
+func (m *Manager) Prefix() string { return m.config.Prefix }
 
 // Now is the time by the manager's clock.
-func (m *Manager) Now() time.Time { return m.clock.Now() }
+func (m *Manager) Now() time.Time { return m.config.Clock.Now() }
 
 // Enabled says whether the environment lets idempotency be: see [DisabledVariable].
 func (m *Manager) Enabled() bool { return !m.disabled }
@@ -120,9 +148,9 @@ func (m *Manager) Acquire(ctx context.Context, c Claim) (Acquisition, error) {
 		m.emit(ctx, Event{Kind: EventDisabled, ID: c.ID})
 		return Acquisition{}, nil
 	}
-	start := m.clock.Now()
+	start := m.config.Clock.Now()
 	a, kind, err := m.acquire(ctx, c, start)
-	m.emit(ctx, Event{Kind: kind, ID: c.ID, Waited: m.clock.Now().Sub(start), Err: err})
+	m.emit(ctx, Event{Kind: kind, ID: c.ID, Waited: m.config.Clock.Now().Sub(start), Err: err})
 	return a, err
 }
 
@@ -135,9 +163,9 @@ func (m *Manager) acquire(ctx context.Context, c Claim, start time.Time) (Acquis
 		return a, kind, err
 	}
 	if c.Wait == 0 {
-		c.Wait = m.wait
+		c.Wait = m.config.Wait
 	}
-	owner := m.newOwner()
+	owner := m.config.NewOwner()
 	end := waitEnd(ctx, start, c.Wait)
 	for {
 		a, kind, err := m.insert(ctx, c, owner)
@@ -164,12 +192,12 @@ func (m *Manager) acquire(ctx context.Context, c Claim, start time.Time) (Acquis
 func (m *Manager) insert(ctx context.Context, c Claim, owner string) (Acquisition, EventKind, error) {
 	for attempt := range AcquireAttempts {
 		if attempt > 0 {
-			pause := time.Duration(m.random() * float64(acquireJitter<<(attempt-1)))
-			if err := m.clock.Sleep(ctx, pause); err != nil {
+			pause := time.Duration(m.config.Random() * float64(acquireJitter<<(attempt-1)))
+			if err := m.config.Clock.Sleep(ctx, pause); err != nil {
 				return Acquisition{}, EventStoreFailed, &StoreError{Operation: "insert", ID: c.ID, Err: err}
 			}
 		}
-		now := m.clock.Now()
+		now := m.config.Clock.Now()
 		r := m.newRecord(ctx, c, owner, now)
 		inserted, existing, err := m.store.Insert(ctx, r, now)
 		switch {
@@ -183,7 +211,7 @@ func (m *Manager) insert(ctx context.Context, c Claim, owner string) (Acquisitio
 		case existing.Owner == owner && existing.Status == InProgress:
 			// The record is this call's own: the answer to its request was lost and the client repeated it.
 			return Acquisition{Record: *existing}, EventAcquired, nil
-		case existing.Live(m.clock.Now()):
+		case existing.Live(m.config.Clock.Now()):
 			return settle(*existing, c)
 		}
 	}
@@ -212,10 +240,10 @@ func (m *Manager) newRecord(ctx context.Context, c Claim, owner string, now time
 		Fingerprint: c.Fingerprint,
 	}
 	if r.LeaseEnd.IsZero() {
-		if m.lease > 0 {
-			r.LeaseEnd = now.Add(m.lease)
+		if m.config.Lease > 0 {
+			r.LeaseEnd = now.Add(m.config.Lease)
 		} else if deadline, ok := ctx.Deadline(); ok {
-			r.LeaseEnd = deadline.Add(m.leaseMargin)
+			r.LeaseEnd = deadline.Add(m.config.LeaseMargin)
 		}
 	}
 	r.LeaseEnd = r.LeaseEnd.Truncate(time.Millisecond)
@@ -228,7 +256,7 @@ func (m *Manager) newRecord(ctx context.Context, c Claim, owner string, now time
 
 // expiration is when what is written at the time now expires.
 func (m *Manager) expiration(now time.Time) time.Time {
-	return time.Unix(now.Unix(), 0).Add(m.ttl.Truncate(time.Second))
+	return time.Unix(now.Unix(), 0).Add(m.config.TTL.Truncate(time.Second))
 }
 
 // abandon releases a record of which it is not known whether it was written. Nothing can be done if that fails: the
@@ -268,7 +296,7 @@ func (m *Manager) complete(ctx context.Context, r Record, e ending) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), FinishTimeout)
 	defer cancel()
-	r.Status, r.Data, r.Expiration = Completed, e.data, m.expiration(m.clock.Now())
+	r.Status, r.Data, r.Expiration = Completed, e.data, m.expiration(m.config.Clock.Now())
 	if !e.failed {
 		r.Data = m.packed(e.data)
 	}
@@ -309,7 +337,7 @@ func (m *Manager) packed(result json.RawMessage) json.RawMessage {
 	if _, ambiguous := unwrap(result); ambiguous {
 		return pack(result)
 	}
-	if m.compressAbove > 0 && len(result) > m.compressAbove {
+	if m.config.CompressAbove > 0 && len(result) > m.config.CompressAbove {
 		if p := pack(result); len(p) < len(result) {
 			return p
 		}

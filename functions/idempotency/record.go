@@ -3,6 +3,8 @@ package idempotency
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/recordformat"
 )
 
 // A Status says how far the call is that a record stands for.
@@ -10,12 +12,13 @@ type Status string
 
 // These are stored. Whether a record has expired is worked out when it is read.
 const (
-	InProgress Status = "INPROGRESS"
-	Completed  Status = "COMPLETED"
+	InProgress Status = recordformat.InProgress
+	Completed  Status = recordformat.Completed
 )
 
 // A Record is what is kept of the calls with one key. In DynamoDB it is an item as Powertools for AWS Lambda (Python)
-// writes it, with the attribute `owner` added; the attribute's name stands beside each field.
+// writes it, with the attribute `owner` added; the attribute's name stands beside each field. Package recordformat has the
+// names as constants.
 type Record struct {
 	// ID is the partition key (`id`): prefix, number sign, and hash of the key.
 	ID string

@@ -28,16 +28,16 @@ func waitEnd(ctx context.Context, start time.Time, atMost time.Duration) time.Ti
 // returns nil; or until end, when it returns busy, with what it saw last.
 func (m *Manager) await(ctx context.Context, busy *InProgressError, end time.Time) (*Record, error) {
 	for poll := FirstPoll; ; poll = min(2*poll, LastPoll) {
-		now := m.clock.Now()
+		now := m.config.Clock.Now()
 		left := end.Sub(now)
 		if left <= 0 {
 			return nil, busy
 		}
-		pause := min(poll/2+time.Duration(m.random()*float64(poll/2)), left)
+		pause := min(poll/2+time.Duration(m.config.Random()*float64(poll/2)), left)
 		if lease := busy.Record.LeaseEnd; !lease.IsZero() {
 			pause = min(pause, max(lease.Sub(now), 0)+time.Millisecond)
 		}
-		if err := m.clock.Sleep(ctx, pause); err != nil {
+		if err := m.config.Clock.Sleep(ctx, pause); err != nil {
 			busy.Err = err
 			return nil, busy
 		}
@@ -45,7 +45,7 @@ func (m *Manager) await(ctx context.Context, busy *InProgressError, end time.Tim
 		if err != nil {
 			return nil, &StoreError{Operation: "get", ID: busy.Record.ID, Err: err}
 		}
-		if r == nil || !r.Live(m.clock.Now()) {
+		if r == nil || !r.Live(m.config.Clock.Now()) {
 			return nil, nil
 		}
 		if r.Status != InProgress {

@@ -66,8 +66,8 @@ func (b Budget) bounds(n int, last, floor time.Duration) (shortest, longest time
 	return saturatingAdd(floor, shortest), saturatingAdd(floor, longest)
 }
 
-// draw returns a delay between shortest and longest, in whole milliseconds and rounded up: what is made of it later,
-// seconds of a Wait state and milliseconds of a sleep, then adds up to it exactly.
+// draw returns a delay between shortest and longest, in whole milliseconds and rounded up: whoever waits the seconds and
+// the milliseconds of it in different places then waits exactly that long.
 func draw(shortest, longest time.Duration, random func() float64) time.Duration {
 	d := shortest
 	if longest > shortest {

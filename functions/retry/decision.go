@@ -1,12 +1,9 @@
 package retry
 
-import (
-	"net/http"
-	"time"
-)
+import "time"
 
-// An Outcome is what comes of a request after an attempt. It is the only thing, beside the whole seconds to wait, that
-// the state machine looks at.
+// An Outcome is what comes of a request after an attempt. Together with the delay it is all that an engine which makes
+// the attempts has to look at.
 type Outcome string
 
 const (
@@ -20,7 +17,7 @@ const (
 	Again Outcome = "retry"
 )
 
-// A Reason says why no final answer was reached. It becomes the Error of the execution.
+// A Reason says why no final answer was reached.
 type Reason string
 
 const (
@@ -36,48 +33,6 @@ const (
 
 	// NotRetryable means that another attempt would have met the same failure.
 	NotRetryable Reason = "NotRetryable"
-)
-
-// A Kind is a budget that an attempt is charged to.
-type Kind string
-
-const (
-	RateLimit      Kind = "rate-limit"
-	ServerError    Kind = "server-error"
-	NetworkFailure Kind = "network-failure"
-)
-
-// A Result is what one attempt brought: either a status with its header fields, or a failure.
-type Result struct {
-	Status  int
-	Header  http.Header
-	Failure *Failure
-
-	// Received is when the answer, or the failure, came.
-	Received time.Time
-}
-
-// A Failure is an attempt that ended without a complete answer.
-type Failure struct {
-	// Type is the registered error type of RFC 9209 section 2.3.
-	Type ErrorType
-
-	// Processed says whether the upstream may have acted on the request.
-	Processed Processed
-
-	// Details is a short text for people. It holds no payload.
-	Details string
-}
-
-// An ErrorType is a registered proxy error type, RFC 9209 section 2.3.
-type ErrorType string
-
-// Processed says whether an upstream may have acted on a request whose answer did not come.
-type Processed bool
-
-const (
-	NotProcessed   Processed = false
-	MaybeProcessed Processed = true
 )
 
 // A Decision is what a policy makes of an attempt.

@@ -14,6 +14,6 @@
 //   - It starts no attempt that cannot end before the deadline, and says so at once instead of after the wait.
 //   - It finds out whether a limit is by address, where requests can leave from several.
 //
-// [Policy.Explain] prints what a policy comes to in time and in money. [Trace] and [ClassifyFailure] turn the errors
-// of net/http into the error types of RFC 9209, and tell whether the upstream may have acted on the request.
+// [Policy.Explain] prints when attempts start and how long a caller waits at most. [Trace] and [ClassifyFailure] turn
+// the errors of net/http into the error types of RFC 9209, and tell whether the upstream may have acted on the request.
 package retry

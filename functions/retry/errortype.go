@@ -1,5 +1,8 @@
 package retry
 
+// An ErrorType is a registered proxy error type, RFC 9209 section 2.3.
+type ErrorType string
+
 // The error types of RFC 9209 section 2.3 that an attempt can end with.
 const (
 	DNSTimeout                    ErrorType = "dns_timeout"

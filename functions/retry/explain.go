@@ -10,7 +10,7 @@ import (
 // DefaultProxies is the number of proxies that Explain reckons with.
 const DefaultProxies = 3
 
-// An Explanation says what a policy comes to in time and in money.
+// An Explanation says what a policy comes to in time.
 type Explanation struct {
 	Policy  Policy
 	Proxies int
@@ -23,14 +23,16 @@ type Explanation struct {
 	// too.
 	WorstCase       time.Duration
 	WithoutDeadline time.Duration
-
-	// Costs has an entry for each number of attempts, from 1 on.
-	Costs []Cost
 }
 
 // A Timetable says when the attempts start of a request whose every attempt ends in one kind of failure.
 type Timetable struct {
-	Kind   Kind
+	Kind Kind
+
+	// Budget is the name of the policy's field with the budget of that kind, such as RateLimits.
+	Budget string
+
+	// Starts has an entry for each attempt that the budget allows.
 	Starts []Start
 }
 
@@ -61,44 +63,24 @@ func (p Policy) Explain() Explanation { return p.ExplainFor(DefaultProxies) }
 func (p Policy) ExplainFor(proxies int) Explanation {
 	p = p.WithDefaults()
 	e := Explanation{Policy: p, Proxies: proxies, WithoutDeadline: p.AttemptTimeout}
-	longest := Timetable{}
 	for _, b := range p.budgets() {
-		table := p.timetable(b.kind, proxies)
+		table := p.timetable(b, proxies)
 		e.Timetables = append(e.Timetables, table)
 		e.WithoutDeadline = saturatingAdd(e.WithoutDeadline, table.Starts[len(table.Starts)-1].Latest)
-		if len(table.Starts) > len(longest.Starts) {
-			longest = table
-		}
 	}
 	e.WorstCase = min(p.Deadline, e.WithoutDeadline)
-	e.Costs = costs(longest)
 	return e
 }
 
-// budgets lists the policy's budgets, with the names of their fields.
-func (p Policy) budgets() []namedBudget {
-	return []namedBudget{
-		{RateLimit, "RateLimits", p.RateLimits},
-		{ServerError, "ServerErrors", p.ServerErrors},
-		{NetworkFailure, "NetworkFailures", p.NetworkFailures},
-	}
-}
-
-type namedBudget struct {
-	kind  Kind
-	field string
-	Budget
-}
-
 // timetable reckons with the same code that Next decides with, on a history of nothing but failures of one kind.
-func (p Policy) timetable(kind Kind, proxies int) Timetable {
-	table := Timetable{Kind: kind}
-	j := judgement{policy: p, req: Request{Proxies: proxies}, kind: kind}
+func (p Policy) timetable(b namedBudget, proxies int) Timetable {
+	table := Timetable{Kind: b.kind, Budget: b.field}
+	j := judgement{policy: p, req: Request{Proxies: proxies}, kind: b.kind}
 	start := Start{Attempt: 1, Proxy: "proxy-1", Why: "the request"}
 	table.Starts = append(table.Starts, start)
-	for start.Attempt < p.budget(kind).Attempts {
+	for start.Attempt < b.Attempts {
 		_, n := j.scope()
-		shortest, longest, why := j.delay(p.budget(kind), n, 0)
+		shortest, longest, why := j.delay(b.Budget, n, 0)
 		start = Start{
 			Attempt:  start.Attempt + 1,
 			Proxy:    fmt.Sprintf("proxy-%d", start.Attempt%proxies+1),
@@ -109,7 +91,7 @@ func (p Policy) timetable(kind Kind, proxies int) Timetable {
 			Why:      why,
 		}
 		table.Starts = append(table.Starts, start)
-		j.history = append(j.history, Attempt{Kind: kind, Wait: longest.Milliseconds()})
+		j.history = append(j.history, Attempt{Kind: b.kind, Wait: longest.Milliseconds()})
 	}
 	return table
 }
@@ -124,7 +106,7 @@ func (e Explanation) String() string {
 
 	for _, table := range e.Timetables {
 		fmt.Fprintf(&out, "\nIf every attempt ends in a %s:\n", strings.ReplaceAll(string(table.Kind), "-", " "))
-		w := newTable(&out)
+		w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(w, "attempt\tproxy\tearliest\tlatest\twhy")
 		for _, s := range table.Starts {
 			fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", s.Attempt, s.Proxy, seconds(s.Earliest), e.latest(s), s.Why)
@@ -134,15 +116,6 @@ func (e Explanation) String() string {
 
 	fmt.Fprintf(&out, "\nWorst case: %v, all kinds of failure together (%v if the deadline did not end it).\n",
 		e.WorstCase, e.WithoutDeadline)
-
-	fmt.Fprintf(&out, "\nState transitions and dollars per million requests:\n")
-	w := newTable(&out)
-	fmt.Fprintln(w, "attempts\ttransitions\twaiting\tExpress\tStandard")
-	for _, c := range e.Costs {
-		fmt.Fprintf(w, "%d\t%d\t%s\t%.2f\t%.2f\n", c.Attempts, c.Transitions, seconds(c.Waiting), c.Express, c.Standard)
-	}
-	w.Flush()
-	fmt.Fprintf(&out, "%s\n", costAssumptions)
 	return out.String()
 }
 
@@ -156,8 +129,4 @@ func (e Explanation) latest(s Start) string {
 		return seconds(last) + " (deadline)"
 	}
 	return seconds(s.Latest)
-}
-
-func newTable(out *strings.Builder) *tabwriter.Writer {
-	return tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 }

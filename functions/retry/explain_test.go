@@ -2,6 +2,7 @@ package retry_test
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -23,7 +24,6 @@ func TestThePolicyExplainsItself(t *testing.T) {
 		"6        proxy-3  0s        59.5s (deadline)  backoff of up to 16s, jitter full\n",
 		"3        proxy-3  0s        23s     backoff of up to 2s, jitter full\n",
 		"Worst case: 1m0s",
-		"attempts  transitions  waiting  Express  Standard\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the explanation does not say %q:\n%s", want, text)
@@ -94,6 +94,25 @@ func TestTheTimetableIsWhatNextDecides(t *testing.T) {
 	}
 }
 
+func TestATimetableNamesTheBudgetAndHasARowForEachOfItsAttempts(t *testing.T) {
+	t.Parallel()
+	type table struct {
+		budget string
+		rows   int
+	}
+	want := map[retry.Kind]table{
+		retry.RateLimit: {"RateLimits", 4}, retry.ServerError: {"ServerErrors", 1}, retry.NetworkFailure: {"NetworkFailures", 3},
+	}
+	got := map[retry.Kind]table{}
+	policy := retry.Policy{RateLimits: retry.Budget{Attempts: 4}, ServerErrors: retry.Budget{Attempts: 1}}
+	for _, timetable := range policy.Explain().Timetables {
+		got[timetable.Kind] = table{timetable.Budget, len(timetable.Starts)}
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
 func TestTheWorstCaseEndsWithTheDeadline(t *testing.T) {
 	t.Parallel()
 	e := retry.Policy{
@@ -104,63 +123,5 @@ func TestTheWorstCaseEndsWithTheDeadline(t *testing.T) {
 	}
 	if e := retry.Default().Explain(); e.WorstCase != retry.DefaultDeadline || e.WithoutDeadline <= e.WorstCase {
 		t.Errorf("got %v, and %v without a deadline", e.WorstCase, e.WithoutDeadline)
-	}
-}
-
-func TestCostsAreThoseOfThePriceList(t *testing.T) {
-	t.Parallel()
-	costs := retry.Policy{
-		Scope: retry.PerAccount, RateLimits: retry.Budget{Attempts: 4, Jitter: retry.NoJitter, Base: 250 * time.Millisecond},
-	}.Explain().Costs
-	// By hand, per million requests. One attempt: three transitions, or one Express request of 0.3 s in 64 MB; a proxy of
-	// 0.3 s and a gateway of 0.32 s (0.02 s where it does not wait) in 256 MB, at 0.20 for each call.
-	want := []retry.Cost{
-		{Attempts: 1, Transitions: 3, Express: 3.78, Standard: 76.47},
-		// After a quarter of a second: no Wait state, but as much slept in the second proxy; 0.85 s are billed as 0.9 s.
-		{Attempts: 2, Transitions: 5, Waiting: 250 * time.Millisecond, Express: 8.27, Standard: 128.50},
-		{Attempts: 3, Transitions: 7, Waiting: 750 * time.Millisecond, Express: 14.64, Standard: 181.37},
-		// After a second more: a Wait state, and half a second slept.
-		{Attempts: 4, Transitions: 10, Waiting: 1750 * time.Millisecond, Express: 23.19, Standard: 259.23},
-	}
-	if diff := cmp.Diff(want, costs); diff != "" {
-		t.Error(diff)
-	}
-}
-
-func TestTheDefaultFitsAnExpressStack(t *testing.T) {
-	t.Parallel()
-	limits := retry.Limits{Proxies: 3, Execution: retry.ExpressDuration, ProxyTimeout: 12 * time.Second, GatewayTimeout: 291 * time.Second}
-	if err := retry.Default().Fits(limits); err != nil {
-		t.Error(err)
-	}
-	if err := (retry.Policy{}).Fits(retry.Limits{}); err != nil {
-		t.Errorf("limits that are not given are checked: %v", err)
-	}
-}
-
-func TestAPolicyThatDoesNotFitIsToldWhichNumberToChange(t *testing.T) {
-	t.Parallel()
-	err := retry.Policy{
-		AttemptTimeout: 20 * time.Second,
-		MaxDeadline:    10 * time.Minute,
-		Scope:          retry.PerAddress,
-		ServerErrors:   retry.Budget{Base: 5 * time.Minute, Max: time.Hour, Jitter: retry.NoJitter},
-	}.Fits(retry.Limits{Proxies: 1, Execution: retry.ExpressDuration, ProxyTimeout: 15 * time.Second, GatewayTimeout: 5 * time.Minute})
-	if err == nil {
-		t.Fatal("the policy fits")
-	}
-	for _, want := range []string{
-		"lower MaxDeadline to 4m50s or less",
-		"lower AttemptTimeout to 13s, or raise the function's timeout to 22s",
-		"lower MaxDeadline to 4m59s, or raise the function's timeout to 10m1s",
-		`Scope is "per-address", but there is one proxy`,
-		"lower ServerErrors.Attempts to 2",
-	} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("the message does not say %q", want)
-		}
-	}
-	if lines := strings.Count(err.Error(), "\n") + 1; lines != 5 {
-		t.Errorf("%d problems, want 5:\n%v", lines, err)
 	}
 }

@@ -12,8 +12,28 @@ import (
 	"syscall"
 )
 
-// ErrAddressProhibited is for a dialer that refuses to connect to an address by a rule of its own. ClassifyFailure makes
-// destination_ip_prohibited of an error that wraps it.
+// A Failure is an attempt that ended without a complete answer.
+type Failure struct {
+	// Type is the registered error type of RFC 9209 section 2.3.
+	Type ErrorType
+
+	// Processed says whether the upstream may have acted on the request.
+	Processed Processed
+
+	// Details is a short text for people. It holds no payload.
+	Details string
+}
+
+// Processed says whether an upstream may have acted on a request whose answer did not come.
+type Processed bool
+
+const (
+	NotProcessed   Processed = false
+	MaybeProcessed Processed = true
+)
+
+// ErrAddressProhibited is for a dialer that refuses to connect to an address by a rule of its own. ClassifyFailure
+// makes destination_ip_prohibited of an error that wraps it.
 var ErrAddressProhibited = errors.New("retry: the address is not one that may be called")
 
 // maxDetails is how many bytes of an error's text are kept.

@@ -43,14 +43,15 @@ const (
 	// DefaultDeadline is how long a caller who does not say otherwise waits for the final answer.
 	DefaultDeadline = 60 * time.Second
 
-	// DefaultMaxDeadline is the longest that a caller can ask to wait: what an Express execution can hold.
-	DefaultMaxDeadline = ExpressDuration - EngineMargin
+	// DefaultMaxDeadline is the longest that a caller can ask to wait: what the longest synchronous engine can hold, five
+	// minutes less ten seconds for what is not an attempt.
+	DefaultMaxDeadline = 290 * time.Second
 )
 
 // Limits of what a policy can say.
 const (
-	// MaxAttempts is the largest number of attempts of one budget. A hundred attempts of nine events each are a
-	// thirtieth of the history that a Standard execution can have.
+	// MaxAttempts is the largest number of attempts of one budget. The list of attempts travels with the request, so it
+	// must not grow without limit.
 	MaxAttempts = 100
 
 	// MinimumAttemptTime is the least time that an attempt is begun with. With less left before the deadline, not even
@@ -74,9 +75,9 @@ type Policy struct {
 	// full jitter.
 	NetworkFailures Budget
 
-	// RetryAfterMax is the longest wait that the upstream can ask for and get. If it asks for more, nobody waits: asking
-	// earlier than it said would be in vain, so the request ends at once, and the caller is told when to come again.
-	// Default: 15 minutes.
+	// RetryAfterMax is the longest wait that the upstream can ask for and get. If it asks for more, nobody waits: an
+	// attempt before that moment would only be refused again, so the request ends at once, and the caller is told when to
+	// come again. Default: 15 minutes.
 	RetryAfterMax time.Duration
 
 	// Scope is what the upstream counts its rate limit by. Default: Inferred.
@@ -100,27 +101,9 @@ type Policy struct {
 	// Deadline is how long a caller who does not say otherwise waits for the final answer. Default: 60 s.
 	Deadline time.Duration
 
-	// MaxDeadline is the longest wait that a caller gets by Prefer: wait (RFC 7240 section 4.3). Default: what an
-	// Express execution can hold, 4 minutes and 50 seconds.
+	// MaxDeadline is the longest wait that a caller gets by Prefer: wait (RFC 7240 section 4.3). Default: 4 minutes and
+	// 50 seconds.
 	MaxDeadline time.Duration
-}
-
-// A Budget says how many attempts may end in one kind of failure, and how the waits between them grow. The n-th wait,
-// counted from zero, is drawn from a window of min(Max, Base*2^n), where n counts the failures of this kind alone.
-type Budget struct {
-	// Attempts is how many attempts may end in this kind of failure before the request fails. 1 means that it is never
-	// repeated; zero means the default.
-	Attempts int
-
-	// Base is the width of the first window. Zero means the default; for no delay at all give both Base and Max as one
-	// nanosecond.
-	Base time.Duration
-
-	// Max is the width that the windows grow to.
-	Max time.Duration
-
-	// Jitter is how the delay is drawn from the window.
-	Jitter Jitter
 }
 
 // A Verdict is how a status is judged.
@@ -202,86 +185,58 @@ func (p Policy) WithDefaults() Policy {
 	return p
 }
 
-func (b Budget) withDefaults(attempts int) Budget {
-	if b.Attempts == 0 {
-		b.Attempts = attempts
-	}
-	if b.Base == 0 {
-		b.Base = DefaultBase
-	}
-	if b.Max == 0 {
-		b.Max = DefaultMax
-	}
-	if b.Jitter == "" {
-		b.Jitter = DefaultJitter
-	}
-	return b
-}
-
-// budget returns the budget of a kind.
-func (p Policy) budget(kind Kind) Budget {
-	switch kind {
-	case RateLimit:
-		return p.RateLimits
-	case ServerError:
-		return p.ServerErrors
-	default:
-		return p.NetworkFailures
-	}
-}
-
 // Validate returns all problems of the policy in one error, or nil. Each names the field, what was given, and what is
 // allowed.
 func (p Policy) Validate() error {
 	p = p.WithDefaults()
 	var problems []error
-	report := func(format string, args ...any) { problems = append(problems, fmt.Errorf("retry: "+format, args...)) }
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf("retry: "+format, args...)) }
 
 	for _, b := range p.budgets() {
 		if b.Attempts < 1 || b.Attempts > MaxAttempts {
-			report("%s.Attempts is %d: give 1 to %d, or 0 for the default", b.field, b.Attempts, MaxAttempts)
+			problem("%s.Attempts is %d: give 1 to %d, or 0 for the default", b.field, b.Attempts, MaxAttempts)
 		}
 		if b.Base < 0 {
-			report("%s.Base is %v: give a positive duration, or 0 for the default", b.field, b.Base)
+			problem("%s.Base is %v: give a positive duration, or 0 for the default", b.field, b.Base)
 		}
 		if b.Max < 0 {
-			report("%s.Max is %v: give a positive duration, or 0 for the default", b.field, b.Max)
+			problem("%s.Max is %v: give a positive duration, or 0 for the default", b.field, b.Max)
 		} else if b.Max < b.Base {
-			report("%s.Max is %v, less than %s.Base, which is %v: raise Max or lower Base", b.field, b.Max, b.field, b.Base)
+			problem("%s.Max is %v, less than %s.Base, which is %v: raise Max or lower Base", b.field, b.Max, b.field, b.Base)
 		}
 		if !slices.Contains(jitters, b.Jitter) {
-			report("%s.Jitter is %q: give %s", b.field, b.Jitter, list(jitters))
+			problem("%s.Jitter is %q: give %s", b.field, b.Jitter, list(jitters))
 		}
 	}
 	if p.RetryAfterMax < 0 {
-		report("RetryAfterMax is %v: give a positive duration, or 0 for the default", p.RetryAfterMax)
+		problem("RetryAfterMax is %v: give a positive duration, or 0 for the default", p.RetryAfterMax)
 	}
 	if !slices.Contains(scopes, p.Scope) {
-		report("Scope is %q: give %s", p.Scope, list(scopes))
+		problem("Scope is %q: give %s", p.Scope, list(scopes))
 	}
 	for _, status := range slices.Sorted(maps.Keys(p.Statuses)) {
 		if status < 200 || status > 599 {
-			report("Statuses has %d: give statuses from 200 to 599", status)
+			problem("Statuses has %d: give statuses from 200 to 599", status)
 		}
 		if !slices.Contains(verdicts, p.Statuses[status]) {
-			report("Statuses[%d] is %q: give %s", status, p.Statuses[status], list(verdicts))
+			problem("Statuses[%d] is %q: give %s", status, p.Statuses[status], list(verdicts))
 		}
 	}
 	for _, method := range p.RepeatableMethods {
 		if method == "" || strings.Trim(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != "" {
-			report("RepeatableMethods has %q: give names of methods in upper case", method)
+			problem("RepeatableMethods has %q: give names of methods in upper case", method)
 		}
 	}
 	if p.AttemptTimeout < time.Millisecond {
-		report("AttemptTimeout is %v: give 1ms or more, or 0 for the default", p.AttemptTimeout)
+		problem("AttemptTimeout is %v: give 1ms or more, or 0 for the default", p.AttemptTimeout)
 	}
 	if p.Deadline < time.Millisecond {
-		report("Deadline is %v: give 1ms or more, or 0 for the default", p.Deadline)
+		problem("Deadline is %v: give 1ms or more, or 0 for the default", p.Deadline)
 	}
 	if p.MaxDeadline < time.Millisecond {
-		report("MaxDeadline is %v: give 1ms or more, or 0 for the default", p.MaxDeadline)
+		problem("MaxDeadline is %v: give 1ms or more, or 0 for the default", p.MaxDeadline)
 	} else if p.Deadline > p.MaxDeadline {
-		report("Deadline is %v, more than MaxDeadline, which is %v: lower Deadline or raise MaxDeadline",
+		problem("Deadline is %v, more than MaxDeadline, which is %v: lower Deadline or raise MaxDeadline",
 			p.Deadline, p.MaxDeadline)
 	}
 	return errors.Join(problems...)

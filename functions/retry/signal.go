@@ -45,8 +45,8 @@ type Signals struct {
 }
 
 // ReadSignals reads the header fields of an answer that was received at the given moment. Times of day are taken
-// relative to the answer's own Date, so that a clock that is wrong, there or here, does no harm. limited says that the status itself is a rate limit: fields that say when a quota is
-// renewed, but not that it is used up, then count too.
+// relative to the answer's own Date, so that a clock that is wrong, there or here, does no harm. limited says that the
+// status itself is a rate limit: fields that say when a quota is renewed, but not that it is used up, then count too.
 //
 // Retry-After and its forms in milliseconds come first, and of several the longest. Without a valid one the fields of
 // quotas are read: RateLimit, in the form of the IETF draft draft-ietf-httpapi-ratelimit-headers and in its older ones,

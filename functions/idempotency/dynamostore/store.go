@@ -14,6 +14,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/recordformat"
 )
 
 // MaxItemBytes is the size of the largest item that DynamoDB keeps, in bytes: names and values of all attributes
@@ -39,7 +40,7 @@ type Store struct {
 
 var _ idempotency.Store = (*Store)(nil)
 
-// Attributes are the names of the attributes. An empty one stands for its default.
+// Attributes are the names of the attributes. An empty one stands for its default, which package recordformat names.
 type Attributes struct {
 	// ID is the partition key, or with [WithSortKey] the sort key. Default: "id" or "sk".
 	ID string
@@ -73,22 +74,22 @@ func New(client Client, table string, options ...Option) *Store {
 	for _, option := range options {
 		option(s)
 	}
-	id := "id"
+	id := recordformat.ID
 	if s.hasPartition {
-		id = "sk"
+		id = recordformat.SortKey
 	}
 	for _, name := range []struct {
 		name         *string
 		defaultValue string
 	}{
 		{&s.names.ID, id},
-		{&s.names.Partition, "id"},
-		{&s.names.Status, "status"},
-		{&s.names.Owner, "owner"},
-		{&s.names.LeaseEnd, "in_progress_expiration"},
-		{&s.names.Expiration, "expiration"},
-		{&s.names.Data, "data"},
-		{&s.names.Fingerprint, "validation"},
+		{&s.names.Partition, recordformat.ID},
+		{&s.names.Status, recordformat.Status},
+		{&s.names.Owner, recordformat.Owner},
+		{&s.names.LeaseEnd, recordformat.LeaseEnd},
+		{&s.names.Expiration, recordformat.Expiration},
+		{&s.names.Data, recordformat.Data},
+		{&s.names.Fingerprint, recordformat.Fingerprint},
 	} {
 		if *name.name == "" {
 			*name.name = name.defaultValue

@@ -57,9 +57,6 @@ type Options struct {
 
 	// ServerCacheHit adds "serverCacheHit": true to the body of a replay, if that is a JSON object. Default: false.
 	ServerCacheHit bool
-
-	// CORS answers preflight requests and marks responses for browsers. Default: nil, none.
-	CORS *CORS
 }
 
 // StoreFinal says whether a response is final: all are, but those that ask for another try, 408, 425, 429 and 5xx.
@@ -93,9 +90,6 @@ func NewFront(m *idempotency.Manager, o Options) (*Front, error) {
 	if o.Cache.MaxAge < 0 || o.Cache.MaxAge > 0 && o.Cache.MaxAge < time.Second {
 		problems = append(problems, fmt.Errorf("Cache.MaxAge is %v: 0 for none, or at least 1s", o.Cache.MaxAge))
 	}
-	if o.CORS != nil {
-		problems = append(problems, o.CORS.validate())
-	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("idempotencyhttp.NewFront: %w", err)
 	}
@@ -113,17 +107,6 @@ func NewFront(m *idempotency.Manager, o Options) (*Front, error) {
 // A response that could not be recorded is answered all the same, since what it tells has happened.
 // [idempotency.Config.Observe] tells of that.
 func (f *Front) Serve(ctx context.Context, r Request, handle func(context.Context) (Response, error)) (Response, error) {
-	if answer, ok := f.options.CORS.preflight(r); ok {
-		return answer, nil
-	}
-	answer, err := f.serve(ctx, r, handle)
-	if err != nil {
-		return Response{}, err
-	}
-	return f.options.CORS.decorate(r, answer), nil
-}
-
-func (f *Front) serve(ctx context.Context, r Request, handle func(context.Context) (Response, error)) (Response, error) {
 	if !f.manager.Enabled() {
 		return handle(ctx)
 	}

@@ -140,6 +140,10 @@ func TestAMaxAgeOfOursComesWithAVaryOfOurs(t *testing.T) {
 			map[string]string{"vary": "Accept-Encoding, Idempotency-Key", "cache-control": "private, max-age=3600"},
 		},
 		"one that names everything is enough": {map[string]string{"vary": "*"}, map[string]string{"vary": "*", "cache-control": "private, max-age=3600"}},
+		"one that has ours in it, in any case, is enough": {
+			map[string]string{"vary": "Accept, idempotency-key"},
+			map[string]string{"vary": "Accept, idempotency-key", "cache-control": "private, max-age=3600"},
+		},
 		"Expires has said how long": {
 			map[string]string{"expires": "0", "vary": "Accept"}, map[string]string{"expires": "0", "vary": "Accept", "cache-control": ""},
 		},

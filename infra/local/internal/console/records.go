@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/recordformat"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/dynamodb"
 )
 
@@ -45,39 +46,53 @@ type Record struct {
 	HasResult bool `json:"hasResult"`
 }
 
-// item is what is read of an item in the format of Powertools for AWS Lambda. Numbers keep their digits.
+// item is what is read of an item in the format of package recordformat. Numbers keep their digits.
 type item struct {
-	ID         string      `json:"id"`
-	Status     string      `json:"status"`
-	LeaseEnd   json.Number `json:"in_progress_expiration"`
-	Expiration json.Number `json:"expiration"`
-	Data       string      `json:"data"`
+	id         string
+	status     string
+	leaseEnd   json.Number
+	expiration json.Number
+	data       string
 }
 
-// The statuses that are stored.
-const (
-	storedInProgress = "INPROGRESS"
-	storedCompleted  = "COMPLETED"
-)
+// readItem reads an item; ok is false if an attribute has another type than in a record.
+func readItem(text json.RawMessage) (i item, ok bool) {
+	var attributes map[string]json.RawMessage
+	if json.Unmarshal(text, &attributes) != nil {
+		return item{}, false
+	}
+	for name, field := range map[string]any{
+		recordformat.ID:         &i.id,
+		recordformat.Status:     &i.status,
+		recordformat.LeaseEnd:   &i.leaseEnd,
+		recordformat.Expiration: &i.expiration,
+		recordformat.Data:       &i.data,
+	} {
+		if value, found := attributes[name]; found && json.Unmarshal(value, field) != nil {
+			return item{}, false
+		}
+	}
+	return i, true
+}
 
 // newRecord reads an item; ok is false if it is no idempotency record. The times of the record's end still belong to its
 // life.
 func newRecord(text json.RawMessage, now time.Time) (record Record, ok bool) {
-	var i item
-	if json.Unmarshal(text, &i) != nil || (i.Status != storedInProgress && i.Status != storedCompleted) {
+	i, ok := readItem(text)
+	if !ok || (i.status != recordformat.InProgress && i.status != recordformat.Completed) {
 		return Record{}, false
 	}
-	expiration, err := strconv.ParseInt(i.Expiration.String(), 10, 64)
+	expiration, err := strconv.ParseInt(i.expiration.String(), 10, 64)
 	if err != nil {
 		return Record{}, false
 	}
-	record = Record{ID: i.ID, State: RecordCompleted, Expiration: time.Unix(expiration, 0).UTC(), HasResult: i.Data != ""}
-	lease, err := strconv.ParseInt(i.LeaseEnd.String(), 10, 64)
+	record = Record{ID: i.id, State: RecordCompleted, Expiration: time.Unix(expiration, 0).UTC(), HasResult: i.data != ""}
+	lease, err := strconv.ParseInt(i.leaseEnd.String(), 10, 64)
 	expired := expiration < now.Unix()
 	switch {
-	case i.Status == storedCompleted && expired:
+	case i.status == recordformat.Completed && expired:
 		record.State = RecordExpired
-	case i.Status == storedCompleted:
+	case i.status == recordformat.Completed:
 	case err != nil && expired: // without a lease it is locked for all its life
 		record.State = RecordExpired
 	case err != nil:

@@ -1,0 +1,101 @@
+package apiproxy
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
+)
+
+// List prices of us-east-1 in dollars, without free tiers and volume discounts, as known in November 2026. Their source
+// is https://aws.amazon.com/step-functions/pricing/ and https://aws.amazon.com/lambda/pricing/.
+const (
+	// priceExpressRequest is the price of starting an Express workflow.
+	priceExpressRequest = 1.00 / 1e6
+
+	// priceExpressGBSecond is the price of a second of an Express workflow, per GB of memory.
+	priceExpressGBSecond = 0.00001667
+
+	// priceLambdaRequest is the price of invoking a function.
+	priceLambdaRequest = 0.20 / 1e6
+
+	// priceLambdaGBSecond is the price of a second of a function on arm64, per GB of memory.
+	priceLambdaGBSecond = 0.0000133334
+)
+
+// What a request is taken to be when its price is reckoned.
+const (
+	// costAttemptTime is how long an attempt takes.
+	costAttemptTime = 300 * time.Millisecond
+
+	// costMemoryGB is the memory of each function.
+	costMemoryGB = 0.25
+
+	// costExpressMemoryGB is the memory of an Express execution: one chunk of 64 MB.
+	costExpressMemoryGB = 0.0625
+
+	// costGatewayTime is how long the gateway works beside waiting for the execution.
+	costGatewayTime = 20 * time.Millisecond
+
+	// expressBilling is the unit in which the time of an Express workflow is billed.
+	expressBilling = 100 * time.Millisecond
+)
+
+var costAssumptions = fmt.Sprintf("Step Functions and Lambda at list prices of us-east-1; attempts of %v, "+
+	"functions of %.0f MB on arm64, waits of\n"+
+	"the mean length. Express with the gateway waiting for the answer. One transition more to write\n"+
+	"an idempotency record. DynamoDB, logs and data transfer are not in it.", costAttemptTime, costMemoryGB*1024)
+
+// A Cost is what a million requests cost that need the same number of attempts.
+type Cost struct {
+	Attempts int
+
+	// Transitions is the number of states that one execution goes through at most: a Task and a Choice for each
+	// attempt, a Wait before each further one whose delay can reach a second, and the end. Writing an idempotency record
+	// is one more.
+	Transitions int
+
+	// Waiting is how long one request waits between its attempts, on average.
+	Waiting time.Duration
+
+	// Express is dollars per million requests, for Step Functions and Lambda.
+	Express float64
+}
+
+// costs reckons the costs of 1, 2, 3 … attempts that start as in a timetable.
+func costs(table retry.Timetable) []Cost {
+	var (
+		all     []Cost
+		waiting time.Duration
+		slept   time.Duration
+		waits   int
+	)
+	for i, start := range table.Starts {
+		mean := start.Shortest/2 + start.Longest/2
+		waiting += mean
+		slept += min(mean, maxSleep/2)
+		if start.Longest >= time.Second {
+			waits++
+		}
+		n := i + 1
+		working := time.Duration(n) * costAttemptTime
+		held := working + waiting
+
+		proxies := float64(n)*priceLambdaRequest + lambda(working+slept)
+		express := priceExpressRequest + roundUp(held, expressBilling).Seconds()*costExpressMemoryGB*priceExpressGBSecond
+		gateway := priceLambdaRequest + lambda(costGatewayTime+held)
+		all = append(all, Cost{
+			Attempts:    n,
+			Transitions: 2*n + waits + 1,
+			Waiting:     waiting,
+			Express:     cents(proxies + express + gateway),
+		})
+	}
+	return all
+}
+
+func lambda(d time.Duration) float64 { return d.Seconds() * costMemoryGB * priceLambdaGBSecond }
+
+// cents returns the price of a million, rounded to cents.
+func cents(price float64) float64 { return math.Round(price*1e6*100) / 100 }

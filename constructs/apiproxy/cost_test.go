@@ -1,0 +1,40 @@
+package apiproxy_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
+)
+
+func TestCostsAreThoseOfThePriceList(t *testing.T) {
+	costs := props(func(p *apiproxy.RetryingApiProxyProps) {
+		p.Retry.Scope = retry.PerAccount
+		p.Retry.RateLimits = retry.Budget{Attempts: 4, Jitter: retry.NoJitter, Base: 250 * time.Millisecond}
+	}).Explain().Costs
+	// By hand, per million requests. One attempt: three transitions; one Express request of 0.3 s in 64 MB; a proxy of
+	// 0.3 s and a gateway of 0.32 s in 256 MB, at 0.20 for each call.
+	want := []apiproxy.Cost{
+		{Attempts: 1, Transitions: 3, Express: 3.78},
+		// After a quarter of a second: no Wait state, but as much slept in the second proxy; 0.85 s are billed as 0.9 s.
+		{Attempts: 2, Transitions: 5, Waiting: 250 * time.Millisecond, Express: 8.27},
+		{Attempts: 3, Transitions: 7, Waiting: 750 * time.Millisecond, Express: 14.64},
+		// After a second more: a Wait state, and half a second slept.
+		{Attempts: 4, Transitions: 10, Waiting: 1750 * time.Millisecond, Express: 23.19},
+	}
+	if diff := cmp.Diff(want, costs); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestCostsGoUpToTheAttemptsOfTheLargestBudget(t *testing.T) {
+	costs := props(func(p *apiproxy.RetryingApiProxyProps) {
+		p.Retry.RateLimits.Attempts, p.Retry.ServerErrors.Attempts, p.Retry.NetworkFailures.Attempts = 2, 5, 3
+	}).Explain().Costs
+	if len(costs) != 5 || costs[4].Attempts != 5 {
+		t.Errorf("the costs are %+v; want those of 1 to 5 attempts", costs)
+	}
+}

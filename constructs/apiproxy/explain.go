@@ -1,0 +1,51 @@
+package apiproxy
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
+)
+
+// An Explanation says what the retry policy of a RetryingApiProxy comes to, in time and in money.
+type Explanation struct {
+	// Explanation says when attempts start, and how long a caller waits at most.
+	retry.Explanation
+
+	// Costs has an entry for each number of attempts of the largest budget, from 1 on.
+	Costs []Cost
+}
+
+// Explain explains the retry policy for the number of proxies of the props. It assumes props that are valid; see
+// [RetryingApiProxyProps.Validate]. It needs nothing of the CDK to run.
+//
+//	fmt.Print(props.Explain())
+func (p RetryingApiProxyProps) Explain() Explanation {
+	p = p.withDefaults()
+	e := Explanation{Explanation: p.Retry.ExplainFor(p.ProxyCount)}
+	var longest retry.Timetable
+	for _, table := range e.Timetables {
+		if len(table.Starts) > len(longest.Starts) {
+			longest = table
+		}
+	}
+	e.Costs = costs(longest)
+	return e
+}
+
+// String returns the explanation as text with aligned columns.
+func (e Explanation) String() string {
+	var out strings.Builder
+	out.WriteString(e.Explanation.String())
+	fmt.Fprintf(&out, "\nState transitions and dollars per million requests:\n")
+	w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "attempts\ttransitions\twaiting\tExpress")
+	for _, c := range e.Costs {
+		fmt.Fprintf(w, "%d\t%d\t%v\t%.2f\n", c.Attempts, c.Transitions, roundUp(c.Waiting, time.Millisecond), c.Express)
+	}
+	w.Flush()
+	fmt.Fprintf(&out, "%s\n", costAssumptions)
+	return out.String()
+}

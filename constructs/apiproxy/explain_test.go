@@ -1,0 +1,58 @@
+package apiproxy_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
+)
+
+// costsOfTheDefault is what the explanation of the default props says beside times.
+func costsOfTheDefault(t *testing.T) string {
+	t.Helper()
+	text := apiproxy.RetryingApiProxyProps{}.Explain().String()
+	costs, found := strings.CutPrefix(text, retry.Default().Explain().String()+"\n")
+	if !found {
+		t.Fatalf("the explanation does not begin with that of the policy:\n%s", text)
+	}
+	return costs
+}
+
+func TestAnExplanationHasTheTimetableOfThePolicyAndThenTheCosts(t *testing.T) {
+	want := `State transitions and dollars per million requests:
+attempts  transitions  waiting  Express
+1         3            0s       3.78
+2         5            0s       6.29
+3         8            1s       14.85
+4         11           3s       27.78
+5         14           7s       49.46
+6         17           15s      88.64
+Step Functions and Lambda at list prices of us-east-1; attempts of 300ms, functions of 256 MB on arm64, waits of
+`
+	if got := costsOfTheDefault(t); !strings.HasPrefix(got, want) {
+		t.Errorf("the costs are\n%s", got)
+	}
+}
+
+func TestAnExplanationIsForAsManyProxiesAsThePropsSay(t *testing.T) {
+	for count, last := range map[int]string{0: "proxy-3", 2: "proxy-2", 5: "proxy-5"} {
+		text := props(func(p *apiproxy.RetryingApiProxyProps) { p.ProxyCount = count }).Explain().String()
+		for _, name := range []string{"proxy-1", "proxy-2", "proxy-3", "proxy-4", "proxy-5", "proxy-6"} {
+			if got, want := strings.Contains(text, name), name <= last; got != want {
+				t.Errorf("with ProxyCount %d: that %s is named is %t; want %t", count, name, got, want)
+			}
+		}
+	}
+}
+
+func TestTheDocumentationShowsTheCostsOfTheDefault(t *testing.T) {
+	text, err := os.ReadFile("../../docs/retry.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if costs := costsOfTheDefault(t); !strings.Contains(string(text), "```\n"+costs+"```\n") {
+		t.Errorf("the costs in the documentation are not\n%s", costs)
+	}
+}

@@ -1,0 +1,40 @@
+package retry
+
+import (
+	"net/http"
+	"time"
+)
+
+// A Result is what one attempt brought: either a status with its header fields, or a failure.
+type Result struct {
+	Status  int
+	Header  http.Header
+	Failure *Failure
+
+	// Received is when the answer, or the failure, came.
+	Received time.Time
+}
+
+// Attempt returns the record of an attempt that brought this result, for the history of the next one. start is when
+// the attempt began, or the zero time if that is not known. decision is what was decided on the result.
+func (r Result) Attempt(proxy string, start time.Time, decision Decision) Attempt {
+	a := Attempt{
+		Proxy:  proxy,
+		Status: r.Status,
+		Kind:   decision.Kind,
+		Wait:   ceil(decision.Delay, time.Millisecond).Milliseconds(),
+		Why:    decision.Why,
+	}
+	if !start.IsZero() {
+		a.Start = start.UnixMilli()
+		a.Duration = r.Received.Sub(start).Milliseconds()
+	}
+	if r.Failure != nil {
+		a.Status, a.Error, a.Details = 0, r.Failure.Type, r.Failure.Details
+	}
+	if !decision.NotBefore.IsZero() {
+		// Rounded up, since a floor that lost its fraction would let an attempt go out early.
+		a.NotBefore = decision.NotBefore.Add(time.Millisecond - time.Nanosecond).UnixMilli()
+	}
+	return a
+}
