@@ -55,6 +55,7 @@ explain: prerequisites ## print the timetable and the costs of the stack's retry
 
 .PHONY: snapshots
 snapshots: prerequisites ## rewrite the golden files; read the difference before you commit it
+	go test ./constructs/apiproxy -update
 	go test ./infra -update
 	go test ./functions/message -update
 	git diff --stat -- '*/testdata/*'

@@ -3,15 +3,16 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
 
 // stackWith is the template of this repository's stack with a context.
 func stackWith(context map[string]any) template {
-	app := newApp(deployed(), nothingBundled, context)
+	app := newApp(context)
 	newProxyStack(app, "RetryingApiProxy")
-	return synthesise(app)["RetryingApiProxy"]
+	return synthesise(app)
 }
 
 func TestTheContextChoosesTheVariantOfTheStack(t *testing.T) {
@@ -24,18 +25,24 @@ func TestTheContextChoosesTheVariantOfTheStack(t *testing.T) {
 	if got := len(template.proxies()); got != 2 {
 		t.Errorf("%d proxies; want 2", got)
 	}
-	for _, function := range template.functions() {
-		if got := flat(function.at("Architectures")); got != `["x86_64"]` {
-			t.Errorf("%s is for %s", function.name(), got)
+	for id, function := range template.ofType("AWS::Lambda::Function") {
+		if got := fmt.Sprint(function.at("Architectures")); got != "[x86_64]" {
+			t.Errorf("%s is for %s", id, got)
 		}
 	}
-	for _, proxy := range template.proxies() {
+	for id, proxy := range template.proxies() {
 		if got := proxy.at("Environment", "Variables", "UPSTREAM_BASE_URL"); got != "https://api.example.com/v1" {
-			t.Errorf("%s calls %v", proxy.name(), got)
+			t.Errorf("%s calls %v", id, got)
 		}
 	}
-	if got := template.the("AWS::Lambda::Url").at("AuthType"); got != "NONE" {
-		t.Errorf("the auth type is %v", got)
+	urls := template.ofType("AWS::Lambda::Url")
+	if len(urls) != 1 {
+		t.Errorf("%d URLs; want one", len(urls))
+	}
+	for id, url := range urls {
+		if got := url.at("AuthType"); got != "NONE" {
+			t.Errorf("the auth type of %s is %v", id, got)
+		}
 	}
 }
 

@@ -1,13 +1,14 @@
 //go:build !race
 
-// All tests that synthesise are in this package, so that one kernel serves them, and under this build tag: the kernel
-// is not for goroutines, and the race detector finds races within it.
+// The tests are under this build tag because the kernel is not for goroutines, and the race detector finds races within
+// it.
 
 package main
 
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -42,23 +43,17 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// nothingBundled is the context of an app whose assets nobody needs, so that no handler is compiled.
-var nothingBundled = map[string]any{"aws:cdk:bundling-stacks": []string{}}
-
-// newApp creates an app with the given contexts; the later ones win. A new app does not read cdk.json.
-func newApp(contexts ...map[string]any) awscdk.App {
-	context := map[string]any{}
-	for _, c := range contexts {
-		for key, value := range c {
-			context[key] = value
-		}
-	}
+// newApp creates an app as cdk.json has it, with a context beside. No handler is compiled for it.
+func newApp(context map[string]any) awscdk.App {
+	whole := deployed()
+	whole["aws:cdk:bundling-stacks"] = []string{}
+	maps.Copy(whole, context)
 	dir, err := os.MkdirTemp(assemblies, "")
 	if err != nil {
 		panic(err)
 	}
 	return awscdk.NewApp(&awscdk.AppProps{
-		Context:      &context,
+		Context:      &whole,
 		Outdir:       &dir,
 		TreeMetadata: jsii.Bool(false),
 	})
@@ -80,18 +75,13 @@ func deployed() map[string]any {
 	return document.Context
 }
 
-// synthesise writes the app's cloud assembly and reads its templates, by the names of the stacks.
-func synthesise(app awscdk.App) map[string]template {
-	assembly := app.Synth(nil)
-	templates := map[string]template{}
-	for _, stack := range *assembly.StacksRecursively() {
-		text, err := os.ReadFile(*stack.TemplateFullPath())
-		if err != nil {
-			panic(err)
-		}
-		templates[*stack.StackName()] = readTemplate(text)
+// synthesise writes the app's cloud assembly and reads the template of its stack.
+func synthesise(app awscdk.App) template {
+	text, err := os.ReadFile(*app.Synth(nil).GetStackByName(jsii.String("RetryingApiProxy")).TemplateFullPath())
+	if err != nil {
+		panic(err)
 	}
-	return templates
+	return readTemplate(text)
 }
 
 // panicOf is what f panics with, as text.

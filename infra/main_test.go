@@ -32,6 +32,9 @@ func runProgram(t *testing.T, context map[string]any, arguments ...string) (dire
 }
 
 func TestTheProgramWritesTheCloudAssemblyWhereTheCLIWantsIt(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: -short; the program starts a kernel of its own, which takes seconds")
+	}
 	t.Parallel()
 	directory, _, stderr, exit := runProgram(t, map[string]any{"aws:cdk:bundling-stacks": []string{}, "proxies": "2"})
 	if exit != 0 {
@@ -47,6 +50,9 @@ func TestTheProgramWritesTheCloudAssemblyWhereTheCLIWantsIt(t *testing.T) {
 }
 
 func TestABadContextEndsTheProgramWithAMessageAndNoStackTrace(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: -short; the program starts a kernel of its own, twice, which takes seconds")
+	}
 	t.Parallel()
 	for _, arguments := range [][]string{nil, {"explain"}} {
 		directory, _, stderr, exit := runProgram(t, map[string]any{"proxies": "99", "auth": "BASIC"}, arguments...)

@@ -11,7 +11,7 @@ import (
 )
 
 // synthesised is where the definitions are that the construct writes, with references in the place of ARNs and names.
-const synthesised = "../../../../../testdata"
+const synthesised = "../../../../../../constructs/apiproxy/testdata"
 
 var (
 	proxyReference = regexp.MustCompile(`\$\{[A-Za-z]*proxy([0-9]+)[A-Za-z0-9]*\}`)
@@ -75,7 +75,7 @@ func init() {
 		map[string][]answer{proxyARN(1): {crashed}, proxyARN(2): {ringAnswer("succeeded", 0)}})
 	stack("synthesised, three proxies: throttled, then answered", "definition-3-proxies.json", ringInput,
 		map[string][]answer{proxyARN(1): {throttled, ringAnswer("succeeded", 0)}})
-	stack("synthesised, twenty proxies: the last one succeeds", "definition-20-proxies.json", ringInput, twentyProxies())
+	stack("synthesised, five proxies: the last one succeeds", "everything-definition.json", ringInput, theLastOfFiveSucceeds())
 	stack("synthesised, everything: the answer is recorded", "everything-definition.json", recordedInput,
 		map[string][]answer{proxyARN(1): {{payload: succeeded}}, "updateItem": updated})
 	stack("synthesised, everything: another one owns the record", "everything-definition.json", recordedInput,

@@ -1,6 +1,6 @@
 //go:build !race
 
-package main
+package apiproxy_test
 
 import (
 	"encoding/json"

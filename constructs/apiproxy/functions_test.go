@@ -1,6 +1,6 @@
 //go:build !race
 
-package main
+package apiproxy_test
 
 import (
 	"fmt"
@@ -51,6 +51,9 @@ func TestNoLogGroupIsLeftToAServiceToCreateOrLeftBehind(t *testing.T) {
 }
 
 func TestARingHasTheNumberOfProxiesThatIsAskedForNamedByNumber(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: -short; it synthesises seven rings, which takes seconds")
+	}
 	app := newApp(nothingBundled)
 	counts := []int{1, 2, 3, 9, 10, 11, apiproxy.MaxProxyCount}
 	for _, n := range counts {
@@ -113,6 +116,33 @@ func TestFunctionsAreToldThePolicyThatWasGiven(t *testing.T) {
 		got := policyOf(t, function)
 		if difference := diffPolicies(want, got); difference != "" {
 			t.Errorf("%s (-want +got):\n%s", function.name(), difference)
+		}
+	}
+}
+
+func TestATokenAsBaseURLReachesTheProxies(t *testing.T) {
+	template := variants()["ParameterAsUpstream"]
+	for _, proxy := range template.proxies() {
+		if got, want := flat(proxy.at("Environment", "Variables", "UPSTREAM_BASE_URL")), "https://${Host}/v1"; got != want {
+			t.Errorf("%s is told of the upstream %s; want %s", proxy.name(), got, want)
+		}
+		if got, want := flat(proxy.at("Environment", "Variables", "UPSTREAM_ALLOWED_NETWORKS")), `{"Fn::ImportValue":"Network"}`; got != want {
+			t.Errorf("%s is told of the networks %s; want %s", proxy.name(), got, want)
+		}
+	}
+}
+
+func TestTheProxiesAreToldOfTheUpstream(t *testing.T) {
+	for _, proxy := range variants()["Everything"].proxies() {
+		for name, want := range map[string]string{"UPSTREAM_BASE_URL": "http://orders.internal:8080/v2", "UPSTREAM_ALLOWED_NETWORKS": "10.1.0.0/16,fd00::/8"} {
+			if got := proxy.at("Environment", "Variables", name); got != want {
+				t.Errorf("%s: %s is %v; want %s", proxy.name(), name, got, want)
+			}
+		}
+	}
+	for _, proxy := range variants()["Minimal"].proxies() {
+		if got := proxy.at("Environment", "Variables", "UPSTREAM_ALLOWED_NETWORKS"); got != nil {
+			t.Errorf("%s may reach %v, which nobody allowed", proxy.name(), got)
 		}
 	}
 }

@@ -1,6 +1,6 @@
 //go:build !race
 
-package main
+package apiproxy_test
 
 import (
 	"bytes"
@@ -22,6 +22,9 @@ import (
 const gatewayPath = "github.com/retrying-api-proxy/retrying-api-proxy/functions/gateway"
 
 func TestTheProxiesShareOneAssetAndEachAssetIsABinaryForLambda(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: -short; it compiles the handlers, which takes seconds")
+	}
 	for _, architecture := range []struct {
 		of      awslambda.Architecture
 		machine elf.Machine
@@ -151,7 +154,7 @@ func TestAHandlerThatDoesNotCompilePanicsWithWhatTheCompilerSaid(t *testing.T) {
 }
 
 func TestNoTemplateNamesAPathOfThisMachine(t *testing.T) {
-	here, err := os.Getwd()
+	repository, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +163,7 @@ func TestNoTemplateNamesAPathOfThisMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	forEachVariant(t, func(t *testing.T, template template) {
-		for _, path := range []string{filepath.Dir(here), cache, os.TempDir() + "/"} {
+		for _, path := range []string{repository, cache, os.TempDir() + "/"} {
 			if bytes.Contains(template.text, []byte(path)) {
 				t.Errorf("it names %s, so it differs from machine to machine", path)
 			}

@@ -1,6 +1,6 @@
 //go:build !race
 
-package main
+package apiproxy_test
 
 import (
 	"slices"
@@ -14,6 +14,66 @@ import (
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy"
 )
+
+// tableType is the type of the resource that a TableV2 becomes.
+const tableType = "AWS::DynamoDB::GlobalTable"
+
+func TestTheTableHasTheKeyAndTheTimeToLiveOfIdempotencyRecords(t *testing.T) {
+	forEachVariant(t, func(t *testing.T, template template) {
+		for _, table := range template.ofType(tableType) {
+			if got, want := flat(table.at("KeySchema")), `[{"AttributeName":"id","KeyType":"HASH"}]`; got != want {
+				t.Errorf("the key is %s; want %s", got, want)
+			}
+			if got, want := flat(table.at("AttributeDefinitions")), `[{"AttributeName":"id","AttributeType":"S"}]`; got != want {
+				t.Errorf("the attributes are %s; want %s", got, want)
+			}
+			if got, want := flat(table.at("TimeToLiveSpecification")), `{"AttributeName":"expiration","Enabled":true}`; got != want {
+				t.Errorf("the time to live is %s; want %s", got, want)
+			}
+		}
+	})
+}
+
+func TestTheTableIsPaidByRequestAndCanBeRestoredToAnyPointInTime(t *testing.T) {
+	forEachVariant(t, func(t *testing.T, template template) {
+		for _, table := range template.ofType(tableType) {
+			if got := table.at("BillingMode"); got != "PAY_PER_REQUEST" {
+				t.Errorf("the billing mode is %v", got)
+			}
+			replicas, _ := table.at("Replicas").([]any)
+			if len(replicas) != 1 {
+				t.Fatalf("%d replicas; want one", len(replicas))
+			}
+			if got := at(replicas[0], "PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled"); got != true {
+				t.Errorf("point-in-time recovery is %v", got)
+			}
+		}
+	})
+}
+
+func TestATableIsKeptWhenItsStackIsDestroyedUnlessToldOtherwise(t *testing.T) {
+	for name, want := range map[string]string{"Minimal": "Retain", "NoFlags": "Retain", "Everything": "Delete"} {
+		if got := variants()[name].the(tableType).DeletionPolicy; got != want {
+			t.Errorf("%s: %s; want %s", name, got, want)
+		}
+	}
+}
+
+func TestAnExistingTableIsUsedAndNoneIsCreated(t *testing.T) {
+	template := variants()["ExistingTable"]
+	if tables := template.ofType(tableType); len(tables) != 0 {
+		t.Errorf("%d tables are created", len(tables))
+	}
+	if got := template.gateway().at("Environment", "Variables", "TABLE_NAME"); got != "records" {
+		t.Errorf("the gateway is told of the table %v", got)
+	}
+	definition := template.definition()
+	for _, name := range definition.names(func(s state) bool { return s.Parameters["TableName"] != nil }) {
+		if got := definition.States[name].Parameters["TableName"]; got != "records" {
+			t.Errorf("%s writes to the table %v", name, got)
+		}
+	}
+}
 
 // records synthesises a stack with an idempotency table and a role that may use its records, and nothing else.
 func records(props func(awscdk.Stack) *apiproxy.IdempotencyTableProps) template {
