@@ -64,6 +64,7 @@ type condition struct {
 	StringEquals             string
 	IsPresent                *bool
 	NumericGreaterThanEquals *float64
+	NumericGreaterThanPath   string
 }
 
 // definition reads the definition of the state machine.
@@ -104,7 +105,17 @@ func (s state) successors() []string {
 }
 
 // walk lists the states in the order in which an execution can come to them.
-func (d definition) walk() []string {
+func (d definition) walk() []string { return d.walkBy(state.successors) }
+
+// walkWithoutFaults lists the states that an execution can come to in which no Task fails.
+func (d definition) walkWithoutFaults() []string {
+	return d.walkBy(func(s state) []string {
+		s.Catch = nil
+		return s.successors()
+	})
+}
+
+func (d definition) walkBy(successors func(state) []string) []string {
 	var order []string
 	var visit func(name string)
 	visit = func(name string) {
@@ -112,7 +123,7 @@ func (d definition) walk() []string {
 			return
 		}
 		order = append(order, name)
-		for _, next := range d.States[name].successors() {
+		for _, next := range successors(d.States[name]) {
 			visit(next)
 		}
 	}

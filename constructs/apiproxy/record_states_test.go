@@ -36,7 +36,7 @@ func TestTheOutcomeIsRecordedByItsOwnerAndOnlyWhereThereIsARecord(t *testing.T) 
 			for _, choice := range check.Choices {
 				recorded := choice.Next == "Record" || choice.Next == "Release"
 				present := false
-				for _, condition := range choice.And {
+				for _, condition := range append(choice.And, choice.condition) {
 					present = present || condition.Variable == "$$.Execution.Input.record.id" && condition.IsPresent != nil && *condition.IsPresent
 				}
 				if recorded != present {

@@ -52,10 +52,15 @@ func TestStatesHaveNamesThatCloudWatchTakesAsDimensions(t *testing.T) {
 	})
 }
 
-func TestNoStateOnlyPassesOn(t *testing.T) {
+// Each transition of a Standard workflow costs, and each takes time.
+func TestAnExecutionThatLosesNoProxyHasNoStateThatOnlyPassesOn(t *testing.T) {
 	forEachVariant(t, func(t *testing.T, template template) {
-		if passes := template.definition().names(func(s state) bool { return s.Type == "Pass" }); len(passes) > 0 {
-			t.Errorf("Pass states cost a transition each: %v", passes)
+		definition := template.definition()
+		for _, name := range definition.walkWithoutFaults() {
+			// A Check state leads there if proxies were lost, and only then.
+			if definition.States[name].Type == "Pass" && name != "AllLost" {
+				t.Errorf("%s is a Pass state on the way of every execution", name)
+			}
 		}
 	})
 }
@@ -80,8 +85,8 @@ func TestEachProxyHasOneTaskOneChoiceAndOneWait(t *testing.T) {
 				t.Errorf("Proxy-%d leads to %s, Wait-%d to %s, Check-%d to %s", n, task.Next, n, wait.Next, n, check.Default)
 			}
 		}
-		for _, kind := range []string{"Choice", "Wait"} {
-			if got := len(definition.names(func(s state) bool { return s.Type == kind })); got != len(proxies) {
+		for kind, want := range map[string]int{"Wait": len(proxies), "Choice": len(proxies) + 1, "Pass": len(proxies) + 1} { // one each for AllLost
+			if got := len(definition.names(func(s state) bool { return s.Type == kind })); got != want {
 				t.Errorf("%d states of type %s for %d proxies", got, kind, len(proxies))
 			}
 		}
@@ -139,21 +144,73 @@ func TestEveryRetryIsJitteredAndCapped(t *testing.T) {
 	})
 }
 
-func TestALostProxyIsAnAnswerThatTheSameChoiceLooksAt(t *testing.T) {
+func TestWhatAProxyAnswersIsAllThatIsHandedOn(t *testing.T) {
 	forEachVariant(t, func(t *testing.T, template template) {
 		definition := template.definition()
 		for _, name := range definition.tasks() {
 			task := definition.States[name]
-			want := []catcher{{ErrorEquals: []string{"States.ALL"}, ResultPath: "$.answer.fault", Next: task.Next}}
+			if task.OutputPath != "$.Payload" || task.ResultSelector != nil || task.ResultPath != nil || task.Parameters["Payload.$"] != "$" {
+				t.Errorf("%s is handed %v, and hands on %q", name, task.Parameters["Payload.$"], task.OutputPath)
+			}
+		}
+	})
+}
+
+func TestALostProxyIsAddedToTheEnvelopeThatItWasHandedAndTheNextOneIsCalled(t *testing.T) {
+	forEachVariant(t, func(t *testing.T, template template) {
+		definition := template.definition()
+		for i, name := range definition.tasks() {
+			task := definition.States[name]
+			number, isProxy := strings.CutPrefix(name, "Proxy-")
+			if !isProxy {
+				t.Errorf("task %d is called %s", i+1, name)
+			}
+			want := []catcher{{ErrorEquals: []string{"States.ALL"}, ResultPath: "$.fault", Next: "Lost-" + number}}
 			if difference := cmp.Diff(want, task.Catch); difference != "" {
 				t.Errorf("%s (-want +got):\n%s", name, difference)
 			}
-			if difference := cmp.Diff(map[string]any{"answer.$": "$.Payload"}, task.ResultSelector); difference != "" {
-				t.Errorf("%s: the answer is not where the fault is put (-want +got):\n%s", name, difference)
+			lost := definition.States["Lost-"+number]
+			if lost.Type != "Pass" || lost.Next != "Check-"+number || lost.ResultPath != nil || lost.OutputPath != "" {
+				t.Errorf("Lost-%s is %+v", number, lost)
 			}
-			if check := definition.States[task.Next]; check.OutputPath != "$.answer" {
-				t.Errorf("%s hands on %q; want the answer", task.Next, check.OutputPath)
+			parameters := map[string]any{
+				"version.$": "$.version", "outcome": "retry", "waitSeconds": 0.0, "call.$": "$.call", "attempts.$": "$.attempts",
+				"losses": map[string]any{
+					"count.$": "States.MathAdd($.losses.count, 1)", "allowed.$": "$.losses.allowed",
+					"proxy": "proxy-" + number, "error.$": "$.fault.Error", "before.$": "$.losses",
+				},
 			}
+			if difference := cmp.Diff(parameters, lost.Parameters); difference != "" {
+				t.Errorf("Lost-%s (-want +got):\n%s", number, difference)
+			}
+		}
+	})
+}
+
+func TestWithMoreLossesThanAreAllowedTheStateMachineGivesUp(t *testing.T) {
+	present := true
+	forEachVariant(t, func(t *testing.T, template template) {
+		definition := template.definition()
+		for name, check := range definition.States {
+			if !strings.HasPrefix(name, "Check-") {
+				continue
+			}
+			// Behind the outcomes, which answers have, and before the wait.
+			want := choice{condition: condition{Variable: "$.losses.count", NumericGreaterThanPath: "$.losses.allowed"}, Next: "AllLost"}
+			if len(check.Choices) != 6 {
+				t.Fatalf("%s has %d rules", name, len(check.Choices))
+			}
+			if difference := cmp.Diff(want, check.Choices[4], cmp.AllowUnexported(choice{}, condition{})); difference != "" {
+				t.Errorf("%s (-want +got):\n%s", name, difference)
+			}
+		}
+		if allLost := definition.States["AllLost"]; allLost.Next != "CheckAllLost" || strings.Contains(fmt.Sprint(allLost.Parameters), "call") {
+			t.Errorf("AllLost is %+v; the request has no place in what an execution ends with", allLost)
+		}
+		check := definition.States["CheckAllLost"]
+		want := []choice{{condition: condition{Variable: "$$.Execution.Input.record.id", IsPresent: &present}, Next: "Release"}}
+		if difference := cmp.Diff(want, check.Choices, cmp.AllowUnexported(choice{}, condition{})); difference != "" || check.Default != "Failed" {
+			t.Errorf("CheckAllLost leads to %s otherwise (-want +got):\n%s", check.Default, difference)
 		}
 	})
 }
