@@ -21,8 +21,17 @@ func native() string {
 	return "x86_64"
 }
 
+// withCDK skips a test that runs the CDK app where there is no time for it.
+func withCDK(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: the CDK app is not run")
+	}
+}
+
 func TestWhatIsSynthesisedIsTheVariantThatTheContextAsksFor(t *testing.T) {
 	t.Parallel()
+	withCDK(t)
 	dir := t.TempDir()
 	err := assembly.Synthesise(context.Background(), dir, map[string]any{"architecture": native(), "auth": "NONE", "proxies": 2})
 	if err != nil {
@@ -75,6 +84,7 @@ func TestWhatIsSynthesisedIsTheVariantThatTheContextAsksFor(t *testing.T) {
 
 func TestWhatTheCDKAppSaysIsHandedOn(t *testing.T) {
 	t.Parallel()
+	withCDK(t)
 	err := assembly.Synthesise(context.Background(), t.TempDir(), map[string]any{"proxies": "many", "auth": "COOKIE"})
 	if err == nil {
 		t.Fatal("there is no error")
