@@ -35,11 +35,12 @@ help: ## show this list
 local: prerequisites ## run the stack on this machine, without AWS
 	@mkdir -p .local && go build -o .local/local ./infra/local && exec .local/local
 
+# Tests compile handlers and the CDK app, of which the cache of test results knows nothing: hence -count=1.
 .PHONY: test
 test: prerequisites node_modules ## run all tests, as CI does after lint
 	go build -o /dev/null ./infra # compiled once, before several tests run it at the same time
-	go test -race -v $(WITHOUT_CDK) 2>&1 | awk -f .ci/report.awk
-	go test -v $(WITH_CDK) 2>&1 | awk -f .ci/report.awk
+	go test -count=1 -race -v $(WITHOUT_CDK) 2>&1 | awk -f .ci/report.awk
+	go test -count=1 -v $(WITH_CDK) 2>&1 | awk -f .ci/report.awk
 
 .PHONY: check
 check: lint ## the quick loop: lint, and the tests that need no judge, no CDK and no real time

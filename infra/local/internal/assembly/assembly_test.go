@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -79,6 +80,21 @@ func TestWhatIsSynthesisedIsTheVariantThatTheContextAsksFor(t *testing.T) {
 		if _, err := os.Stat(binaries[f.Name]); err != nil {
 			t.Errorf("there is no binary of %s for this machine: %v", f.Name, err)
 		}
+	}
+}
+
+func TestAFunctionForAnotherMachineIsCompiledForThisOne(t *testing.T) {
+	t.Parallel()
+	foreign := map[string]string{"arm64": "x86_64", "x86_64": "arm64"}[native()]
+	stack := &cloudformation.Stack{Functions: []cloudformation.Function{{Name: "hello", Architecture: foreign, Metadata: map[string]any{
+		"gofunction:importPath": "github.com/retrying-api-proxy/retrying-api-proxy/constructs/gofunction/gobuild/testdata/hello",
+	}}}}
+	binaries, err := assembly.NativeBinaries(context.Background(), stack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if output, err := exec.Command(binaries["hello"]).CombinedOutput(); err != nil {
+		t.Errorf("the binary %s does not run: %v\n%s", binaries["hello"], err, output)
 	}
 }
 
