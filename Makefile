@@ -20,6 +20,9 @@ CDK := node_modules/.bin/cdk
 WITHOUT_CDK := ./functions/... ./infra/local/...
 WITH_CDK := ./constructs/... ./infra
 
+# The tests of the quick loop. With -short they leave out the judges, the CDK app and what waits in real time.
+QUICK := $(WITHOUT_CDK) ./constructs/gofunction/gobuild
+
 .PHONY: help
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,14 +35,20 @@ help: ## show this list
 local: prerequisites ## run the stack on this machine, without AWS
 	@mkdir -p .local && go build -o .local/local ./infra/local && exec .local/local
 
+# Tests compile handlers and the CDK app, of which the cache of test results knows nothing: hence -count=1.
 .PHONY: test
-test: prerequisites node_modules ## run all tests, as CI does
+test: prerequisites node_modules ## run all tests, as CI does after lint
 	go build -o /dev/null ./infra # compiled once, before several tests run it at the same time
-	go test -race -v $(WITHOUT_CDK) 2>&1 | awk -f .ci/report.awk
-	go test -v $(WITH_CDK) 2>&1 | awk -f .ci/report.awk
+	go test -count=1 -race -v $(WITHOUT_CDK) 2>&1 | awk -f .ci/report.awk
+	go test -count=1 -v $(WITH_CDK) 2>&1 | awk -f .ci/report.awk
+
+.PHONY: check
+check: lint ## the quick loop: lint, and the tests that need no judge, no CDK and no real time
+	go test -short -vet=off $(QUICK) 2>&1 | awk '!/no test files/'
 
 .PHONY: lint
 lint: prerequisites ## gofmt, go vet and staticcheck
+	@echo "gofmt -l"
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	go vet $(WITHOUT_CDK) $(WITH_CDK)
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 $(WITHOUT_CDK) $(WITH_CDK)

@@ -26,5 +26,5 @@
 	fflush()
 }
 
-# What comes after the last package: the result of a command that could not be built, say.
+# What comes after the last package, such as the result of a command that could not be built.
 END { for (i = 1; i <= count; i++) print lines[i] }

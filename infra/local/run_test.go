@@ -60,6 +60,9 @@ type program struct {
 // startProgram starts the program with variables added to its environment.
 func startProgram(t *testing.T, variables ...string) *program {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: the CDK app is not run")
+	}
 	binary, err := local()
 	if err != nil {
 		t.Fatal(err)

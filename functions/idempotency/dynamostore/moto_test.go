@@ -48,6 +48,9 @@ func (o *oneAtATime) Do(request *http.Request) (*http.Response, error) {
 // motoClient returns a client of moto_server, or skips the test where that is not installed.
 func motoClient(t testing.TB, options ...func(*dynamodb.Options)) *dynamodb.Client {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: moto_server is not asked")
+	}
 	moto.once.Do(startMoto)
 	if moto.problem != "" {
 		t.Skip(moto.problem)

@@ -71,6 +71,9 @@ func TestTheSameSeedGivesTheSameMeasures(t *testing.T) {
 
 func TestThePolicyNeverCallsBeforeAFloor(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: all scenarios take seconds")
+	}
 	for _, scenario := range scenarios {
 		if scenario.upstream.limit == nil && !scenario.upstream.announced {
 			continue // an upstream that names no moment
@@ -96,6 +99,9 @@ func TestAKnownLimitByKeyCostsOneCallInTen(t *testing.T) {
 
 func TestTheTablesInTheDocumentationAreThoseOfTheCommand(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: all scenarios take seconds")
+	}
 	text, err := os.ReadFile("../../../docs/retry.md")
 	if err != nil {
 		t.Fatal(err)

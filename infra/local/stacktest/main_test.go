@@ -46,6 +46,9 @@ var synthesised = sync.OnceValues(func() (string, error) {
 // cdkOut is the directory of its cloud assembly.
 func cdkOut(t testing.TB) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: the CDK app is not run")
+	}
 	dir, err := synthesised()
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -21,8 +22,17 @@ func native() string {
 	return "x86_64"
 }
 
+// withCDK skips a test that runs the CDK app where there is no time for it.
+func withCDK(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: the CDK app is not run")
+	}
+}
+
 func TestWhatIsSynthesisedIsTheVariantThatTheContextAsksFor(t *testing.T) {
 	t.Parallel()
+	withCDK(t)
 	dir := t.TempDir()
 	err := assembly.Synthesise(context.Background(), dir, map[string]any{"architecture": native(), "auth": "NONE", "proxies": 2})
 	if err != nil {
@@ -73,8 +83,24 @@ func TestWhatIsSynthesisedIsTheVariantThatTheContextAsksFor(t *testing.T) {
 	}
 }
 
+func TestAFunctionForAnotherMachineIsCompiledForThisOne(t *testing.T) {
+	t.Parallel()
+	foreign := map[string]string{"arm64": "x86_64", "x86_64": "arm64"}[native()]
+	stack := &cloudformation.Stack{Functions: []cloudformation.Function{{Name: "hello", Architecture: foreign, Metadata: map[string]any{
+		"gofunction:importPath": "github.com/retrying-api-proxy/retrying-api-proxy/constructs/gofunction/gobuild/testdata/hello",
+	}}}}
+	binaries, err := assembly.NativeBinaries(context.Background(), stack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if output, err := exec.Command(binaries["hello"]).CombinedOutput(); err != nil {
+		t.Errorf("the binary %s does not run: %v\n%s", binaries["hello"], err, output)
+	}
+}
+
 func TestWhatTheCDKAppSaysIsHandedOn(t *testing.T) {
 	t.Parallel()
+	withCDK(t)
 	err := assembly.Synthesise(context.Background(), t.TempDir(), map[string]any{"proxies": "many", "auth": "COOKIE"})
 	if err == nil {
 		t.Fatal("there is no error")

@@ -32,6 +32,7 @@ func started(t *testing.T, variable string) map[string]string {
 }
 
 func TestASynthesisThatIsInterruptedLeavesNoProcess(t *testing.T) {
+	withCDK(t)
 	dir, temporary := t.TempDir(), t.TempDir()
 	t.Setenv("TMPDIR", temporary)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -94,6 +94,9 @@ func TestEveryListenerBeginsWithAllThatIsShown(t *testing.T) {
 }
 
 func TestWhatChangesIsTold(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: the console looks once a second, in real time")
+	}
 	upstream, err := demo.New(demo.DefaultSettings(), 1)
 	if err != nil {
 		t.Fatal(err)

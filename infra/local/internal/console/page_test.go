@@ -26,6 +26,9 @@ const modules = "../../../../node_modules"
 // browser finds what drives the page and what shows it, or skips the test.
 func browser(t *testing.T) (node, chromium string) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: no browser is started")
+	}
 	node, err := exec.LookPath("node")
 	if err != nil {
 		t.Skip("node is not on the PATH, so the page is not tested")

@@ -48,6 +48,14 @@ var (
 	oneProxy = synthesised("one-proxy", map[string]any{"proxies": 1})
 )
 
+// withCDK skips a test that needs the CDK app where there is no time for it.
+func withCDK(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: the CDK app is not run")
+	}
+}
+
 func synthesised(name string, extra map[string]any) func() (assembled, error) {
 	return sync.OnceValues(func() (assembled, error) {
 		context := map[string]any{"architecture": "x86_64", "auth": "NONE"}
@@ -74,6 +82,7 @@ func synthesise(dir string, settings map[string]any) (assembled, error) {
 // edited gives the stack with a change in its template.
 func edited(t testing.TB, change func(template map[string]any)) func() (assembled, error) {
 	t.Helper()
+	withCDK(t)
 	original, err := ring()
 	if err != nil {
 		t.Fatal(err)
@@ -176,6 +185,7 @@ func listen(t testing.TB) net.Listener {
 func from(source func() (assembled, error)) setting {
 	return func(t testing.TB, c *config) {
 		t.Helper()
+		withCDK(t)
 		a, err := source()
 		if err != nil {
 			t.Fatal(err)

@@ -69,6 +69,9 @@ func TestAWriteIsInTheFileWhenTheOperationAnswers(t *testing.T) {
 }
 
 func TestAFileThatIsOpenElsewhereIsSaidToBe(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it waits a second for the lock, in real time")
+	}
 	path := filepath.Join(t.TempDir(), "tables.db")
 	open(t, path)
 	if _, err := dynamodb.Open(path); err == nil || !strings.Contains(err.Error(), "another process has it open") {

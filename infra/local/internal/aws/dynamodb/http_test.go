@@ -168,6 +168,9 @@ func awsEnvironment(url string) []string {
 
 func TestTheAwsCommandWorksUnmodified(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: the aws command is not tried")
+	}
 	command, err := exec.LookPath("aws")
 	if err != nil {
 		t.Skip("the aws command is not installed, so it cannot be tried")
@@ -240,6 +243,9 @@ print("done")
 
 func TestBoto3WorksUnmodified(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: boto3 is not tried")
+	}
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		t.Skip("python3 is not installed, so boto3 cannot be tried")

@@ -50,6 +50,9 @@ func TestMain(m *testing.M) {
 // startMoto gives the server with the tables of the tests in it, or skips the test where moto is not installed.
 func startMoto(t *testing.T) *motoServer {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: moto_server is not asked")
+	}
 	path, err := exec.LookPath("moto_server")
 	if err != nil {
 		t.Skip("moto_server is not installed (pip install 'moto[server]'), so there is no judge to compare with")

@@ -233,6 +233,9 @@ func TestFunctionsAreListedAndDescribed(t *testing.T) {
 }
 
 func TestTheAWSCLIListsAndInvokes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: the aws command is not tried")
+	}
 	aws, err := exec.LookPath("aws")
 	if err != nil {
 		t.Skip("the aws CLI is not installed")

@@ -166,7 +166,11 @@ func TestIdleProcessesAreEnded(t *testing.T) {
 }
 
 func TestEveryInvocationGetsItsOwnOutcomeWhateverHappensBesideIt(t *testing.T) {
-	const workers, each = 12, 25
+	const workers = 12
+	each := 25
+	if testing.Short() {
+		each = 5
+	}
 	host := newHost(t, lambda.Config{}, echo(func(f *lambda.Function) { f.ReservedConcurrency = reserve(workers) }))
 	var ids sync.Map
 	var wg sync.WaitGroup

@@ -90,6 +90,7 @@ func TestAnErrorOfTheHandlerKeepsTheProcess(t *testing.T) {
 }
 
 func TestTheTimeoutKillsTheProcess(t *testing.T) {
+	inRealTime(t)
 	var logged logs
 	now := time.Date(2026, 11, 21, 18, 0, 0, 123e6, time.UTC)
 	host := newHost(t, lambda.Config{Log: logged.add, Now: func() time.Time { return now }},
@@ -120,6 +121,7 @@ func TestTheTimeoutKillsTheProcess(t *testing.T) {
 }
 
 func TestAWholeNumberOfSecondsIsWrittenWithTwoDecimals(t *testing.T) {
+	inRealTime(t)
 	host := newHost(t, lambda.Config{}, echo(func(f *lambda.Function) { f.Timeout = time.Second }))
 	path, _ := hold(t)
 	got := parseError(t, invoke(t, host, `{"hold":"`+path+`"}`))
@@ -129,6 +131,7 @@ func TestAWholeNumberOfSecondsIsWrittenWithTwoDecimals(t *testing.T) {
 }
 
 func TestAnAnswerCountsEvenIfTheProcessLingersPastTheTimeout(t *testing.T) {
+	inRealTime(t)
 	host := newHost(t, lambda.Config{}, echo(func(f *lambda.Function) { f.Timeout = 500 * time.Millisecond }))
 	result := invoke(t, host, `{"lingerMs":60000}`)
 	if result.FunctionError != "" || string(result.Payload) != `"answered"` {

@@ -58,6 +58,14 @@ type report struct {
 	Child       int
 }
 
+// inRealTime skips a test that waits for a timeout, where there is no time for it.
+func inRealTime(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: it waits for a timeout, in real time")
+	}
+}
+
 // newHost returns a host that is closed with the test.
 func newHost(t testing.TB, config lambda.Config, functions ...lambda.Function) *lambda.Host {
 	t.Helper()

@@ -77,6 +77,7 @@ func TestAReportedInitialisationErrorReachesTheInvoker(t *testing.T) {
 }
 
 func TestAnInitialisationThatHangsTimesOut(t *testing.T) {
+	inRealTime(t)
 	var logged logs
 	fn, inits := failing(t, "hang")
 	fn.Timeout = 300 * time.Millisecond

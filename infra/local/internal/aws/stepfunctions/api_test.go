@@ -314,6 +314,9 @@ func TestARequestThatIsNoJSONIsRefused(t *testing.T) {
 
 // TestBoto3StartsAndInspectsExecutions lets the SDK that the aws CLI is made of work with the API.
 func TestBoto3StartsAndInspectsExecutions(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: boto3 is not tried")
+	}
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		t.Skip("skipped: python3 is not on the PATH")

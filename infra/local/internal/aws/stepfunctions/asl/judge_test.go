@@ -32,9 +32,6 @@ const atOnce = 6
 // TestAnIndependentInterpreterComesToTheSameEnd runs definitions in moto's interpreter and in ours and compares status,
 // output, error, cause, and the sequence of events with their ids.
 func TestAnIndependentInterpreterComesToTheSameEnd(t *testing.T) {
-	if testing.Short() {
-		t.Skip("skipped: -short; it takes about twenty seconds")
-	}
 	scripts := make([]*script, len(judged))
 	cases := make([]judgedCase, len(judged))
 	for i, c := range judged {

@@ -23,6 +23,9 @@ type moto struct {
 // startMoto starts moto_server. What its Task states call is answered by the handler aws.
 func startMoto(t *testing.T, aws http.Handler) *moto {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: moto_server is not asked")
+	}
 	path, err := exec.LookPath("moto_server")
 	if err != nil {
 		t.Skip("skipped: moto_server, whose interpreter is compared with ours, is not on the PATH (pip install 'moto[server]')")

@@ -71,16 +71,16 @@ func handle(ctx context.Context, raw json.RawMessage) (any, error) {
 	count++
 	var e event
 	// An event of a function URL brings the instructions as its body.
-	var front struct {
+	var received struct {
 		Body    string `json:"body"`
 		RawPath string `json:"rawPath"`
 	}
-	json.Unmarshal(raw, &front)
-	if front.RawPath != "" {
-		if !strings.HasPrefix(front.Body, "{") {
+	json.Unmarshal(raw, &received)
+	if received.RawPath != "" {
+		if !strings.HasPrefix(received.Body, "{") {
 			return map[string]any{"statusCode": 200, "body": string(raw)}, nil
 		}
-		if err := json.Unmarshal([]byte(front.Body), &e); err != nil {
+		if err := json.Unmarshal([]byte(received.Body), &e); err != nil {
 			return nil, err
 		}
 	} else if err := json.Unmarshal(raw, &e); err != nil {
