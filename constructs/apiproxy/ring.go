@@ -65,8 +65,7 @@ func newRing(scope constructs.Construct, props RetryingApiProxyProps, proxies []
 		check.When(outcomeIs(retry.Succeeded), succeeded, nil)
 		check.When(awsstepfunctions.Condition_And(outcomeIs(retry.Failed), hasRecord()), release, nil)
 		check.When(outcomeIs(retry.Failed), failed, nil)
-		check.When(awsstepfunctions.Condition_NumberGreaterThanJsonPath(
-			jsii.String(message.LossesCountPath), jsii.String(message.LossesAllowedPath)), allLost, nil)
+		check.When(tooManyLosses(), allLost, nil)
 		check.When(awsstepfunctions.Condition_NumberGreaterThanEquals(jsii.String(message.WaitSecondsPath), jsii.Number(1)), wait, nil)
 		check.Otherwise(next)
 
@@ -100,6 +99,11 @@ func newAllLostState(scope constructs.Construct, release, failed awsstepfunction
 
 func outcomeIs(outcome retry.Outcome) awsstepfunctions.Condition {
 	return awsstepfunctions.Condition_StringEquals(jsii.String(message.OutcomePath), jsii.String(string(outcome)))
+}
+
+func tooManyLosses() awsstepfunctions.Condition {
+	count, allowed := jsii.String(message.LossesCountPath), jsii.String(message.LossesAllowedPath)
+	return awsstepfunctions.Condition_And(awsstepfunctions.Condition_IsPresent(count), awsstepfunctions.Condition_NumberGreaterThanJsonPath(count, allowed))
 }
 
 // parameters has the form that the CDK takes Parameters in.

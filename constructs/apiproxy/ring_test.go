@@ -196,7 +196,10 @@ func TestWithMoreLossesThanAreAllowedTheStateMachineGivesUp(t *testing.T) {
 				continue
 			}
 			// Behind the outcomes, which answers have, and before the wait.
-			want := choice{condition: condition{Variable: "$.losses.count", NumericGreaterThanPath: "$.losses.allowed"}, Next: "AllLost"}
+			want := choice{Next: "AllLost", And: []condition{
+				{Variable: "$.losses.count", IsPresent: &present},
+				{Variable: "$.losses.count", NumericGreaterThanPath: "$.losses.allowed"},
+			}}
 			if len(check.Choices) != 6 {
 				t.Fatalf("%s has %d rules", name, len(check.Choices))
 			}

@@ -2,8 +2,11 @@ package stacktest_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stacktest"
@@ -28,9 +31,8 @@ func failing(err error) func() (string, error) {
 
 const succeeded = `{"outcome":"succeeded","waitSeconds":0}`
 
-// An input that says what to go on with if proxies are lost, as the gateway's does.
-const input = `{"outcome":"retry","waitSeconds":0,"answer":{"outcome":"retry","waitSeconds":5,"answer":{"outcome":"failed","error":"AttemptsExhausted","waitSeconds":0,` +
-	`"attempts":[{"proxy":"proxy-1","error":"proxy_internal_error","wait":5000},{"proxy":"proxy-2","error":"proxy_internal_error"}]}}}`
+// An input that says how many proxies may be lost, as the gateway's does.
+const input = `{"version":1,"outcome":"retry","waitSeconds":0,"attempts":[],"call":{"request":{"method":"GET","path":"/"}},"losses":{"count":0,"allowed":1}}`
 
 func TestATaskThatCrashesIsALostProxy(t *testing.T) {
 	t.Parallel()
@@ -39,11 +41,31 @@ func TestATaskThatCrashesIsALostProxy(t *testing.T) {
 		"proxy-1": answers(failing(stacktest.ErrCrashed)),
 		"proxy-2": answers(failing(errors.New("no envelope"))),
 	})
-	if execution.Status != asl.Failed || execution.Error != "AttemptsExhausted" || execution.Elapsed != 5*time.Second {
-		t.Errorf("the execution %s with %q after %v, want FAILED with AttemptsExhausted after 5 s", execution.Status, execution.Error, execution.Elapsed)
+	if execution.Status != asl.Failed || execution.Error != "ProxiesLost" || execution.Elapsed != 0 {
+		t.Errorf("the execution %s with %q after %v, want FAILED with ProxiesLost at once", execution.Status, execution.Error, execution.Elapsed)
 	}
-	if a := execution.Attempts; len(a) != 2 || a[0].Details != "Runtime.ExitError" || a[1].Details != "errorString" || a[1].At != 5*time.Second {
+	if a := execution.Attempts; len(a) != 2 || a[0].Details != "Runtime.ExitError" || a[1].Details != "errorString" {
 		t.Errorf("the attempts are %+v, want one that ended in Runtime.ExitError and one in errorString", a)
+	}
+}
+
+func TestTheNextProxyJudgesALostOne(t *testing.T) {
+	t.Parallel()
+	bench := stacktest.Load(t, cdkOut(t), policy(`{"networkFailures":{"attempts":3,"base":"5s","max":"5s","jitter":"none"}}`))
+	bench.Upstream(stacktest.Answer(200))
+	given := strings.Replace(input, `"call":{`, `"call":{"deadline":4102444800000,`, 1) // in 2100
+	execution := bench.Machine("ProxyStateMachine").Run(given, map[string]stacktest.Task{
+		"proxy-1": answers(failing(stacktest.ErrCrashed)),
+	})
+	if execution.Status != asl.Succeeded || execution.Elapsed != 5*time.Second {
+		t.Errorf("the execution %s after %v, want SUCCEEDED after five seconds", execution.Status, execution.Elapsed)
+	}
+	a := execution.Attempts
+	if len(a) != 2 || a[0].Proxy != "proxy-1" || a[0].Wait != 5*time.Second || a[1].Proxy != "proxy-3" || a[1].Status != 200 {
+		t.Errorf("the attempts are %+v, want one of proxy-1 that is followed by a wait, and one of proxy-3", a)
+	}
+	if diff := cmp.Diff([]string{"Proxy-1", "Lost-1", "Check-1", "Proxy-2", "Check-2", "Wait-2", "Proxy-3", "Check-3", "Succeeded"}, execution.States); diff != "" {
+		t.Errorf("it went another way (-want +got):\n%s", diff)
 	}
 }
 

@@ -57,42 +57,50 @@ func (c *Clock) Lambda(next asl.Lambda) asl.Lambda {
 			return next.Invoke(ctx, functionName, payload)
 		}
 		envelope := decode(payload)
-		if envelope == nil {
-			return next.Invoke(ctx, functionName, payload)
-		}
-		if rest := time.Duration(envelope.SleepMilliseconds) * time.Millisecond; rest > 0 {
+		rest := time.Duration(envelope.SleepMilliseconds) * time.Millisecond
+		if rest > 0 {
 			// The function would sleep it, in real time.
 			if err := c.Wait(ctx, rest); err != nil {
 				return asl.Invocation{}, err
 			}
 			envelope.SleepMilliseconds = 0
 		}
-		invocation, err := next.Invoke(ctx, functionName, encode(envelope, -*lead, payload))
+		if move(envelope, -*lead) || rest > 0 {
+			payload = encode(envelope, payload)
+		}
+		invocation, err := next.Invoke(ctx, functionName, payload)
 		if err == nil && invocation.FunctionError == "" {
-			invocation.Payload = encode(decode(invocation.Payload), *lead, invocation.Payload)
+			if answer := decode(invocation.Payload); move(answer, *lead) {
+				invocation.Payload = encode(answer, invocation.Payload)
+			}
 		}
 		return invocation, err
 	})
 }
 
-// decode reads an envelope. It is nil if the text is something else.
+// decode reads an envelope. What is something else is read as an empty one.
 func decode(text []byte) *message.Envelope {
 	envelope, err := message.Unmarshal(text)
 	if err != nil || envelope.Outcome == "" {
-		return nil
+		return new(message.Envelope)
 	}
 	return envelope
 }
 
-// encode writes an envelope that was read from text, with its moments moved. What was no envelope stays as it was.
-func encode(envelope *message.Envelope, by time.Duration, text []byte) []byte {
-	if envelope == nil {
-		return text
-	}
-	envelope.Moments(func(milliseconds *int64) { *milliseconds += by.Milliseconds() })
-	moved, err := message.Marshal(envelope)
+// move moves the moments in an envelope, and says whether there were any.
+func move(envelope *message.Envelope, by time.Duration) (moved bool) {
+	envelope.Moments(func(milliseconds *int64) {
+		*milliseconds += by.Milliseconds()
+		moved = by != 0
+	})
+	return moved
+}
+
+// encode writes an envelope that was read from text.
+func encode(envelope *message.Envelope, text []byte) []byte {
+	written, err := message.Marshal(envelope)
 	if err != nil {
 		return text
 	}
-	return moved
+	return written
 }

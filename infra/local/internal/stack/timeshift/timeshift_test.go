@@ -57,6 +57,8 @@ func text(e *message.Envelope) string {
 	return string(marshalled)
 }
 
+func answers(envelope string) call { return call{answer: envelope} }
+
 // succeeded ends an execution.
 var succeeded = call{answer: text(message.Answer(retry.Succeeded, "", message.Response{StatusCode: 200}, nil))}
 
@@ -98,6 +100,21 @@ func run(t *testing.T, beneath clock.Clock, input string, calls ...call) (sent [
 
 func virtual() clock.Clock { return clock.NewVirtual(functionsClock()) }
 
+// same compares envelopes by what they say.
+func same(t *testing.T, got, want string) {
+	t.Helper()
+	read := func(text string) *message.Envelope {
+		e, err := message.Unmarshal([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	if diff := cmp.Diff(read(want), read(got)); diff != "" {
+		t.Errorf("the payload is not what was expected (-want +got):\n%s", diff)
+	}
+}
+
 // deadline is how far off the deadline in a payload is.
 func deadline(t *testing.T, payload string) time.Duration {
 	t.Helper()
@@ -110,13 +127,9 @@ func deadline(t *testing.T, payload string) time.Duration {
 
 func TestAfterAWaitThatTookNoTimeTheMomentsAreAsMuchNearer(t *testing.T) {
 	sent, result := run(t, virtual(), toProxy(0, 2*time.Hour), call{answer: toProxy(time.Hour, 2*time.Hour, time.Hour, 90*time.Minute)}, succeeded)
-	if want := toProxy(0, 2*time.Hour); sent[0] != want {
-		t.Errorf("the first payload is %s, want %s", sent[0], want)
-	}
+	same(t, sent[0], toProxy(0, 2*time.Hour))
 	// What is left of two hours after one of them, and of the floors of the attempts.
-	if want := strings.Replace(toProxy(0, time.Hour, 0, 30*time.Minute), `"waitSeconds":0`, `"waitSeconds":3600`, 1); sent[1] != want {
-		t.Errorf("the second payload is %s, want %s", sent[1], want)
-	}
+	same(t, sent[1], strings.Replace(toProxy(0, time.Hour, 0, 30*time.Minute), `"waitSeconds":0`, `"waitSeconds":3600`, 1))
 	if got := result.Stopped.Sub(result.Started); got != time.Hour {
 		t.Errorf("the execution took %v", got)
 	}
@@ -248,9 +261,11 @@ func TestWhatIsNoEnvelopePassesAsItIs(t *testing.T) {
 func TestAnEnvelopeDoesNotGrow(t *testing.T) {
 	call := &message.Call{Request: message.Request{Method: "POST", Path: "/", Body: `<a href="/?b&c">`}, Deadline: real + 60_000}
 	input := text(message.ToProxy(call, retry.Policy{}, nil, 0))
-	sent, _ := run(t, virtual(), input, succeeded)
-	if sent[0] != input {
-		t.Errorf("the payload is %s, want %s", sent[0], input)
+	sent, _ := run(t, virtual(), input, answers(text(message.ToProxy(call, retry.Policy{}, nil, time.Second))), succeeded)
+	for i, payload := range sent {
+		if len(payload) > len(input) {
+			t.Errorf("payload %d is %s, longer than %s", i+1, payload, input)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package asl_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -44,14 +45,15 @@ func TestEverySynthesisedDefinitionIsUnderstood(t *testing.T) {
 		for _, s := range m.States() {
 			kinds[s.Kind]++
 		}
-		if kinds[asl.Wait] == 0 || kinds[asl.Wait] != kinds[asl.Choice] || kinds[asl.Succeed] != 1 || kinds[asl.Fail] != 1 {
+		if kinds[asl.Wait] == 0 || kinds[asl.Choice] != kinds[asl.Wait]+1 || kinds[asl.Pass] != kinds[asl.Wait]+1 || kinds[asl.Succeed] != 1 || kinds[asl.Fail] != 1 {
 			t.Errorf("%s has states of the kinds %v", file, kinds)
 		}
 	}
 }
 
 const (
-	recordedInput = `{"record":{"id":"k","owner":"me"},"answer":{"outcome":"retry","waitSeconds":0,"answer":{"outcome":"failed","error":"AttemptsExhausted"}}}`
+	recordedInput = `{"version":1,"outcome":"retry","waitSeconds":0,"record":{"id":"k","owner":"me"},"attempts":[],"call":{"deadline":1},"losses":{"count":0,"allowed":1}}`
+	plainInput    = `{"version":1,"outcome":"retry","waitSeconds":0,"attempts":[],"call":{"deadline":1},"losses":{"count":0,"allowed":1}}`
 	succeeded     = `{"outcome":"succeeded","waitSeconds":0,"statusCode":200,"body":"b","expiration":1795266000}`
 	failed        = `{"outcome":"failed","error":"AttemptsExhausted","waitSeconds":0,"statusCode":503}`
 )
@@ -60,28 +62,34 @@ func init() {
 	stack := func(name, definition, input string, answers map[string][]answer, differs ...difference) {
 		judged = append(judged, judgedCase{name: name, definition: synthesisedDefinition(definition), input: input, answers: answers, differs: differs})
 	}
-	again := func(waitSeconds int) answer { return ringAnswer("retry", waitSeconds) }
+	again := func(waitSeconds int) answer {
+		return answer{payload: fmt.Sprintf(`{"version":1,"outcome":"retry","waitSeconds":%d,"attempts":[{"proxy":"proxy-1"}],"call":{"deadline":1},"losses":{"count":0,"allowed":1}}`, waitSeconds)}
+	}
 	updated := []answer{{payload: `{}`}}
 
-	stack("synthesised, one proxy: success at once", "definition-1-proxy.json", ringInput,
-		map[string][]answer{proxyARN(1): {ringAnswer("succeeded", 0)}})
-	stack("synthesised, one proxy: round to itself", "definition-1-proxy.json", ringInput,
-		map[string][]answer{proxyARN(1): {again(0), again(1), ringAnswer("succeeded", 0)}})
-	stack("synthesised, three proxies: the second one succeeds after a wait", "definition-3-proxies.json", ringInput,
-		map[string][]answer{proxyARN(1): {again(1)}, proxyARN(2): {ringAnswer("succeeded", 0)}})
-	stack("synthesised, three proxies: a failure", "definition-3-proxies.json", ringInput,
+	stack("synthesised, one proxy: success at once", "definition-1-proxy.json", plainInput,
+		map[string][]answer{proxyARN(1): {answer{payload: succeeded}}})
+	stack("synthesised, one proxy: round to itself", "definition-1-proxy.json", plainInput,
+		map[string][]answer{proxyARN(1): {again(0), again(1), answer{payload: succeeded}}})
+	stack("synthesised, three proxies: the second one succeeds after a wait", "definition-3-proxies.json", plainInput,
+		map[string][]answer{proxyARN(1): {again(1)}, proxyARN(2): {answer{payload: succeeded}}})
+	stack("synthesised, three proxies: a failure", "definition-3-proxies.json", plainInput,
 		map[string][]answer{proxyARN(1): {{payload: failed}}})
-	stack("synthesised, three proxies: the first one crashes", "definition-3-proxies.json", ringInput,
-		map[string][]answer{proxyARN(1): {crashed}, proxyARN(2): {ringAnswer("succeeded", 0)}})
-	stack("synthesised, three proxies: throttled, then answered", "definition-3-proxies.json", ringInput,
-		map[string][]answer{proxyARN(1): {throttled, ringAnswer("succeeded", 0)}})
-	stack("synthesised, five proxies: the last one succeeds", "everything-definition.json", ringInput, theLastOfFiveSucceeds())
+	stack("synthesised, three proxies: the first one crashes", "definition-3-proxies.json", plainInput,
+		map[string][]answer{proxyARN(1): {crashed}, proxyARN(2): {answer{payload: succeeded}}})
+	stack("synthesised, three proxies: two are lost, and no more may be", "definition-3-proxies.json", plainInput,
+		map[string][]answer{proxyARN(1): {crashed}, proxyARN(2): {hung}})
+	stack("synthesised, everything: all proxies are lost, and the key is given back", "everything-definition.json", recordedInput,
+		map[string][]answer{proxyARN(1): {again(0)}, proxyARN(2): {crashed}, proxyARN(3): {hung}, "updateItem": updated})
+	stack("synthesised, three proxies: throttled, then answered", "definition-3-proxies.json", plainInput,
+		map[string][]answer{proxyARN(1): {throttled, answer{payload: succeeded}}})
+	stack("synthesised, five proxies: the last one succeeds", "everything-definition.json", plainInput, theLastOfFiveSucceeds())
 	stack("synthesised, everything: the answer is recorded", "everything-definition.json", recordedInput,
 		map[string][]answer{proxyARN(1): {{payload: succeeded}}, "updateItem": updated})
 	stack("synthesised, everything: another one owns the record", "everything-definition.json", recordedInput,
 		map[string][]answer{proxyARN(1): {{payload: succeeded}}, "updateItem": {{refusal: conditionFailed}}})
 	stack("synthesised, everything: a failure gives the key back", "everything-definition.json", recordedInput,
 		map[string][]answer{proxyARN(1): {{payload: failed}}, "updateItem": updated})
-	stack("synthesised, everything: without a record", "everything-definition.json", ringInput,
+	stack("synthesised, everything: without a record", "everything-definition.json", plainInput,
 		map[string][]answer{proxyARN(1): {{payload: succeeded}}})
 }
