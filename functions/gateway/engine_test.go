@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+)
+
+// A repeated StartSyncExecution is a second execution, and so perhaps a second call of the upstream.
+func TestAStartOfAnExecutionThatFailsIsNotRepeated(t *testing.T) {
+	for name, fail := range map[string]http.HandlerFunc{
+		"the service failed": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusInternalServerError)
+		},
+		"the service is busy": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Amzn-ErrorType", "ThrottlingException")
+			w.WriteHeader(http.StatusBadRequest)
+		},
+		"the connection was cut before an answer": func(w http.ResponseWriter, _ *http.Request) {
+			connection, _, err := w.(http.Hijacker).Hijack()
+			if err == nil {
+				_ = connection.(*net.TCPConn).SetLinger(0)
+				connection.Close()
+			}
+		},
+		"the connection was cut within the answer": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			_, _ = io.WriteString(w, `{"status":`)
+			panic(http.ErrAbortHandler)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var requests atomic.Int32
+			service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				requests.Add(1)
+				_, _ = io.Copy(io.Discard, r.Body)
+				fail(w, r)
+			}))
+			defer service.Close()
+			dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, network, service.Listener.Addr().String())
+			}
+			engine := newEngine(aws.Config{
+				Region:       "eu-central-1",
+				Credentials:  credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example", ""),
+				BaseEndpoint: aws.String("http://states.test"),
+				HTTPClient:   awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.DialContext = dial }),
+			})
+			_, err := engine.StartSyncExecution(t.Context(), &sfn.StartSyncExecutionInput{
+				StateMachineArn: aws.String("arn:aws:states:eu-central-1:123456789012:stateMachine:orders"), Input: aws.String(`{}`),
+			})
+			if n := requests.Load(); err == nil || n != 1 {
+				t.Errorf("%d requests were sent, want 1; the error is %v", n, err)
+			}
+		})
+	}
+}
