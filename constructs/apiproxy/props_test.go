@@ -64,7 +64,12 @@ func TestTimeoutsInSeconds(t *testing.T) {
 		template := variants()[name]
 		machine := template.definition()
 		for i, proxy := range template.proxies() {
-			got := timeouts{proxy.number("Timeout"), machine.States[machine.taskOf(i)].TimeoutSeconds, machine.TimeoutSeconds, template.gateway().number("Timeout")}
+			got := timeouts{
+				Function:     proxy.number("Timeout"),
+				Task:         machine.States[machine.taskOf(i)].TimeoutSeconds,
+				StateMachine: machine.TimeoutSeconds,
+				Gateway:      template.gateway().number("Timeout"),
+			}
 			if got != want {
 				t.Errorf("%s: proxy %d has %+v; want %+v", name, i+1, got, want)
 			}
