@@ -61,6 +61,7 @@ func TestTheStackIsAsInItsGoldenFile(t *testing.T) {
 	}
 	if !bytes.Equal(want, got) {
 		difference := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(string(got), "\n"))
-		t.Errorf("%s is not what is synthesised now (-golden +now); if it should be, rewrite it with go test ./infra -update:\n%s", file, difference)
+		t.Errorf("%s is not what is synthesised now (-golden +now); if it should be, rewrite it with go test ./infra -update:\n%s",
+			file, difference)
 	}
 }

@@ -1,7 +1,7 @@
 //go:build !race
 
-// All tests that synthesise a RetryingApiProxy are in this package, so that one kernel serves them, and under this build
-// tag: the kernel is not for goroutines, and the race detector finds races within it.
+// All tests of what a RetryingApiProxy synthesises are in this package, so that one kernel serves them, and under this
+// build tag: the kernel is not for goroutines, and the race detector finds races within it.
 
 package apiproxy_test
 

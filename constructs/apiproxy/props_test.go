@@ -36,6 +36,7 @@ func TestTimeoutsNest(t *testing.T) {
 				t.Errorf("%s: attempt %v s, function %v s, Task %v s, state machine %v s, gateway %v s: each must be shorter than the next",
 					proxy.name(), attempt, function, task, machine.TimeoutSeconds, gateway)
 			}
+			// Up to a second of sleep before the attempt, and a second to write the answer.
 			if most := function - 2; attempt > most {
 				t.Errorf("%s: an attempt of %v s does not fit a function of %v s with the sleep before it", proxy.name(), attempt, function)
 			}
@@ -50,4 +51,28 @@ func TestTimeoutsNest(t *testing.T) {
 			t.Errorf("the gateway ends after %v s; Lambda takes %v s", gateway, most)
 		}
 	})
+}
+
+func TestTimeoutsInSeconds(t *testing.T) {
+	type timeouts struct{ Function, Task, StateMachine, Gateway float64 }
+	for name, want := range map[string]timeouts{
+		"Minimal":       {15, 20, 300, 310}, // attempts of 10 s, deadlines of up to 290 s
+		"Everything":    {8, 13, 50, 60},    // attempts of 2.5 s, deadlines of up to 40 s
+		"ShortDeadline": {6, 11, 12, 22},    // attempts of 1 s, deadlines of up to 1 s: one Task fits in
+		"LongAttempts":  {294, 299, 300, 310},
+	} {
+		template := variants()[name]
+		machine := template.definition()
+		for i, proxy := range template.proxies() {
+			got := timeouts{
+				Function:     proxy.number("Timeout"),
+				Task:         machine.States[machine.taskOf(i)].TimeoutSeconds,
+				StateMachine: machine.TimeoutSeconds,
+				Gateway:      template.gateway().number("Timeout"),
+			}
+			if got != want {
+				t.Errorf("%s: proxy %d has %+v; want %+v", name, i+1, got, want)
+			}
+		}
+	}
 }

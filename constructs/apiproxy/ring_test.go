@@ -96,6 +96,35 @@ func TestEachProxyHasOneTaskOneChoiceAndOneWait(t *testing.T) {
 	})
 }
 
+func TestAWaitIsForOneSecondAtLeastAndForAsLongAsIsSaid(t *testing.T) {
+	forEachVariant(t, func(t *testing.T, template template) {
+		definition := template.definition()
+		ways := map[string]int{}
+		for name, state := range definition.States {
+			if state.Type == "Wait" && state.SecondsPath != "$.waitSeconds" {
+				t.Errorf("%s waits for %q seconds; want as many as the proxy said", name, state.SecondsPath)
+			}
+			for _, choice := range state.Choices {
+				if definition.States[choice.Next].Type != "Wait" {
+					continue
+				}
+				ways[choice.Next]++
+				if !strings.HasSuffix(choice.Variable, ".waitSeconds") {
+					t.Errorf("whether %s leads to %s depends on %q; want the seconds that the proxy said", name, choice.Next, choice.Variable)
+				}
+				if from := choice.NumericGreaterThanEquals; from == nil || *from != 1 {
+					t.Errorf("%s does not lead to %s from 1 second on: a delay of 1 s would be skipped, or one of 0 s cost a transition", name, choice.Next)
+				}
+			}
+		}
+		for _, wait := range definition.names(func(s state) bool { return s.Type == "Wait" }) {
+			if ways[wait] == 0 {
+				t.Errorf("no Choice leads to %s", wait)
+			}
+		}
+	})
+}
+
 func TestATaskRepeatsAnInvocationOnlyIfItDidNotReachTheFunction(t *testing.T) {
 	want := []retrier{{
 		ErrorEquals:     []string{"Lambda.TooManyRequestsException", "Lambda.ServiceException", "Lambda.AWSLambdaException"},
@@ -139,6 +168,22 @@ func TestEveryRetryIsJitteredAndCapped(t *testing.T) {
 				if r.JitterStrategy != "FULL" || r.MaxDelaySeconds < 1 || r.MaxAttempts < 1 || r.IntervalSeconds < 1 {
 					t.Errorf("%s: %+v", name, r)
 				}
+			}
+		}
+	})
+}
+
+func TestWhateverHappensToAProxyIsCaught(t *testing.T) {
+	forEachVariant(t, func(t *testing.T, template template) {
+		definition := template.definition()
+		for _, name := range definition.tasks() {
+			var caught []string
+			for _, catcher := range definition.States[name].Catch {
+				caught = append(caught, catcher.ErrorEquals...)
+			}
+			// States.TaskFailed would not stand for States.Timeout, and a proxy that hangs would end the execution.
+			if !slices.Equal(caught, []string{"States.ALL"}) {
+				t.Errorf("%s catches %v; want States.ALL alone", name, caught)
 			}
 		}
 	})
