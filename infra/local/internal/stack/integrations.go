@@ -13,7 +13,7 @@ import (
 // Integrations returns what the Task states of the stack's state machines call: its functions and its tables. It is for
 // those who run other definitions against them.
 func (s *Stack) Integrations() (asl.Lambda, asl.DynamoDB) {
-	return &invoker{host: s.Lambda}, writer{s.DynamoDB}
+	return &invoker{host: s.Lambda}, Tables(s.DynamoDB)
 }
 
 // An invoker lets state machines invoke functions.
@@ -38,6 +38,9 @@ func (i *invoker) Invoke(ctx context.Context, functionName string, payload []byt
 		RequestID:       result.RequestID,
 	}, nil
 }
+
+// Tables lets state machines write to the tables of a store.
+func Tables(store *dynamodb.Store) asl.DynamoDB { return writer{store} }
 
 // A writer lets state machines write to tables.
 type writer struct {

@@ -1,0 +1,411 @@
+package stack_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"pgregory.net/rapid"
+
+	gateway "github.com/retrying-api-proxy/retrying-api-proxy/functions/gateway/handler"
+	proxy "github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/handler"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/dynamodb"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/clock"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack"
+)
+
+// A whole is the whole stack in this process, on a virtual clock: the handlers' own code, the definition that the
+// construct synthesises, the interpreter and the table. Nothing sleeps, so thousands of requests take seconds.
+type whole struct {
+	t       fataler
+	clock   *clock.Virtual
+	gateway *gateway.Gateway
+	proxies []lambda.Handler
+
+	// What is below belongs to whoever holds the lock; the functions are called with it held.
+	mu sync.Mutex
+
+	// fate says what becomes of the next invocation of a proxy. Default: it runs.
+	fate func(proxy string) fate
+
+	// upstream answers the n-th request that is sent upstream, from 1. It must be set.
+	upstream func(n int, w http.ResponseWriter)
+	sent     []sent
+
+	// broken is a promise that was found broken in a goroutine other than the test's.
+	broken string
+}
+
+// A fataler is a test, or a property of one.
+type fataler interface {
+	Fatalf(format string, args ...any)
+}
+
+// A fate is what becomes of an invocation of a proxy.
+type fate int
+
+const (
+	runs fate = iota
+	throttled
+	crashesBefore // it sends anything
+	crashesAfter  // it has sent and received
+)
+
+// sent is a request that went upstream.
+type sent struct {
+	at   time.Time
+	line string
+}
+
+// deadlines of contexts are real ones, so the virtual clock begins where no real one ends.
+var dawn = time.Date(2100, 1, 1, 6, 0, 0, 0, time.UTC)
+
+// threeProxies is the definition of three proxies, as the construct's golden file has it.
+var threeProxies = sync.OnceValue(func() string {
+	text, err := os.ReadFile("../../../../constructs/apiproxy/testdata/definition-3-proxies.json")
+	if err != nil {
+		panic(err)
+	}
+	definition := strings.ReplaceAll(string(text), "${AWS::Partition}", "aws")
+	definition = regexp.MustCompile(`\$\{Ordersproxy(\d)[^}]*\}`).ReplaceAllString(definition, "arn:aws:lambda:us-east-1:000000000000:function:proxy-$1:live")
+	return regexp.MustCompile(`\$\{OrdersTable[^}]*\}`).ReplaceAllString(definition, "records")
+})
+
+const wholeMachine = "arn:aws:states:us-east-1:000000000000:stateMachine:whole"
+
+// inProcess carries requests to a handler without a network.
+type inProcess struct{ handler http.Handler }
+
+func (p inProcess) Do(r *http.Request) (*http.Response, error) {
+	answer := httptest.NewRecorder()
+	p.handler.ServeHTTP(answer, r)
+	return answer.Result(), nil
+}
+
+// sleeper makes a virtual clock the one of handlers.
+type sleeper struct{ *clock.Virtual }
+
+func (s sleeper) Sleep(ctx context.Context, d time.Duration) error { return s.Wait(ctx, d) }
+
+// wholeUpstream is one server for all stacks: it hands each request to the stack that its path names first.
+var wholeUpstream = sync.OnceValue(func() (u struct {
+	address string
+	stacks  *sync.Map
+}) {
+	u.stacks = &sync.Map{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+		found, _ := u.stacks.Load(name)
+		r.URL.Path = "/" + rest
+		_, _ = io.Copy(io.Discard, r.Body)
+		found.(*whole).serve(w, r)
+	}))
+	u.address = server.Listener.Addr().String()
+	return u
+})
+
+// newWhole starts a stack of three proxies with a policy, as JSON. random is all that it draws.
+func newWhole(t fataler, policy string, random func() float64) (w *whole, end func()) {
+	w = &whole{t: t, clock: clock.NewVirtual(dawn), fate: func(string) fate { return runs }}
+	tables := dynamodb.New(dynamodb.WithClock(w.clock.Now))
+	if err := tables.CreateTable(dynamodb.TableDefinition{Name: "records", PartitionKey: dynamodb.KeyAttribute{Name: "id", Type: "S"}}); err != nil {
+		t.Fatalf("%v", err)
+	}
+	service := stepfunctions.New(stepfunctions.Config{Lambda: asl.LambdaFunc(w.invoke), DynamoDB: stack.Tables(tables), Clock: w.clock})
+	err := service.CreateStateMachine(stepfunctions.StateMachine{Name: "whole", ARN: wholeMachine, Type: stepfunctions.Express, Definition: threeProxies()})
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+
+	name := fmt.Sprintf("%p", w)
+	wholeUpstream().stacks.Store(name, w)
+	environment := map[string]string{
+		"STATE_MACHINE_ARN": wholeMachine, "PROXY_COUNT": "3", "RETRY_POLICY": policy, "TABLE_NAME": "records",
+		"AWS_LAMBDA_FUNCTION_NAME": "gateway", "UPSTREAM_BASE_URL": "http://upstream.test/" + name, "IDEMPOTENCY_TTL": "24h",
+	}
+	getenv := func(proxy string) func(string) string {
+		return func(name string) string {
+			if name == "PROXY_NAME" {
+				return proxy
+			}
+			return environment[name]
+		}
+	}
+	discard := slog.New(slog.NewJSONHandler(io.Discard, nil))
+	keys := credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example", "")
+	w.gateway, err = gateway.New(getenv(""), gateway.Dependencies{
+		Engine: sfn.New(sfn.Options{
+			Region: "us-east-1", Credentials: keys, BaseEndpoint: aws.String("http://states.test"), HTTPClient: inProcess{service}, RetryMaxAttempts: 1,
+		}),
+		DynamoDB: awsdynamodb.New(awsdynamodb.Options{
+			Region: "us-east-1", Credentials: keys, BaseEndpoint: aws.String("http://dynamodb.test"), HTTPClient: inProcess{tables},
+		}),
+		Log: discard, Clock: sleeper{w.clock}, Random: random,
+	})
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	for i := range 3 {
+		p, err := proxy.New(getenv(fmt.Sprintf("proxy-%d", i+1)), proxy.Dependencies{
+			Log: discard, Clock: sleeper{w.clock}, Random: random,
+			Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, network, wholeUpstream().address)
+			},
+		})
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		w.proxies = append(w.proxies, lambda.NewHandler(p.Handle))
+	}
+	return w, func() {
+		service.Close()
+		wholeUpstream().stacks.Delete(name)
+	}
+}
+
+// invoke runs a proxy as Lambda does, or lets it meet its fate.
+func (w *whole) invoke(ctx context.Context, function string, payload []byte) (asl.Invocation, error) {
+	name := strings.TrimSuffix(function[strings.LastIndex(function, ":proxy-")+1:], ":live")
+	number, err := strconv.Atoi(strings.TrimPrefix(name, "proxy-"))
+	if err != nil {
+		return asl.Invocation{}, err
+	}
+	w.mu.Lock()
+	fate := w.fate(name)
+	w.mu.Unlock()
+	failed := func(kind string) (asl.Invocation, error) {
+		return asl.Invocation{FunctionError: "Unhandled", Payload: fmt.Appendf(nil, `{"errorType":%q,"errorMessage":"it is in the test"}`, kind)}, nil
+	}
+	switch fate {
+	case throttled:
+		return asl.Invocation{}, &asl.ServiceError{Code: "TooManyRequestsException", StatusCode: 429}
+	case crashesBefore:
+		return failed("Runtime.ExitError")
+	}
+	output, err := w.proxies[number-1].Invoke(ctx, payload)
+	switch {
+	case fate == crashesAfter:
+		return failed("Sandbox.Timedout")
+	case err != nil:
+		return failed(reflect.TypeOf(err).Elem().Name())
+	}
+	return asl.Invocation{Payload: output}, nil
+}
+
+func (w *whole) serve(rw http.ResponseWriter, r *http.Request) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sent = append(w.sent, sent{w.clock.Now(), r.Method + " " + r.URL.Path})
+	w.upstream(len(w.sent), rw)
+}
+
+// ask sends a request to the gateway. fields are pairs of name and value.
+func (w *whole) ask(method, path string, fields ...string) events.LambdaFunctionURLResponse {
+	event := events.LambdaFunctionURLRequest{RawPath: path, Headers: map[string]string{}}
+	event.RequestContext.HTTP.Method, event.RequestContext.HTTP.Protocol = method, "HTTP/1.1"
+	for i := 0; i < len(fields); i += 2 {
+		event.Headers[fields[i]] = fields[i+1]
+	}
+	answer, err := w.gateway.Handle(context.Background(), event)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err != nil || w.broken != "" {
+		w.t.Fatalf("%s; the gateway's error is %v", w.broken, err)
+	}
+	return answer
+}
+
+func half() float64 { return 0.5 }
+
+func TestTheWholeStackRunsInOneProcessOnAVirtualClock(t *testing.T) {
+	w, end := newWhole(t, "", half)
+	defer end()
+	w.upstream = func(n int, rw http.ResponseWriter) {
+		if n < 3 {
+			rw.Header().Set("Retry-After", "20")
+			rw.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		fmt.Fprint(rw, "done")
+	}
+	for i, replayed := range []string{"", "true"} {
+		answer := w.ask("POST", "/pay", "idempotency-key", "order-1")
+		if answer.StatusCode != 200 || answer.Body != "done" || answer.Headers["idempotent-replayed"] != replayed || len(w.sent) != 3 {
+			t.Errorf("request %d was answered with %+v after %v", i+1, answer, w.sent)
+		}
+	}
+	// At once to the second proxy, since the limit may be by address; then as told, and the middle of 5 s of jitter.
+	if first, last := w.sent[1].at.Sub(dawn), w.sent[2].at.Sub(dawn); first != 0 || last != 22_500*time.Millisecond {
+		t.Errorf("the attempts began after %v and %v, want at once and after 22.5 s", first, last)
+	}
+}
+
+func TestALostProxyInTheWholeStack(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		method  string
+		key     bool
+		fates   []fate
+		status  int
+		sent    int
+		members string // of Proxy-Status
+	}{
+		{"a GET goes on", "GET", false, []fate{crashesBefore}, 200, 1, `proxy-1; error=proxy_internal_error; details="Runtime.ExitError", proxy-2; received-status=200`},
+		{"a GET whose answer was lost is sent again", "GET", false, []fate{crashesAfter}, 200, 2, `proxy-1; error=proxy_internal_error; details="Sandbox.Timedout", proxy-2; received-status=200`},
+		{"a POST may have been processed", "POST", false, []fate{crashesBefore}, 502, 0, `proxy-1; error=proxy_internal_error; details="Runtime.ExitError"`},
+		{"a POST with a key goes on", "POST", true, []fate{crashesAfter}, 200, 2, `proxy-1; error=proxy_internal_error; details="Sandbox.Timedout", proxy-2; received-status=200`},
+		{"a POST whose proxy was throttled goes on", "POST", false, []fate{throttled, throttled, throttled, throttled}, 200, 1,
+			`proxy-1; error=proxy_internal_error; details="Lambda.TooManyRequestsException", proxy-2; received-status=200`},
+		{"all are lost", "GET", false, []fate{crashesBefore, crashesBefore, crashesBefore}, 502, 0,
+			`proxy-1; error=proxy_internal_error; details="Runtime.ExitError", proxy-2; error=proxy_internal_error; details="Runtime.ExitError", proxy-3; error=proxy_internal_error; details="Runtime.ExitError"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w, end := newWhole(t, "", half)
+			defer end()
+			w.upstream = func(int, http.ResponseWriter) {}
+			fates := c.fates
+			w.fate = func(string) fate {
+				if len(fates) == 0 {
+					return runs
+				}
+				next := fates[0]
+				fates = fates[1:]
+				return next
+			}
+			var fields []string
+			if c.key {
+				fields = []string{"idempotency-key", "k"}
+			}
+			answer := w.ask(c.method, "/", fields...)
+			if answer.StatusCode != c.status || len(w.sent) != c.sent {
+				t.Errorf("it was answered with %d after %d requests, want %d after %d: %s", answer.StatusCode, len(w.sent), c.status, c.sent, answer.Body)
+			}
+			if got := answer.Headers["proxy-status"]; got != c.members {
+				t.Errorf("Proxy-Status is %q, want %q", got, c.members)
+			}
+		})
+	}
+}
+
+// A step is what happens around one invocation of a proxy.
+type step struct {
+	fate       fate
+	status     int // that the upstream answers with, if the proxy comes to it
+	retryAfter int // in seconds; below zero for none
+	random     float64
+}
+
+// steps draws what happens one after the other. Behind them all goes well.
+var steps = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {
+	return step{
+		fate:       rapid.SampledFrom([]fate{runs, runs, runs, throttled, crashesBefore, crashesAfter}).Draw(t, "fate"),
+		status:     rapid.SampledFrom([]int{200, 200, 429, 500, 503}).Draw(t, "status"),
+		retryAfter: rapid.IntRange(-10, 40).Draw(t, "Retry-After"),
+		random:     rapid.Float64Range(0, 0.999).Draw(t, "random"),
+	}
+}), 0, 20)
+
+// TestWhateverHappensTheWholeStackKeepsItsPromises lets the upstream answer, limit and fail, and proxies crash and be
+// throttled, in any order.
+func TestWhateverHappensTheWholeStackKeepsItsPromises(t *testing.T) {
+	requests, attempts := 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		method := rapid.SampledFrom([]string{"GET", "POST", "PUT"}).Draw(t, "method")
+		keyed := rapid.Bool().Draw(t, "with a key")
+		todo := append(steps.Draw(t, "steps"), step{status: 200, retryAfter: -1})
+		current := todo[0]
+		w, end := newWhole(t, `{"networkFailures":{"attempts":4}}`, func() float64 { return current.random })
+		defer end()
+
+		var (
+			floor     time.Time // that the upstream gave, and a proxy has heard
+			succeeded bool      // an answer of 200 was given
+			unproved  bool      // a request was sent of which nobody knows that nothing was done
+			repeated  bool      // and another one after it
+		)
+		w.fate = func(string) fate {
+			current = todo[0]
+			if len(todo) > 1 {
+				todo = todo[1:]
+			}
+			return current.fate
+		}
+		w.upstream = func(_ int, rw http.ResponseWriter) {
+			now := w.clock.Now()
+			if now.Before(floor) {
+				w.broken = fmt.Sprintf("it was asked %v early", floor.Sub(now))
+			}
+			repeated = repeated || unproved
+			limited := current.status == 429 || current.status == 503 && current.retryAfter >= 0
+			unproved = unproved || !limited || current.fate == crashesAfter
+			succeeded = succeeded || current.status == 200
+			if current.retryAfter >= 0 && current.status >= 400 {
+				rw.Header().Set("Retry-After", strconv.Itoa(current.retryAfter))
+				// A limit may be by address, so the next proxy tries at once.
+				if current.fate == runs && current.status != 429 {
+					floor = now.Add(time.Duration(current.retryAfter) * time.Second)
+				}
+			}
+			rw.WriteHeader(current.status)
+		}
+		var fields []string
+		if keyed {
+			fields = []string{"idempotency-key", "k"}
+		}
+		answer := w.ask(method, "/", fields...)
+		requests++
+		attempts += len(w.sent)
+
+		if method == "POST" && !keyed && repeated {
+			t.Fatalf("a POST without a key was sent %d times, although nothing proved that nothing was done", len(w.sent))
+		}
+		if took := w.clock.Now().Sub(dawn); took > 62*time.Second {
+			t.Fatalf("it took %v, although the deadline is a minute", took)
+		}
+		if answer.StatusCode == 200 && !succeeded {
+			t.Fatalf("the caller was told of a success that there was not")
+		}
+		if told := strings.Count(answer.Headers["proxy-status"], "received-status"); told > len(w.sent) {
+			t.Fatalf("%d answers are told, of %d requests that were sent", told, len(w.sent))
+		}
+		if answer.Headers["content-type"] == "application/problem+json" {
+			var document struct{ Attempts []json.RawMessage }
+			if err := json.Unmarshal([]byte(answer.Body), &document); err != nil || len(document.Attempts) == 0 {
+				t.Fatalf("a problem without attempts: %s", answer.Body)
+			}
+		}
+		if keyed {
+			// Whatever came of the first request, the second one is answered, and from the record if that was final.
+			current, todo = step{}, []step{{status: 200, retryAfter: -1}}
+			floor = time.Time{}
+			before := len(w.sent)
+			again := w.ask(method, "/", fields...)
+			replayed := again.Headers["idempotent-replayed"] == "true"
+			if again.StatusCode != 200 || replayed != (answer.StatusCode == 200) || replayed && len(w.sent) != before {
+				t.Fatalf("after %d the second request with the key was answered with %d, replayed %v, after %d more requests", answer.StatusCode, again.StatusCode, replayed, len(w.sent)-before)
+			}
+		}
+	})
+	t.Logf("compared %d requests, which led to %d attempts, with what the stack promises", requests, attempts)
+}
