@@ -275,7 +275,7 @@ func TestTheKeyIsFreeAgainIfNothingWasStarted(t *testing.T) {
 		return nil, &types.StateMachineDoesNotExist{Message: aws.String("gone")}
 	}
 	wantProblem(t, b.send(t, keyed("k", "one")), 503, "engine-unavailable")
-	large := keyed("k", strings.Repeat("x", message.MaxCallBytes(b.policy)))
+	large := keyed("k", strings.Repeat("x", 249_648))
 	wantProblem(t, b.send(t, large), 413, "request-too-large")
 
 	engine.end = works

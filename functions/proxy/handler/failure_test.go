@@ -143,7 +143,7 @@ func TestEveryKindOfNetworkFailureIsNamedAndJudged(t *testing.T) {
 			retry.HTTPResponseIncomplete, again, unsafe},
 		{"the last chunk is missing", over("http", answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")),
 			retry.HTTPResponseIncomplete, again, unsafe},
-		{"the header is larger than allowed", over("http", answer("HTTP/1.1 200 OK\r\nX-Large: "+strings.Repeat("x", maxResponseHeader+1)+"\r\n\r\n")),
+		{"the header is larger than allowed", over("http", answer("HTTP/1.1 200 OK\r\nX-Large: "+strings.Repeat("x", 64<<10)+"\r\n\r\n")),
 			retry.HTTPResponseHeaderSectionSize, lasting, unsafe},
 		{"the answer is not HTTP", over("http", answer("220 mail.example\r\n\r\n")), retry.HTTPProtocolError, again, unsafe},
 		{"the address is prohibited", func(t *testing.T) *bench {
@@ -214,9 +214,9 @@ func TestAnAnswerMayBeAsLargeAsAStateAndNoLarger(t *testing.T) {
 		limit   int
 		outcome retry.Outcome
 	}{
-		{"final", 200, nil, message.MaxStateBytes, retry.Succeeded},
-		{"final error", 404, nil, message.MaxStateBytes, retry.Succeeded},
-		{"last of all", 503, []retry.Attempt{failed, failed}, message.MaxCauseBytes, retry.Failed},
+		{"final", 200, nil, 258_048, retry.Succeeded},
+		{"final error", 404, nil, 258_048, retry.Succeeded},
+		{"last of all", 503, []retry.Attempt{failed, failed}, 32_000, retry.Failed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			out := sized(t, c.limit, c.status, c.history...)
@@ -242,7 +242,7 @@ func TestAnAnswerMayBeAsLargeAsAStateAndNoLarger(t *testing.T) {
 
 func TestAnAnswerWhoseBodyIsNotReadToItsEndIsJudgedByItsStatus(t *testing.T) {
 	for name, body := range map[string]func(net.Conn){
-		"larger than a state": func(conn net.Conn) { io.WriteString(conn, strings.Repeat("x", maxResponseBody+1)) },
+		"larger than a state": func(conn net.Conn) { io.WriteString(conn, strings.Repeat("x", 258_049)) },
 		"without an end": func(conn net.Conn) {
 			for chunk := []byte(strings.Repeat("x", 4<<10)); ; {
 				if _, err := conn.Write(chunk); err != nil {
@@ -289,7 +289,7 @@ func TestAnAnswerThatIsRecordedSaysUntilWhenAndFitsIntoTheRecord(t *testing.T) {
 	}
 
 	// Quotes take three characters more where an answer is JSON in JSON in JSON: it fits into a state, not into a record.
-	body = strings.Repeat(`"`, message.MaxStateBytes/3)
+	body = strings.Repeat(`"`, 258_048/3)
 	// The record is completed all the same, without the answer: what was done is not done again.
 	if out := b.invoke(t, in); out.Outcome != retry.Succeeded || out.Error != message.AnswerTooLarge || out.StatusCode != 0 || out.Expiration == 0 {
 		t.Errorf("a larger one became %s, %s, replayed until %d", out.Outcome, out.Error, out.Expiration)

@@ -414,8 +414,8 @@ func TestAnAttemptIsNotBegunWithTooLittleTimeLeft(t *testing.T) {
 		left     time.Duration
 		sent     bool
 	}{
-		{"the least time", time.Minute, retry.MinimumAttemptTime, true},
-		{"less", time.Minute, retry.MinimumAttemptTime - time.Millisecond, false},
+		{"the least time", time.Minute, 500 * time.Millisecond, true},
+		{"less", time.Minute, 499 * time.Millisecond, false},
 		{"as much as a short deadline gives", 300 * time.Millisecond, 300 * time.Millisecond, true},
 		{"less than half of a short deadline", 300 * time.Millisecond, 149 * time.Millisecond, false},
 	} {
