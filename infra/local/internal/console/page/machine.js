@@ -13,9 +13,29 @@ const gap = 18; // below a row, to the line that leads on
 // More proxies than this are drawn only as far as they were used.
 const shownWhole = 5;
 
+// drawnOnly leaves out the states that only pass on, and the choices that are come to from those alone: what leads to one
+// of them is drawn as leading to what comes after it. It returns the states that are drawn, and the names of all others.
+export function drawnOnly(machine) {
+  const comesFrom = (name) => machine.states.filter((state) => state.transitions.some((way) => way.to === name)).map((state) => state.name);
+  const left = new Set(machine.states.filter((state) => state.type === 'Pass').map((state) => state.name));
+  for (const { name, type } of machine.states) {
+    const from = comesFrom(name);
+    if (type === 'Choice' && from.length > 0 && from.every((before) => left.has(before))) left.add(name);
+  }
+  const waysOf = (name) => machine.states.find((state) => state.name === name).transitions;
+  const past = (way, passed = []) => {
+    if (!left.has(way.to)) return [way];
+    if (passed.includes(way.to)) return []; // they lead round in a circle
+    return waysOf(way.to).flatMap((next) => past({ ...way, to: next.to }, [...passed, way.to]));
+  };
+  const states = machine.states.filter((state) => !left.has(state.name)).map((state) => ({ ...state, transitions: state.transitions.flatMap((way) => past(way)) }));
+  return { states, left };
+}
+
 // parts sorts the states of a definition: the ring of proxies, each with its check and its wait, and the rest.
 export function parts(machine) {
-  const states = new Map(machine.states.map((state) => [state.name, state]));
+  const { states: all, left } = drawnOnly(machine);
+  const states = new Map(all.map((state) => [state.name, state]));
   const calls = (name) => states.get(name)?.resource === 'lambda:invoke';
   const ring = [];
   for (let name = machine.startAt; calls(name) && !ring.some((row) => row.proxy === name);) {
@@ -27,12 +47,12 @@ export function parts(machine) {
   }
   const inRing = new Set(ring.flatMap((row) => [row.proxy, row.check, row.wait]));
   const leadsTo = (name, type) => states.get(name).type === type || states.get(name).transitions.some((way) => states.get(way.to).type === type);
-  const rest = machine.states.map((state) => state.name).filter((name) => !inRing.has(name));
+  const rest = all.map((state) => state.name).filter((name) => !inRing.has(name));
   const good = rest.filter((name) => leadsTo(name, 'Succeed'));
   const bad = rest.filter((name) => !good.includes(name) && leadsTo(name, 'Fail'));
   const other = rest.filter((name) => !good.includes(name) && !bad.includes(name));
   const lastFirst = (names) => names.sort((a, b) => states.get(a).transitions.length - states.get(b).transitions.length);
-  return { states, ring, good: lastFirst(good), bad: lastFirst(bad), other };
+  return { states, left, ring, good: lastFirst(good), bad: lastFirst(bad), other };
 }
 
 // rows says which rows of the ring are drawn: all of a small one, and of a large one those around the visited ones, with
@@ -52,8 +72,8 @@ function rows(ring, visited) {
 
 // draw draws a machine with the way that an execution took, if there is one.
 export function draw(machine, execution, now) {
-  const { states, ring, good, bad, other } = parts(machine);
-  const visits = execution?.visits ?? [];
+  const { states, left, ring, good, bad, other } = parts(machine);
+  const visits = (execution?.visits ?? []).filter((visit) => !left.has(visit.state));
   const times = new Map();
   for (const visit of visits) times.set(visit.state, [...(times.get(visit.state) ?? []), visit]);
   const list = rows(ring, new Set(times.keys()));
