@@ -1,6 +1,6 @@
 module github.com/retrying-api-proxy/retrying-api-proxy
 
-go 1.25.0
+go 1.26.0
 
 // npm's packages hold templates that look like Go.
 ignore ./node_modules

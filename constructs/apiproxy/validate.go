@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 )
@@ -87,6 +88,9 @@ func (u Upstream) validate() error {
 			problem("Upstream.BaseURL is %q; give a URL that starts with https://", shown)
 		case base.Hostname() == "":
 			problem("Upstream.BaseURL is %q, which names no host", shown)
+		}
+		if strings.ContainsFunc(base.Hostname(), func(r rune) bool { return r > unicode.MaxASCII }) {
+			problem("Upstream.BaseURL is %q; write its host in ASCII, as in https://xn--bcher-kva.example", shown)
 		}
 		if base.User != nil {
 			problem("Upstream.BaseURL is %q; it must not hold user information, which would stand in the template in the "+

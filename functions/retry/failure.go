@@ -43,9 +43,11 @@ const maxDetails = 200
 // type by RFC 9209 section 2.3. trace is what was seen of the same request. A body that was cut off by
 // [http.MaxBytesReader] is http_response_body_size.
 //
-// The failure is NotProcessed only if the request never had a connection, since then not one byte of it was sent. From
-// the moment that it has one nobody can tell: what the transport has written lies in buffers, and a connection that is
-// reset does not say what the other side read before.
+// The failure is NotProcessed if the request never had a connection, since then not one byte of it was sent, and if the
+// other side said over HTTP/2 that it did not process it (RFC 9113 section 8.7): it refused the stream, or the stream lies
+// beyond the last one that its GOAWAY names. Otherwise, from the moment that the request has a connection, nobody can
+// tell: what the transport has written lies in buffers, and a connection that is reset does not say what the other side
+// read before.
 func ClassifyFailure(err error, trace *Trace) *Failure {
 	reached := trace.reached()
 	var inURL *url.Error
@@ -54,6 +56,8 @@ func ClassifyFailure(err error, trace *Trace) *Failure {
 	}
 	f := &Failure{Processed: Processed(reached >= connected)}
 	switch {
+	case refusedByHTTP2(err):
+		f.Type, f.Processed, f.Details = ConnectionTerminated, NotProcessed, "the upstream said over HTTP/2 that it did not process the request"
 	case errors.Is(err, ErrAddressProhibited):
 		f.Type, f.Details = DestinationIPProhibited, printable(err)
 	case reached == unsent && !timedOut(err):
@@ -146,6 +150,34 @@ type http2StreamError struct {
 }
 
 func (http2StreamError) Error() string { return "the stream was reset" }
+
+// refusedStream is REFUSED_STREAM, RFC 9113 section 7.
+const refusedStream = 0x7
+
+// unprocessed are the texts with which net/http reports that a stream was not processed, because it was opened after
+// the last one that the other side's GOAWAY names. There are no types for them. The last one is for a connection whose
+// GOAWAY came before the stream was opened.
+var unprocessed = []string{
+	"http2: Transport received Server's graceful shutdown GOAWAY",
+	"http2: Transport received GOAWAY from server ErrCode:",
+	"http2: server sent GOAWAY and closed the connection; LastStreamID=0,",
+	"http2: client conn not usable",
+}
+
+// refusedByHTTP2 says whether an error came of the other side saying that it did not process the request.
+func refusedByHTTP2(err error) bool {
+	var stream http2StreamError
+	if errors.As(err, &stream) {
+		return stream.Code == refusedStream
+	}
+	text := err.Error()
+	for _, start := range unprocessed {
+		if strings.Contains(text, start) {
+			return true
+		}
+	}
+	return false
+}
 
 // hungUp says whether an error came of the other side closing the connection or the stream, properly or not.
 func hungUp(err error) bool {

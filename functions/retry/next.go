@@ -113,11 +113,8 @@ func (p Policy) judge(req Request, history []Attempt, result Result) judgement {
 	// A rule that says what the defaults say is none, so that Default() judges as the zero policy does.
 	ruled = ruled && rule != defaultStatuses[result.Status]
 	j := judgement{policy: p.WithDefaults(), req: req, history: history, now: result.Received}
-	if f := result.Failure; f != nil {
-		j.subject = string(f.Type)
-		j.kind = NetworkFailure
-		j.proof = f.Processed == NotProcessed
-		j.lasting = lasting[f.Type]
+	if result.Failure != nil && result.Status == 0 {
+		j.failed(result.Failure)
 		return j
 	}
 
@@ -134,6 +131,10 @@ func (p Policy) judge(req Request, history []Attempt, result Result) judgement {
 		j.kind = ServerError
 		j.proof = result.Status == http.StatusServiceUnavailable && j.signals.RetryAfter
 	default:
+		if result.Failure != nil {
+			j.failed(result.Failure)
+			break
+		}
 		j.final = true
 		if j.why == "" {
 			j.why = "final"
@@ -143,6 +144,14 @@ func (p Policy) judge(req Request, history []Attempt, result Result) judgement {
 		j.notBefore = result.Received.Add(j.signals.Floor)
 	}
 	return j
+}
+
+// failed judges an attempt without a complete answer.
+func (j *judgement) failed(f *Failure) {
+	j.subject = string(f.Type)
+	j.kind = NetworkFailure
+	j.proof = f.Processed == NotProcessed
+	j.lasting = lasting[f.Type]
 }
 
 // unruled judges a status that the policy does not rule itself by what the answer says.

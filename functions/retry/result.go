@@ -5,10 +5,15 @@ import (
 	"time"
 )
 
-// A Result is what one attempt brought: either a status with its header fields, or a failure.
+// A Result is what one attempt brought: a status with its header fields, a failure, or both.
 type Result struct {
-	Status  int
-	Header  http.Header
+	// Status and Header are what the upstream said, or zero if its header section did not come whole.
+	Status int
+	Header http.Header
+
+	// Failure says why there is no complete answer, or is nil. If the header section came before the failure, Status and
+	// Header are set too. They hold: a rate limit or a server error whose body was cut off is judged by them, and only
+	// what would have been final is a failure.
 	Failure *Failure
 
 	// Received is when the answer, or the failure, came.
@@ -30,7 +35,7 @@ func (r Result) Attempt(proxy string, start time.Time, decision Decision) Attemp
 		a.Duration = r.Received.Sub(start).Milliseconds()
 	}
 	if r.Failure != nil {
-		a.Status, a.Error, a.Details = 0, r.Failure.Type, r.Failure.Details
+		a.Error, a.Details = r.Failure.Type, r.Failure.Details
 	}
 	if !decision.NotBefore.IsZero() {
 		// Rounded up, since a floor that lost its fraction would let an attempt go out early.

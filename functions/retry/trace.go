@@ -50,6 +50,10 @@ func (t *Trace) ClientTrace() *httptrace.ClientTrace {
 	}
 }
 
+// Connected notes that the request has a connection, for who makes connections apart from requests, by
+// [http.Transport.NewClientConn]: GotConn is not called then.
+func (t *Trace) Connected() { t.reach(connected) }
+
 // reach notes a stage, unless a later one was reached: a connection that is still being opened when an idle one becomes
 // free does not take the request back.
 func (t *Trace) reach(s stage) {

@@ -77,7 +77,7 @@ func TestEveryKindOfNetworkFailureIsNamedAndJudged(t *testing.T) {
 	dialing := func(dial func(ctx context.Context, network, address string) (net.Conn, error)) func(*testing.T) *bench {
 		return func(t *testing.T) *bench {
 			b := newBench(t, "http://api.invalid")
-			b.transport().DialContext = dial
+			b.transport.DialContext = dial
 			return b
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
@@ -13,18 +12,11 @@ import (
 
 func TestTheLimitsOfTheTransport(t *testing.T) {
 	transport := newTransport(nil)
-	// Load balancers close connections after 60 s without a request.
-	if transport.IdleConnTimeout != 55*time.Second {
-		t.Errorf("an unused connection is kept for %v, want 55s", transport.IdleConnTimeout)
-	}
 	if transport.MaxResponseHeaderBytes != 65_536 {
 		t.Errorf("a header section may take %d bytes, want 65,536", transport.MaxResponseHeaderBytes)
 	}
-	if transport.MaxIdleConns != 4 || transport.MaxIdleConnsPerHost != 4 {
-		t.Errorf("%d unused connections are kept, %d for one host, want 4", transport.MaxIdleConns, transport.MaxIdleConnsPerHost)
-	}
-	if transport.TLSClientConfig.MinVersion != tls.VersionTLS12 || !transport.DisableCompression || !transport.ForceAttemptHTTP2 {
-		t.Errorf("TLS from %x, compression off: %v, HTTP/2: %v", transport.TLSClientConfig.MinVersion, transport.DisableCompression, transport.ForceAttemptHTTP2)
+	if transport.TLSClientConfig.MinVersion != tls.VersionTLS12 || !transport.DisableCompression || !transport.ForceAttemptHTTP2 || !transport.DisableKeepAlives {
+		t.Errorf("TLS from %x, compression off: %v, HTTP/2: %v, one request a connection: %v", transport.TLSClientConfig.MinVersion, transport.DisableCompression, transport.ForceAttemptHTTP2, transport.DisableKeepAlives)
 	}
 }
 

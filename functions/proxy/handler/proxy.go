@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
@@ -41,10 +40,10 @@ type Clock interface {
 // A Proxy makes one attempt per invocation. It is safe for concurrent use.
 type Proxy struct {
 	settings
-	client *http.Client
-	log    *slog.Logger
-	clock  Clock
-	random func() float64
+	transport *http.Transport
+	log       *slog.Logger
+	clock     Clock
+	random    func() float64
 }
 
 // New makes the proxy that the environment describes. The error lists all that is wrong with the environment.
@@ -67,14 +66,11 @@ func newProxy(s settings, d Dependencies) *Proxy {
 		d.Random = rand.Float64
 	}
 	return &Proxy{
-		settings: s,
-		client: &http.Client{
-			Transport:     newTransport(d.Dial),
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-		log:    d.Log,
-		clock:  d.Clock,
-		random: d.Random,
+		settings:  s,
+		transport: newTransport(d.Dial),
+		log:       d.Log,
+		clock:     d.Clock,
+		random:    d.Random,
 	}
 }
 
@@ -111,7 +107,9 @@ func (p *Proxy) Handle(ctx context.Context, in message.Envelope) (*message.Envel
 		// Losing a proxy, or waiting for another request with the same key, took longer than was left.
 		return message.Failure(retry.DeadlineExceeded, history), nil
 	}
-	result, response := p.attempt(ctx, &call.Request, timeout)
+	attemptCtx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	result, response := p.attempt(attemptCtx, &call.Request)
 	decision := p.policy.Next(request, history, result, p.random)
 	attempt := result.Attempt(p.name, start, decision)
 	attempts := append(history, attempt)
@@ -128,38 +126,6 @@ func (p *Proxy) Handle(ctx context.Context, in message.Envelope) (*message.Envel
 // leastTime is the least time that an attempt is begun with. A policy with a very short deadline gets its attempt too.
 func (p *Proxy) leastTime() time.Duration {
 	return max(1, min(retry.MinimumAttemptTime, p.policy.AttemptTimeout, p.policy.Deadline/2))
-}
-
-// attempt sends the request once and reads the whole answer. Where the answer has a body that is larger than can be
-// carried, there is a result and no response: the upstream has answered, whatever becomes of it.
-func (p *Proxy) attempt(ctx context.Context, r *message.Request, timeout time.Duration) (retry.Result, *message.Response) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	trace := new(retry.Trace)
-	fail := func(err error) (retry.Result, *message.Response) {
-		return retry.Result{Failure: retry.ClassifyFailure(err, trace), Received: p.clock.Now()}, nil
-	}
-
-	request, err := newRequest(httptrace.WithClientTrace(ctx, trace.ClientTrace()), p.baseURL, r)
-	if err != nil {
-		return fail(err)
-	}
-	received, err := p.client.Do(request)
-	if err != nil {
-		return fail(err)
-	}
-	defer received.Body.Close()
-	body, err := readBody(received.Body)
-	result := retry.Result{Status: received.StatusCode, Header: received.Header, Received: p.clock.Now()}
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return result, nil
-	case err != nil:
-		return fail(err)
-	}
-	response := newResponse(received, body)
-	return result, &response
 }
 
 // withoutAnswer says that no attempt reached an answer, and until when the upstream wants to be left alone.
@@ -182,7 +148,7 @@ func notBefore(decision retry.Decision, now time.Time) int64 {
 // replaced by an envelope without one. It has the same outcome: if the upstream has done what was asked, the record of
 // the request must say so, or the next request with the same key would have it done again.
 func (p *Proxy) finish(call *message.Call, response *message.Response, decision retry.Decision, result retry.Result, attempts []retry.Attempt) (*message.Envelope, error) {
-	if result.Failure != nil {
+	if decision.Kind == retry.NetworkFailure {
 		return p.withoutAnswer(decision, attempts, result.Received), nil
 	}
 	var carried message.Response

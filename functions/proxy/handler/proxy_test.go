@@ -55,7 +55,6 @@ func newBench(t testing.TB, baseURL string) *bench {
 		Clock:  b,
 		Random: func() float64 { return 0.5 },
 	})
-	t.Cleanup(b.client.CloseIdleConnections)
 	return b
 }
 
@@ -76,9 +75,6 @@ func (b *bench) Sleep(ctx context.Context, d time.Duration) error {
 	}
 	return ctx.Err()
 }
-
-// transport is the proxy's own, for a test to change before the first request.
-func (b *bench) transport() *http.Transport { return b.client.Transport.(*http.Transport) }
 
 // call is a request with a minute left, in the envelope that the gateway writes.
 func (b *bench) call(request message.Request, history ...retry.Attempt) message.Envelope {
@@ -279,13 +275,16 @@ func TestASleepThatIsBrokenOffSendsNothing(t *testing.T) {
 	}
 }
 
-// A timedTransport notes how long a request has, and answers it.
-type timedTransport struct{ left time.Duration }
-
-func (tt *timedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	deadline, _ := r.Context().Deadline()
-	tt.left = time.Until(deadline)
-	return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody}, nil
+// timed makes the bench's proxy note how long an attempt has, in real time, when it opens its connection.
+func timed(b *bench) (left *time.Duration) {
+	left = new(time.Duration)
+	dial := b.transport.DialContext
+	b.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		deadline, _ := ctx.Deadline()
+		*left = time.Until(deadline)
+		return dial(ctx, network, address)
+	}
+	return left
 }
 
 func TestAnAttemptHasAsLongAsThePolicySaysOrAsIsLeft(t *testing.T) {
@@ -300,16 +299,15 @@ func TestAnAttemptHasAsLongAsThePolicySaysOrAsIsLeft(t *testing.T) {
 		{"the sleep takes nothing from the policy's timeout", 10 * time.Minute, time.Hour, 5 * time.Minute, 9 * time.Minute, 10 * time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b := newBench(t, "http://127.0.0.1")
-			transport := new(timedTransport)
-			b.client.Transport = transport
+			b := newBench(t, serve(t, func(http.ResponseWriter, *http.Request) {}))
+			left := timed(b)
 			b.policy.AttemptTimeout = c.timeout
 			in := b.call(message.Request{Method: "GET"})
 			in.Call.Deadline = morning.Add(c.left).UnixMilli()
 			in.SleepMilliseconds = c.slept.Milliseconds()
 			b.invoke(t, in)
-			if transport.left < c.atLeast || transport.left > c.butNoLongerAs {
-				t.Errorf("the attempt had %v, want %v at most", transport.left, c.butNoLongerAs)
+			if *left < c.atLeast || *left > c.butNoLongerAs {
+				t.Errorf("the attempt had %v, want %v at most", *left, c.butNoLongerAs)
 			}
 		})
 	}
@@ -370,27 +368,6 @@ func TestWhatTheAttemptDidIsLoggedWithoutWhatWasSentOrReceived(t *testing.T) {
 	}
 }
 
-func TestTwoInvocationsUseOneConnection(t *testing.T) {
-	var connections atomic.Int32
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, strings.Repeat("x", 100<<10))
-	}))
-	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			connections.Add(1)
-		}
-	}
-	server.Start()
-	defer server.Close()
-	b := newBench(t, server.URL)
-	for range 3 {
-		b.invoke(t, b.call(message.Request{Method: "POST", Body: "hello"}))
-	}
-	if n := connections.Load(); n != 1 {
-		t.Errorf("three invocations opened %d connections", n)
-	}
-}
-
 func TestInvocationsAtTheSameTimeKeepApart(t *testing.T) {
 	b := newBench(t, serve(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) }))
 	var group sync.WaitGroup
@@ -420,14 +397,13 @@ func TestAnAttemptIsNotBegunWithTooLittleTimeLeft(t *testing.T) {
 		{"less than half of a short deadline", 300 * time.Millisecond, 149 * time.Millisecond, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b := newBench(t, "http://127.0.0.1")
-			transport := new(timedTransport)
-			b.client.Transport = transport
+			b := newBench(t, serve(t, func(http.ResponseWriter, *http.Request) {}))
+			left := timed(b)
 			b.policy.Deadline = c.deadline
 			in := b.call(message.Request{Method: "GET"})
 			in.Call.Deadline = b.Now().Add(c.left).UnixMilli()
 			out := b.invoke(t, in)
-			if sent := transport.left != 0; sent != c.sent {
+			if sent := *left != 0; sent != c.sent {
 				t.Errorf("it was sent: %v, want %v", sent, c.sent)
 			}
 			if !c.sent && (out.Outcome != retry.Failed || out.Error != retry.DeadlineExceeded) {

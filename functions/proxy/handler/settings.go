@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
@@ -43,6 +44,10 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 		problem("%s is not a URL: %w", message.UpstreamVariable, errors.Unwrap(err)) // without the URL, which may hold a password
 	case (s.baseURL.Scheme != "https" && s.baseURL.Scheme != "http") || s.baseURL.Host == "":
 		problem("%s is %q; it must be an https or http URL with a host", message.UpstreamVariable, s.baseURL.Redacted())
+	}
+
+	if err == nil && strings.ContainsFunc(s.baseURL.Hostname(), func(r rune) bool { return r > unicode.MaxASCII }) {
+		problem("%s has the host %q; write it in ASCII, as in xn--bcher-kva.example", message.UpstreamVariable, s.baseURL.Hostname())
 	}
 
 	for _, text := range strings.FieldsFunc(getenv(message.AllowedNetworksVariable), func(r rune) bool { return r == ',' || r == ' ' }) {

@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
@@ -23,26 +23,24 @@ const (
 	// maxResponseHeader is the most that a header section may take, in bytes.
 	maxResponseHeader = 64 << 10
 
-	// idleConnTimeout is how long an unused connection is kept. Load balancers close theirs after 60 s; a sandbox that
-	// was frozen for longer must not start with a dead one.
-	idleConnTimeout = 55 * time.Second
-
-	// maxIdleConns is small because a sandbox makes one call at a time.
-	maxIdleConns = 4
+	// maxSessions is how many TLS sessions are kept, so that the handshakes of later attempts cost less. A sandbox calls
+	// one host.
+	maxSessions = 4
 )
 
-// newTransport makes the transport that one sandbox keeps for its life. Proxy variables of the environment are not
-// looked at: they are for calls to AWS.
-func newTransport(dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Transport {
+// newTransport makes what connections are made with. Proxy variables of the environment are not looked at: they are for
+// calls to AWS.
+func newTransport(dial dialFunc) *http.Transport {
 	return &http.Transport{
-		Proxy:                  nil,
-		DialContext:            dial,
-		ForceAttemptHTTP2:      true,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		Proxy:             nil,
+		DialContext:       counting(dial),
+		ForceAttemptHTTP2: true,
+		TLSClientConfig: &tls.Config{
+			MinVersion:         tls.VersionTLS12,
+			ClientSessionCache: tls.NewLRUClientSessionCache(maxSessions),
+		},
 		DisableCompression:     true, // the bytes pass through as they are
-		MaxIdleConns:           maxIdleConns,
-		MaxIdleConnsPerHost:    maxIdleConns,
-		IdleConnTimeout:        idleConnTimeout,
+		DisableKeepAlives:      true, // and the upstream is told that no second request comes
 		MaxResponseHeaderBytes: maxResponseHeader,
 	}
 }
@@ -64,9 +62,6 @@ func newRequest(ctx context.Context, base *url.URL, r *message.Request) (*http.R
 	if len(body) == 0 {
 		request.Body, request.ContentLength = http.NoBody, 0
 	}
-	// net/http would send a request with a body a second time by itself, on a connection that was closed while idle,
-	// if it knew how to read the body again. Whether a request is repeated is for the policy to say.
-	request.GetBody = nil
 	request.Header = make(http.Header, len(r.Headers))
 	for name, value := range r.Headers {
 		request.Header.Set(name, value)
@@ -96,7 +91,22 @@ func joinURL(base *url.URL, path, query string) (*url.URL, error) {
 	return &target, nil
 }
 
-// readBody reads a whole body, up to maxResponseBody; [retry.ClassifyFailure] knows the error of a larger one.
+// authority is the host and the port that a URL leads to.
+func authority(target *url.URL) string {
+	port := target.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[target.Scheme]
+	}
+	return net.JoinHostPort(target.Hostname(), port)
+}
+
+// isTooLarge says whether an error is that of a body that is larger than readBody reads.
+func isTooLarge(err error) bool {
+	var tooLarge *http.MaxBytesError
+	return errors.As(err, &tooLarge)
+}
+
+// readBody reads a whole body, up to maxResponseBody.
 func readBody(body io.ReadCloser) ([]byte, error) {
 	return io.ReadAll(http.MaxBytesReader(nil, body, maxResponseBody))
 }

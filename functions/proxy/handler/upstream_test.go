@@ -9,16 +9,13 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
@@ -307,7 +304,7 @@ func TestHTTP2IsSpokenWhereTheUpstreamDoes(t *testing.T) {
 	b := newBench(t, server.URL+"/v1")
 	pool := x509.NewCertPool()
 	pool.AddCert(server.Certificate())
-	b.transport().TLSClientConfig.RootCAs = pool
+	b.transport.TLSClientConfig.RootCAs = pool
 
 	out := b.invoke(t, b.call(message.Request{Method: "PUT", Path: "/a%2Fb", Query: "q=1", Body: "payload", Headers: map[string]string{"accept": "*/*"}}))
 	want := sent{"PUT", "/v1/a%2Fb?q=1", "HTTP/2.0", http.Header{"Accept": {"*/*"}, "Content-Length": {"7"}}, "payload"}
@@ -322,33 +319,5 @@ func TestHTTP2IsSpokenWhereTheUpstreamDoes(t *testing.T) {
 func TestProxyVariablesOfTheEnvironmentAreNotLookedAt(t *testing.T) {
 	if newTransport(nil).Proxy != nil {
 		t.Error("the transport asks for a proxy")
-	}
-}
-
-// TestARequestWithABodyIsNotRepeatedByTheTransport closes a kept connection after the second request on it, before an
-// answer. The transport could send that request again by itself, but whether to repeat one is for the policy to say.
-func TestARequestWithABodyIsNotRepeatedByTheTransport(t *testing.T) {
-	var requests atomic.Int32
-	b := newBench(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body)
-		if requests.Add(1) > 1 {
-			conn, _, err := w.(http.Hijacker).Hijack()
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			conn.(*net.TCPConn).SetLinger(0)
-			conn.Close()
-		}
-	}))
-	keyed := message.Request{Method: "PUT", Body: "payload", Headers: map[string]string{"idempotency-key": "k"}}
-	b.invoke(t, b.call(keyed))
-	out := b.invoke(t, b.call(keyed))
-	if n := requests.Load(); n != 2 || out.Outcome != retry.Again {
-		t.Errorf("%d requests arrived, want 2; the proxy answered %s", n, out.Outcome)
-	}
-	want := []retry.Attempt{{Proxy: "proxy-1", Error: retry.ConnectionTerminated, Kind: retry.NetworkFailure}}
-	if diff := cmp.Diff(want, out.Attempts, cmpopts.IgnoreFields(retry.Attempt{}, "Start", "Details", "Wait", "Why")); diff != "" {
-		t.Errorf("the history differs (-want +got):\n%s", diff)
 	}
 }
