@@ -50,8 +50,12 @@ func (t *Trace) ClientTrace() *httptrace.ClientTrace {
 	}
 }
 
-// Connected notes that the request has a connection, for who makes connections apart from requests, by
-// [http.Transport.NewClientConn]: GotConn is not called then.
+// Connecting and Connected note that a connection for the request is being made, and that there is one. They are for those
+// who make connections apart from requests, by [net/http.Transport.NewClientConn], where GetConn and GotConn are not
+// called.
+func (t *Trace) Connecting() { t.reach(started) }
+
+// Connected is described with [Trace.Connecting].
 func (t *Trace) Connected() { t.reach(connected) }
 
 // reach notes a stage, unless a later one was reached: a connection that is still being opened when an idle one becomes

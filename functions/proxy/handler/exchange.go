@@ -33,6 +33,7 @@ func (p *Proxy) attempt(ctx context.Context, r *message.Request) (retry.Result, 
 	if err != nil {
 		return failed(retry.ClassifyFailure(err, trace))
 	}
+	trace.Connecting()
 	connection, err := p.transport.NewClientConn(ctx, request.URL.Scheme, authority(request.URL))
 	if err != nil {
 		return failed(retry.ClassifyFailure(err, trace))

@@ -15,8 +15,8 @@ func TestTheLimitsOfTheTransport(t *testing.T) {
 	if transport.MaxResponseHeaderBytes != 65_536 {
 		t.Errorf("a header section may take %d bytes, want 65,536", transport.MaxResponseHeaderBytes)
 	}
-	if transport.TLSClientConfig.MinVersion != tls.VersionTLS12 || !transport.DisableCompression || !transport.ForceAttemptHTTP2 || !transport.DisableKeepAlives {
-		t.Errorf("TLS from %x, compression off: %v, HTTP/2: %v, one request a connection: %v", transport.TLSClientConfig.MinVersion, transport.DisableCompression, transport.ForceAttemptHTTP2, transport.DisableKeepAlives)
+	if transport.TLSClientConfig.MinVersion != tls.VersionTLS12 || !transport.DisableCompression || !transport.ForceAttemptHTTP2 {
+		t.Errorf("TLS from %x, compression off: %v, HTTP/2: %v", transport.TLSClientConfig.MinVersion, transport.DisableCompression, transport.ForceAttemptHTTP2)
 	}
 }
 

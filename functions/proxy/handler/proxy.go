@@ -117,7 +117,9 @@ func (p *Proxy) Handle(ctx context.Context, in message.Envelope) (*message.Envel
 
 	if decision.Outcome == retry.Again {
 		out := message.ToProxy(call, p.policy, attempts, decision.Delay)
-		out.StatusCode = result.Status
+		if decision.Kind != retry.NetworkFailure {
+			out.StatusCode = result.Status
+		}
 		return out, nil
 	}
 	return p.finish(call, response, decision, result, attempts)

@@ -40,7 +40,6 @@ func newTransport(dial dialFunc) *http.Transport {
 			ClientSessionCache: tls.NewLRUClientSessionCache(maxSessions),
 		},
 		DisableCompression:     true, // the bytes pass through as they are
-		DisableKeepAlives:      true, // and the upstream is told that no second request comes
 		MaxResponseHeaderBytes: maxResponseHeader,
 	}
 }
