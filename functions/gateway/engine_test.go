@@ -15,6 +15,49 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 )
 
+// start is a request to the engine.
+var start = &sfn.StartSyncExecutionInput{
+	StateMachineArn: aws.String("arn:aws:states:eu-central-1:123456789012:stateMachine:orders"), Input: aws.String(`{}`),
+}
+
+// engineOf makes an engine as main does, whose service is on this machine.
+func engineOf(service *httptest.Server) *sfn.Client {
+	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, service.Listener.Addr().String())
+	}
+	return newEngine(aws.Config{
+		Region:       "eu-central-1",
+		Credentials:  credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example", ""),
+		BaseEndpoint: aws.String("http://states.test"),
+		HTTPClient:   awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.DialContext = dial }),
+	})
+}
+
+// A sandbox that was frozen does not know that the service has closed a connection in the meantime.
+func TestEachStartOfAnExecutionHasAConnectionOfItsOwn(t *testing.T) {
+	var connections, requests atomic.Int32
+	service := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		requests.Add(1)
+		_, _ = io.WriteString(w, `{"executionArn":"arn","status":"SUCCEEDED","output":"{}"}`)
+	}))
+	service.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	service.Start()
+	defer service.Close()
+	engine := engineOf(service)
+	for range 3 {
+		if _, err := engine.StartSyncExecution(t.Context(), start); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if connections.Load() != 3 || requests.Load() != 3 {
+		t.Errorf("%d requests went over %d connections, want three over three", requests.Load(), connections.Load())
+	}
+}
+
 // A repeated StartSyncExecution is a second execution, and so perhaps a second call of the upstream.
 func TestAStartOfAnExecutionThatFailsIsNotRepeated(t *testing.T) {
 	for name, fail := range map[string]http.HandlerFunc{
@@ -46,18 +89,8 @@ func TestAStartOfAnExecutionThatFailsIsNotRepeated(t *testing.T) {
 				fail(w, r)
 			}))
 			defer service.Close()
-			dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return new(net.Dialer).DialContext(ctx, network, service.Listener.Addr().String())
-			}
-			engine := newEngine(aws.Config{
-				Region:       "eu-central-1",
-				Credentials:  credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example", ""),
-				BaseEndpoint: aws.String("http://states.test"),
-				HTTPClient:   awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.DialContext = dial }),
-			})
-			_, err := engine.StartSyncExecution(t.Context(), &sfn.StartSyncExecutionInput{
-				StateMachineArn: aws.String("arn:aws:states:eu-central-1:123456789012:stateMachine:orders"), Input: aws.String(`{}`),
-			})
+			engine := engineOf(service)
+			_, err := engine.StartSyncExecution(t.Context(), start)
 			if n := requests.Load(); err == nil || n != 1 {
 				t.Errorf("%d requests were sent, want 1; the error is %v", n, err)
 			}

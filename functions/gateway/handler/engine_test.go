@@ -125,6 +125,15 @@ func TestAConnectionThatBreaksLeavesOpenWhetherTheUpstreamWasCalled(t *testing.T
 	}
 }
 
+func TestAnEngineThatNoConnectionWasMadeToInTimeIsUnavailableForNow(t *testing.T) {
+	b := newBench(t, clientOf(t, func(ctx context.Context) (net.Conn, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}))
+	b.clock.now = time.Now().Add(30*time.Millisecond - 62*time.Second) // the deadline and the grace after it are nearly over
+	wantProblem(t, b.send(t, request("POST", "/")), 503, "engine-unavailable")
+}
+
 func TestAnEngineThatDoesNotAnswerInTimeIsATimeout(t *testing.T) {
 	hanging := func(ctx context.Context) (net.Conn, error) {
 		near, far := net.Pipe()
@@ -133,7 +142,7 @@ func TestAnEngineThatDoesNotAnswerInTimeIsATimeout(t *testing.T) {
 	}
 	b := newBench(t, clientOf(t, hanging))
 	// So that the deadline and the grace after it are over in a moment, by the clock of the machine.
-	b.clock.now = time.Now().Add(30*time.Millisecond - retry.DefaultDeadline - answerGrace)
+	b.clock.now = time.Now().Add(30*time.Millisecond - 62*time.Second)
 	wantProblem(t, b.send(t, request("POST", "/")), 504, "deadline-exceeded")
 }
 
@@ -176,7 +185,7 @@ func TestAnErrorThatIsNotOfTheServiceIsNotTakenForARefusal(t *testing.T) {
 		&net.OpError{Op: "read", Net: "tcp", Err: errors.New("connection reset by peer")},
 		io.ErrUnexpectedEOF,
 	} {
-		if p := startProblem(err); p.Status != 502 {
+		if p := startProblem(err, false); p.Status != 502 {
 			t.Errorf("%v became %d: %s", err, p.Status, p.Detail)
 		}
 	}

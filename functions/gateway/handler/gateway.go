@@ -9,9 +9,10 @@ import (
 	"log/slog"
 	"math"
 	mathrand "math/rand/v2"
-	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -195,14 +196,20 @@ func (g *Gateway) execute(ctx context.Context, call *message.Call, input []byte)
 	ctx, cancel := context.WithDeadline(ctx, call.DeadlineTime().Add(answerGrace))
 	defer cancel()
 
-	execution, err := g.engine.StartSyncExecution(ctx, &sfn.StartSyncExecutionInput{
+	// A request that never got a connection was not sent.
+	unsent := new(atomic.Bool)
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { unsent.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { unsent.Store(false) },
+	})
+	execution, err := g.engine.StartSyncExecution(traced, &sfn.StartSyncExecutionInput{
 		StateMachineArn: aws.String(g.stateMachineARN),
 		Name:            aws.String(requestID(ctx)),
 		Input:           aws.String(string(input)),
 	})
 	if err != nil {
 		g.log.LogAttrs(ctx, slog.LevelError, "StartSyncExecution failed", slog.String("error", withoutInput(err)))
-		return nil, startProblem(err)
+		return nil, startProblem(err, unsent.Load())
 	}
 	envelope := new(message.Envelope)
 	switch execution.Status {
@@ -254,20 +261,20 @@ func withoutInput(err error) string {
 }
 
 // startProblem says what an error of StartSyncExecution means to the caller. Only where the execution cannot have been
-// started is the request free to be sent again.
-func startProblem(err error) *problem {
+// started is the request free to be sent again: where the service refused it, or where it was not sent, for want of a
+// connection.
+func startProblem(err error, unsent bool) *problem {
 	var served *smithyhttp.ResponseError
 	var answered smithy.APIError
-	var dialled *net.OpError
 	switch {
+	case unsent:
+		return engineUnavailable("Step Functions could not be reached. The upstream was not called.")
 	case errors.Is(err, context.DeadlineExceeded):
 		return deadlineExceeded("The state machine did not end in time.", nil)
 	case errors.As(err, &served) && served.HTTPStatusCode() >= 500 && served.HTTPStatusCode() != http.StatusServiceUnavailable:
 		return engineFailed("Step Functions failed, perhaps while the execution ran. Whether the upstream was called is not known.")
 	case errors.As(err, &answered):
 		return engineUnavailable("Step Functions refused to start the execution: " + answered.ErrorCode() + ". The upstream was not called.")
-	case errors.As(err, &dialled) && dialled.Op == "dial":
-		return engineUnavailable("Step Functions could not be reached. The upstream was not called.")
 	}
 	return engineFailed("The connection to Step Functions broke while the execution ran. Whether the upstream was called is not known.")
 }
