@@ -88,7 +88,7 @@ destroy: prerequisites node_modules ## take the stack out of the account
 
 .PHONY: prerequisites
 prerequisites:
-	@command -v go >/dev/null || { echo "Go 1.25 or later is needed: https://go.dev/dl" >&2; exit 1; }
+	@command -v go >/dev/null || { echo "Go 1.26 or later is needed: https://go.dev/dl" >&2; exit 1; }
 	@command -v node >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || \
 		{ echo "Node.js 22 or later is needed, for the CDK (20 still works): https://nodejs.org" >&2; exit 1; }
 

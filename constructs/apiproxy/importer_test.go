@@ -118,6 +118,6 @@ func importersModule(t *testing.T, repository string) string {
 		return strings.TrimSpace(string(output))
 	}
 	const cdk, jsii, own = "github.com/aws/aws-cdk-go/awscdk/v2", "github.com/aws/jsii-runtime-go", "github.com/retrying-api-proxy/retrying-api-proxy"
-	return fmt.Sprintf("module example.com/shop\n\ngo 1.25.0\n\nrequire (\n\t%s %s\n\t%s %s\n\t%s v0.0.0\n)\n\nreplace %s => %s\n",
+	return fmt.Sprintf("module example.com/shop\n\ngo 1.26.0\n\nrequire (\n\t%s %s\n\t%s %s\n\t%s v0.0.0\n)\n\nreplace %s => %s\n",
 		cdk, version(cdk), jsii, version(jsii), own, own, repository)
 }

@@ -6,6 +6,7 @@
 //	STATE_MACHINE_ARN             the Express state machine that carries calls out
 //	PROXY_COUNT                   how many proxies it goes round
 //	RETRY_POLICY                  the policy, as JSON; empty for the default one
+//	RING_START                    the number of the proxy that makes the first attempt (default: one is drawn)
 //	TABLE_NAME                    the table of idempotency records
 //	IDEMPOTENCY_KEY_REQUIRED      never, unsafe or always: which requests need an Idempotency-Key (default never)
 //	IDEMPOTENCY_CACHE_HEADERS     true adds ETag, Cache-Control and Vary to recorded answers

@@ -10,6 +10,9 @@ import (
 type Call struct {
 	Request Request `json:"request"`
 
+	// RequestID is the id of the request: that of the gateway's invocation, and the name of the execution.
+	RequestID string `json:"requestId,omitempty"`
+
 	// Deadline is when the caller stops waiting, in milliseconds since the Unix epoch.
 	Deadline int64 `json:"deadline"`
 

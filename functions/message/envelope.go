@@ -36,6 +36,13 @@ type Envelope struct {
 	// Version is the version of the envelope, see [Version].
 	Version int `json:"version"`
 
+	// RequestID is the id of the request that an answer is to. On the way to a proxy it is in the call.
+	RequestID string `json:"requestId,omitempty"`
+
+	// Start is the number of the proxy that makes the first attempt, from 1. It stands in the envelope that an execution
+	// starts with; without it the first proxy is meant.
+	Start int `json:"start,omitempty"`
+
 	// Outcome says where the state machine goes with this envelope.
 	Outcome retry.Outcome `json:"outcome"`
 
@@ -81,6 +88,7 @@ type Record struct {
 const (
 	OutcomePath       = "$.outcome"
 	ErrorPath         = "$.error"
+	StartPath         = "$.start"
 	WaitSecondsPath   = "$.waitSeconds"
 	ExpirationPath    = "$.expiration"
 	LossesCountPath   = "$.losses.count"
@@ -106,14 +114,14 @@ func ToProxy(call *Call, policy retry.Policy, history []retry.Attempt, delay tim
 	return e
 }
 
-// Answer writes the envelope that hands back an answer of the upstream.
-func Answer(outcome retry.Outcome, reason retry.Reason, response Response, attempts []retry.Attempt) *Envelope {
-	return &Envelope{Version: Version, Outcome: outcome, Error: reason, Response: response, Attempts: attempts}
+// Answer writes the envelope that hands back an answer of the upstream to the request with an id.
+func Answer(requestID string, outcome retry.Outcome, reason retry.Reason, response Response, attempts []retry.Attempt) *Envelope {
+	return &Envelope{Version: Version, RequestID: requestID, Outcome: outcome, Error: reason, Response: response, Attempts: attempts}
 }
 
 // Failure writes the envelope of a failed outcome without an answer of the upstream.
-func Failure(reason retry.Reason, attempts []retry.Attempt) *Envelope {
-	e := Answer(retry.Failed, reason, Response{}, attempts)
+func Failure(requestID string, reason retry.Reason, attempts []retry.Attempt) *Envelope {
+	e := Answer(requestID, retry.Failed, reason, Response{}, attempts)
 	e.ShortenAttempts()
 	return e
 }

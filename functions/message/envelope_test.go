@@ -119,7 +119,7 @@ func TestMarkupIsNotMadeLongerByEscapes(t *testing.T) {
 }
 
 func TestTheTopOfAnAnswerIsInTheWordsOfAPIGateway(t *testing.T) {
-	e := message.Answer(retry.Succeeded, "", message.Response{
+	e := message.Answer("request-1", retry.Succeeded, "", message.Response{
 		StatusCode: 200,
 		Headers:    map[string]string{"content-type": "text/plain"},
 		Cookies:    []string{"a=1", "b=2"},
@@ -140,6 +140,7 @@ func TestTheTopOfAnAnswerIsInTheWordsOfAPIGateway(t *testing.T) {
 		"body":            "hello",
 		"isBase64Encoded": false,
 		"version":         1.0,
+		"requestId":       "request-1",
 		"outcome":         "succeeded",
 		"waitSeconds":     0.0,
 	}
@@ -173,7 +174,7 @@ func TestALongListOfAttemptsFitsIntoACauseWithoutItsTexts(t *testing.T) {
 			NotBefore: now.UnixMilli(), Why: strings.Repeat("w", 200), Details: strings.Repeat("d", 200),
 		}
 	}
-	text, err := message.Marshal(message.Failure(retry.AttemptsExhausted, attempts))
+	text, err := message.Marshal(message.Failure("request-1", retry.AttemptsExhausted, attempts))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +184,7 @@ func TestALongListOfAttemptsFitsIntoACauseWithoutItsTexts(t *testing.T) {
 	if attempts[0].Why == "" {
 		t.Error("the list of the caller has changed")
 	}
-	if short := message.Failure(retry.AttemptsExhausted, attempts[:10]); short.Attempts[0].Why == "" || short.Attempts[0].Details == "" {
+	if short := message.Failure("request-1", retry.AttemptsExhausted, attempts[:10]); short.Attempts[0].Why == "" || short.Attempts[0].Details == "" {
 		t.Error("a short list has lost its texts")
 	}
 }

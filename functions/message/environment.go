@@ -16,6 +16,7 @@ const (
 	RetryPolicyVariable = "RETRY_POLICY" // both
 
 	StateMachineVariable   = "STATE_MACHINE_ARN" // the gateway
+	RingStartVariable      = "RING_START"
 	TableVariable          = "TABLE_NAME"
 	KeyRequiredVariable    = "IDEMPOTENCY_KEY_REQUIRED"
 	CacheHeadersVariable   = "IDEMPOTENCY_CACHE_HEADERS"

@@ -124,6 +124,14 @@ var neverRun = map[string]bool{
 	"VersionError":                                true, // see [VersionError]
 }
 
+// Lost says whether an attempt is one whose proxy was lost.
+func Lost(a retry.Attempt) bool { return a.Error == retry.ProxyInternalError && a.Start == 0 }
+
+// NeverRan says whether an attempt is one whose proxy was lost in a way that proves that it was never run.
+func NeverRan(a retry.Attempt) bool {
+	return a.Error == retry.ProxyInternalError && neverRun[a.Details]
+}
+
 // failure is the failure of an attempt whose proxy gave no answer. Unless its error proves that it was never run, nobody
 // knows how far it came.
 func (l loss) failure() *retry.Failure {

@@ -132,7 +132,7 @@ func TestCrashesAndAnswersInAnyOrderEndWithinTheBudgets(t *testing.T) {
 			switch {
 			case loss.Outcome == retry.Failed:
 				ended = true
-				return message.Marshal(message.Failure(loss.Reason, history))
+				return message.Marshal(message.Failure("request-1", loss.Reason, history))
 			case loss.Delay >= time.Second:
 				return message.Marshal(message.ToProxy(call, policy, history, loss.Delay))
 			}
@@ -149,7 +149,7 @@ func TestCrashesAndAnswersInAnyOrderEndWithinTheBudgets(t *testing.T) {
 			decision := policy.Next(request, history, result, random)
 			told := append(history, result.Attempt(message.ProxyName(number), clock, decision))
 			if decision.Outcome != retry.Again {
-				return message.Marshal(message.Answer(decision.Outcome, decision.Reason, message.Response{StatusCode: status}, told))
+				return message.Marshal(message.Answer("request-1", decision.Outcome, decision.Reason, message.Response{StatusCode: status}, told))
 			}
 			return message.Marshal(message.ToProxy(call, policy, told, decision.Delay))
 		}

@@ -91,7 +91,7 @@ func TestTheEndWithoutAnAnswerFitsIntoACause(t *testing.T) {
 	for range policy.NetworkFailures.Attempts {
 		history = append(history, longest(retry.NetworkFailure, 0))
 	}
-	if got := size(t, message.Failure(retry.AttemptsExhausted, history)); got > 32_000 {
+	if got := size(t, message.Failure("request-1", retry.AttemptsExhausted, history)); got > 32_000 {
 		t.Errorf("the end takes %d bytes; a cause holds 32,000", got)
 	}
 }

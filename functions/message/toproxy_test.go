@@ -57,6 +57,7 @@ func TestAHistoryIsACopy(t *testing.T) {
 
 func TestThePathsOfTheStateMachineLeadToWhatAnEnvelopeHolds(t *testing.T) {
 	e := message.ToProxy(newCall("GET"), retry.Policy{}, nil, time.Second)
+	e.Start = 3
 	e.Error, e.Expiration, e.Record = "AttemptsExhausted", 1, &message.Record{ID: "id", Owner: "owner"}
 	text, err := message.Marshal(e)
 	if err != nil {
@@ -66,6 +67,7 @@ func TestThePathsOfTheStateMachineLeadToWhatAnEnvelopeHolds(t *testing.T) {
 		message.OutcomePath:       "retry",
 		message.ErrorPath:         "AttemptsExhausted",
 		message.WaitSecondsPath:   1.0,
+		message.StartPath:         3.0,
 		message.ExpirationPath:    1.0,
 		message.LossesCountPath:   0.0,
 		message.LossesAllowedPath: 2.0,
@@ -82,7 +84,7 @@ func TestThePathsOfTheStateMachineLeadToWhatAnEnvelopeHolds(t *testing.T) {
 // be said to be a moment or something else.
 func TestEveryMomentThatAProxyReadsIsVisited(t *testing.T) {
 	others := map[string]bool{
-		"Envelope.Response.StatusCode": true, "Envelope.Version": true, "Envelope.WaitSeconds": true, "Envelope.SleepMilliseconds": true,
+		"Envelope.Response.StatusCode": true, "Envelope.Version": true, "Envelope.Start": true, "Envelope.WaitSeconds": true, "Envelope.SleepMilliseconds": true,
 		"Envelope.NotBefore": true, "Envelope.Expiration": true, // for the gateway, in answers
 		"Envelope.Call.MaxAttempts": true, "Envelope.Losses.Count": true, "Envelope.Losses.Allowed": true,
 		"Envelope.Attempts.Start":    true, // for people

@@ -73,7 +73,7 @@ func inModule(t *testing.T, files map[string]string) (directory string) {
 // greeter is a module with a handler in it, example.com/shop/greeter.
 func greeter(greeting string) map[string]string {
 	return map[string]string{
-		"go.mod":          "module example.com/shop\n\ngo 1.25.0\n",
+		"go.mod":          "module example.com/shop\n\ngo 1.26.0\n",
 		"greeter/main.go": "package main\n\nfunc main() { println(\"" + greeting + "\") }\n",
 	}
 }

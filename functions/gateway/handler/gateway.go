@@ -2,7 +2,6 @@ package handler
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,11 +11,11 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
-	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
@@ -100,70 +99,118 @@ func newGateway(s settings, store idempotency.Store, d Dependencies) (*Gateway, 
 // Handle answers one request. It never returns an error: whatever goes wrong is an HTTP answer.
 func (g *Gateway) Handle(ctx context.Context, event events.LambdaFunctionURLRequest) (events.LambdaFunctionURLResponse, error) {
 	started := g.now()
-	response, attempts := g.respond(ctx, &event, started)
-	g.log.LogAttrs(ctx, slog.LevelInfo, "request",
-		slog.String("requestId", requestID(ctx)),
+	ctx = withRequestID(ctx)
+	out := g.respond(ctx, &event, started)
+	response := out.response
+	if out.problem != nil {
+		response = out.problem.response(requestID(ctx))
+	}
+	if out.applied != "" {
+		response.Headers["preference-applied"] = joinFields(response.Headers["preference-applied"], out.applied)
+	}
+	// A trace that the caller began goes upstream with the request, and comes back with the answer.
+	if parent := field(&event, "traceparent"); parent != "" && response.Headers["traceparent"] == "" {
+		response.Headers["traceparent"] = parent
+	}
+	g.tell(ctx, out.level(response.StatusCode), "request",
 		slog.String("method", event.RequestContext.HTTP.Method),
 		slog.Int("status", response.StatusCode),
-		slog.Int("attempts", attempts),
+		slog.Int("attempts", out.attempts),
 		slog.Int64("durationMs", g.now().Sub(started).Milliseconds()))
 	return response, nil
 }
 
+// tell writes a line to the log. Every line names the request.
+func (g *Gateway) tell(ctx context.Context, level slog.Level, text string, attributes ...slog.Attr) {
+	g.log.LogAttrs(ctx, level, text, append([]slog.Attr{slog.String("requestId", requestID(ctx))}, attributes...)...)
+}
+
+// An outcome is how a request ended: with a response, or with a problem in its place.
+type outcome struct {
+	response events.LambdaFunctionURLResponse
+	problem  *problem
+
+	// attempts is how many were made.
+	attempts int
+
+	// applied is what Preference-Applied says.
+	applied string
+}
+
+// level is how much an outcome matters to whoever runs this. What the upstream could not do is a warning, what we could
+// not do is an error.
+func (o outcome) level(status int) slog.Level {
+	switch {
+	case status < 500:
+		return slog.LevelInfo
+	case o.problem == nil:
+		return slog.LevelWarn
+	}
+	return slog.LevelError
+}
+
 // respond is the way of a request through the gateway.
-func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRequest, started time.Time) (_ events.LambdaFunctionURLResponse, attempts int) {
+func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRequest, started time.Time) outcome {
 	request, refused := readRequest(event, g.pseudonym)
 	if refused != nil {
-		return refused.response(), 0
+		return outcome{problem: refused}
 	}
 	asked := idempotencyhttp.FromFunctionURL(*event)
 	key, refused := g.keyFor(asked)
 	if refused != nil {
-		return refused.response(), 0
+		return outcome{problem: refused}
 	}
-	wanted := parsePreferences(event.Headers["prefer"])
+	wanted := parsePreferences(field(event, "prefer"))
 	call := &message.Call{
 		Request:     *request,
+		RequestID:   requestID(ctx),
 		Deadline:    started.Add(g.patience(wanted)).UnixMilli(),
 		MaxAttempts: wanted.attempts,
 		Recorded:    key != "" && g.records.Enabled(),
 	}
-
 	if call.Recorded {
 		// The condition is about what is replayed. Upstream it could make a 304 of the answer that everybody is to get.
 		delete(call.Request.Headers, "if-none-match")
 	}
-	applied := func(response events.LambdaFunctionURLResponse) events.LambdaFunctionURLResponse {
-		if text := wanted.applied(g.patience(wanted)); text != "" {
-			response.Headers["preference-applied"] = joinFields(response.Headers["preference-applied"], text)
-		}
-		return response
-	}
+	applied := wanted.applied(g.patience(wanted))
 
 	var record *idempotency.Record
 	if call.Recorded {
 		acquired, refused := g.acquire(ctx, asked, key, call.DeadlineTime())
 		if refused != nil {
-			return applied(refused.response()), 0
+			return outcome{problem: refused, applied: applied}
 		}
 		if acquired.Replay {
-			return g.replay(asked, acquired.Record), 0
+			response, unreadable := g.replay(asked, acquired.Record)
+			return outcome{response: response, problem: unreadable}
 		}
 		record = &acquired.Record
 	}
 	input, refused := g.input(call, record)
 	if refused != nil {
 		g.release(ctx, record)
-		return refused.response(), 0
+		return outcome{problem: refused}
 	}
 	envelope, failed := g.execute(ctx, call, input)
 	if failed != nil {
 		if failed.Status == http.StatusServiceUnavailable {
 			g.release(ctx, record) // nothing was started that would do it
 		}
-		return applied(failed.response()), len(failed.attempts)
+		return outcome{problem: failed, applied: applied}
 	}
-	return applied(g.response(envelope)), len(envelope.Attempts)
+	out := outcome{attempts: len(envelope.Attempts), applied: applied}
+	out.response, out.problem = g.answered(envelope)
+	return out
+}
+
+// field reads a header field of an event, whose names come in lower case from Lambda and in any case from tests.
+func field(event *events.LambdaFunctionURLRequest, name string) string {
+	for given, value := range event.Headers {
+		if strings.EqualFold(given, name) {
+			return value
+		}
+	}
+	return ""
 }
 
 // patience is how long the caller waits: as long as they say, but not longer than the engine can hold.
@@ -177,6 +224,7 @@ func (g *Gateway) patience(wanted preferences) time.Duration {
 // input writes what the state machine starts with: the envelope that leads to the first proxy.
 func (g *Gateway) input(call *message.Call, record *idempotency.Record) ([]byte, *problem) {
 	envelope := message.ToProxy(call, g.policy, nil, 0)
+	envelope.Start = g.start()
 	if record != nil {
 		envelope.Record = &message.Record{ID: record.ID, Owner: record.Owner}
 	}
@@ -189,6 +237,15 @@ func (g *Gateway) input(call *message.Call, record *idempotency.Record) ([]byte,
 			"The request takes %d bytes as JSON; the state machine can carry %d. In JSON text a quote takes two bytes and a control character up to six, and a body that is not text takes a third more than its size.", len(input), limit))
 	}
 	return input, nil
+}
+
+// start draws the number of the proxy that makes the first attempt. Callers spread over the proxies in this way, and so
+// over their addresses: a limit by address is met N times later.
+func (g *Gateway) start() int {
+	if g.ringStart > 0 {
+		return g.ringStart
+	}
+	return 1 + int(g.random()*float64(g.proxies))
 }
 
 // execute runs the state machine and returns the envelope that it ended with.
@@ -208,7 +265,7 @@ func (g *Gateway) execute(ctx context.Context, call *message.Call, input []byte)
 		Input:           aws.String(string(input)),
 	})
 	if err != nil {
-		g.log.LogAttrs(ctx, slog.LevelError, "StartSyncExecution failed", slog.String("error", withoutInput(err)))
+		g.tell(ctx, slog.LevelError, "StartSyncExecution failed", slog.String("error", withoutInput(err)))
 		return nil, startProblem(err, unsent.Load())
 	}
 	envelope := new(message.Envelope)
@@ -223,7 +280,7 @@ func (g *Gateway) execute(ctx context.Context, call *message.Call, input []byte)
 	}
 	// Failed in the machine's own Failed state, or failed by the engine itself: only the former has an envelope.
 	if err := json.Unmarshal([]byte(aws.ToString(execution.Cause)), envelope); err != nil || envelope.Outcome != retry.Failed {
-		g.log.LogAttrs(ctx, slog.LevelError, "the state machine failed",
+		g.tell(ctx, slog.LevelError, "the state machine failed",
 			slog.String("execution", aws.ToString(execution.ExecutionArn)), slog.String("error", aws.ToString(execution.Error)))
 		return nil, engineFailed(fmt.Sprintf("The execution %s ended with %s.", aws.ToString(execution.ExecutionArn), aws.ToString(execution.Error)))
 	}
@@ -279,20 +336,24 @@ func startProblem(err error, unsent bool) *problem {
 	return engineFailed("The connection to Step Functions broke while the execution ran. Whether the upstream was called is not known.")
 }
 
-// response turns the envelope that an execution ended with into HTTP.
-func (g *Gateway) response(envelope *message.Envelope) events.LambdaFunctionURLResponse {
+// answered turns the envelope that an execution ended with into HTTP: the upstream's answer, or a problem if there is none.
+func (g *Gateway) answered(envelope *message.Envelope) (events.LambdaFunctionURLResponse, *problem) {
+	var floor time.Duration
+	if envelope.NotBefore > 0 {
+		floor = time.UnixMilli(envelope.NotBefore).Sub(g.now())
+	}
 	if envelope.StatusCode == 0 {
 		p := unanswered(envelope)
-		if envelope.NotBefore > 0 {
-			p.RetryAfter = time.UnixMilli(envelope.NotBefore).Sub(g.now())
+		if floor > 0 {
+			p.RetryAfter = floor
 		}
-		return p.response()
+		return events.LambdaFunctionURLResponse{}, p
 	}
 	response := g.decorate(envelope, time.Unix(envelope.Expiration, 0))
 	if envelope.NotBefore > 0 {
-		response.Headers["retry-after"] = retryAfterSeconds(time.UnixMilli(envelope.NotBefore).Sub(g.now()))
+		response.Headers["retry-after"] = retryAfterSeconds(floor)
 	}
-	return urlResponse(response)
+	return urlResponse(response), nil
 }
 
 // decorate adds what the gateway says of an upstream's answer: through whom it came, and if it is recorded, how long it
@@ -321,6 +382,9 @@ func retryAfterSeconds(delay time.Duration) string {
 
 // unanswered says that no attempt reached an answer that can be handed back.
 func unanswered(envelope *message.Envelope) *problem {
+	if neverCalled(envelope.Attempts) {
+		return proxiesUnavailable("Lambda ran none of the proxies: "+envelope.Attempts[len(envelope.Attempts)-1].Details+". The upstream was not called.", envelope.Attempts)
+	}
 	switch envelope.Error {
 	case retry.DeadlineExceeded:
 		return deadlineExceeded("The deadline came before the upstream gave a final answer.", envelope.Attempts)
@@ -334,20 +398,22 @@ func unanswered(envelope *message.Envelope) *problem {
 	return noAnswer("The attempts that the policy allows were used up.", envelope.Attempts)
 }
 
+// neverCalled says whether no attempt came as far as the upstream, because Lambda did not run its proxy.
+func neverCalled(attempts []retry.Attempt) bool {
+	for _, attempt := range attempts {
+		if !message.NeverRan(attempt) {
+			return false
+		}
+	}
+	return len(attempts) > 0
+}
+
 // joinFields appends to a header field that is a list.
 func joinFields(before, more string) string {
 	if before == "" {
 		return more
 	}
 	return before + ", " + more
-}
-
-// requestID names the invocation; it becomes the name of the execution, so that one leads to the other in the logs.
-func requestID(ctx context.Context) string {
-	if lc, found := lambdacontext.FromContext(ctx); found && lc.AwsRequestID != "" {
-		return lc.AwsRequestID
-	}
-	return rand.Text()
 }
 
 // urlResponse writes a response in the form that the function URL takes.

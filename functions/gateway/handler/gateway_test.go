@@ -150,9 +150,9 @@ func request(method, path string, fields ...string) events.LambdaFunctionURLRequ
 
 // A document is a problem as it reaches the caller.
 type document struct {
-	Type, Title, Detail string
-	Status              int
-	Attempts            []retry.Attempt
+	Type, Title, Detail, Instance string
+	Status                        int
+	Attempts                      []retry.Attempt
 }
 
 // problemIn reads the problem that a response is.
@@ -166,6 +166,9 @@ func problemIn(t testing.TB, response events.LambdaFunctionURLResponse) document
 	}
 	if response.Headers["content-type"] != "application/problem+json" || response.Headers["cache-control"] != "no-store" {
 		t.Errorf("the problem comes with %v", response.Headers)
+	}
+	if d.Instance != "urn:uuid:request-1" {
+		t.Errorf("the instance is %q, want the id of the request", d.Instance)
 	}
 	if d.Type == "" || d.Title == "" || d.Detail == "" || d.Status != response.StatusCode {
 		t.Errorf("%d: the problem is not complete: %s", response.StatusCode, response.Body)
@@ -205,6 +208,7 @@ func TestTheExecutionStartsWithTheRequestAtTheFirstProxy(t *testing.T) {
 			Method: "POST", Path: "/orders", Query: "a=1", Body: `{"n":1}`,
 			Headers: map[string]string{"content-type": "application/json", "via": "1.1 " + b.pseudonym},
 		},
+		RequestID:   "request-1",
 		Deadline:    noon.Add(20 * time.Second).UnixMilli(),
 		MaxAttempts: 2,
 	}
@@ -377,7 +381,7 @@ func TestWithoutAnAnswerAProblemListsTheAttempts(t *testing.T) {
 		{message.AnswerTooLarge, 502, "no-answer"},
 		{retry.DeadlineExceeded, 504, "deadline-exceeded"},
 	} {
-		response := newBench(t, ends(message.Failure(c.reason, attempts))).send(t, request("GET", "/"))
+		response := newBench(t, ends(message.Failure("request-1", c.reason, attempts))).send(t, request("GET", "/"))
 		d := wantProblem(t, response, c.status, c.name)
 		if diff := cmp.Diff(attempts, d.Attempts); diff != "" {
 			t.Errorf("%s: the attempts differ (-want +got):\n%s", c.reason, diff)
@@ -418,7 +422,7 @@ func TestTheLogTellsOfTheRequestWithoutWhatIsInIt(t *testing.T) {
 		Response: message.Response{StatusCode: 200, Headers: map[string]string{"x-token": "secret"}, Body: "secret", Cookies: []string{"s=secret"}},
 		Attempts: []retry.Attempt{{Proxy: "proxy-1", Status: 503}, {Proxy: "proxy-2", Status: 200}},
 	}
-	unanswered := message.Failure(retry.AttemptsExhausted, nil)
+	unanswered := message.Failure("request-1", retry.AttemptsExhausted, nil)
 	unanswered.Body = "secret"
 	for what, end := range map[string]func() (*sfn.StartSyncExecutionOutput, error){
 		"answered":   func() (*sfn.StartSyncExecutionOutput, error) { return execution(answered), nil },

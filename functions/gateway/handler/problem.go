@@ -50,7 +50,7 @@ func engineFailed(detail string) *problem {
 	return newProblem("engine-failed", http.StatusBadGateway, "The state machine failed", detail)
 }
 
-// engineRetryAfter is what a caller is asked to wait when Step Functions could not be reached.
+// engineRetryAfter is what a caller is asked to wait when Step Functions could not be reached, or Lambda had no room.
 const engineRetryAfter = 5 * time.Second
 
 func engineUnavailable(detail string) *problem {
@@ -59,11 +59,20 @@ func engineUnavailable(detail string) *problem {
 	return p
 }
 
-// response writes a problem as HTTP.
-func (p *problem) response() events.LambdaFunctionURLResponse {
+// proxiesUnavailable is for a request whose proxies Lambda did not run, for want of room as a rule.
+func proxiesUnavailable(detail string, attempts []retry.Attempt) *problem {
+	p := newProblem("proxies-unavailable", http.StatusServiceUnavailable, "No proxy could be run", detail)
+	p.RetryAfter = engineRetryAfter
+	p.attempts = attempts
+	return p
+}
+
+// response writes a problem as HTTP. Its instance is the request with this id.
+func (p *problem) response(requestID string) events.LambdaFunctionURLResponse {
 	document := p.Problem
+	document.Extensions = map[string]any{"instance": "urn:uuid:" + requestID}
 	if len(p.attempts) > 0 {
-		document.Extensions = map[string]any{"attempts": p.attempts}
+		document.Extensions["attempts"] = p.attempts
 	}
 	response := document.Response()
 	if len(p.attempts) > 0 {

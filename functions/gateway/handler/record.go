@@ -50,7 +50,7 @@ func (g *Gateway) acquire(ctx context.Context, request idempotencyhttp.Request, 
 		return acquired, nil
 	}
 	if errors.Is(err, idempotency.ErrStoreFailed) {
-		g.log.LogAttrs(ctx, slog.LevelError, "the idempotency table could not be asked", slog.String("error", err.Error()))
+		g.tell(ctx, slog.LevelError, "the idempotency table could not be asked", slog.String("error", err.Error()))
 	}
 	if known, ok := idempotencyhttp.ProblemFor(err, g.now()); ok {
 		return idempotency.Acquisition{}, &problem{Problem: known}
@@ -59,7 +59,7 @@ func (g *Gateway) acquire(ctx context.Context, request idempotencyhttp.Request, 
 }
 
 // replay answers a request with what was recorded for an earlier one.
-func (g *Gateway) replay(request idempotencyhttp.Request, record idempotency.Record) events.LambdaFunctionURLResponse {
+func (g *Gateway) replay(request idempotencyhttp.Request, record idempotency.Record) (events.LambdaFunctionURLResponse, *problem) {
 	var envelope message.Envelope
 	data, err := record.Result()
 	if err == nil {
@@ -69,7 +69,7 @@ func (g *Gateway) replay(request idempotencyhttp.Request, record idempotency.Rec
 	}
 	if err != nil {
 		unavailable, _ := idempotencyhttp.ProblemFor(err, g.now())
-		return (&problem{Problem: unavailable}).response()
+		return events.LambdaFunctionURLResponse{}, &problem{Problem: unavailable}
 	}
 	envelope.Headers = lowerCase(envelope.Headers)
 	response := g.decorate(&envelope, record.Expiration)
@@ -77,7 +77,7 @@ func (g *Gateway) replay(request idempotencyhttp.Request, record idempotency.Rec
 	if notModified, matches := idempotencyhttp.NotModified(request, response); matches {
 		response = notModified
 	}
-	return urlResponse(response)
+	return urlResponse(response), nil
 }
 
 // lowerCase spells the names of header fields as the proxies do. Other programs that write records need not.
@@ -95,6 +95,6 @@ func (g *Gateway) release(ctx context.Context, record *idempotency.Record) {
 		return
 	}
 	if err := g.records.Release(ctx, *record); err != nil {
-		g.log.LogAttrs(ctx, slog.LevelError, "the idempotency record could not be released", slog.String("error", err.Error()))
+		g.tell(ctx, slog.LevelError, "the idempotency record could not be released", slog.String("error", err.Error()))
 	}
 }

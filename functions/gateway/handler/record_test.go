@@ -395,7 +395,7 @@ func TestPreferencesThatAreHonouredAreToldBack(t *testing.T) {
 			t.Errorf("Prefer: %s is answered with Preference-Applied: %s, want %s", prefer, got, want)
 		}
 	}
-	b.engine = ends(message.Failure(retry.DeadlineExceeded, nil))
+	b.engine = ends(message.Failure("request-1", retry.DeadlineExceeded, nil))
 	if got := b.send(t, request("GET", "/", "prefer", "wait=5")).Headers["preference-applied"]; got != "wait=5" {
 		t.Errorf("a problem has Preference-Applied: %q", got)
 	}

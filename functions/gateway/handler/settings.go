@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
@@ -16,6 +17,7 @@ import (
 type settings struct {
 	stateMachineARN string
 	proxies         int
+	ringStart       int // the proxy that makes the first attempt; zero draws one
 	policy          retry.Policy
 
 	table          string
@@ -52,6 +54,11 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	var err error
 	if s.proxies, s.policy, err = message.ProxiesAndPolicy(getenv); err != nil {
 		problems = append(problems, err)
+	}
+	if text := getenv(message.RingStartVariable); text != "" {
+		if s.ringStart, err = strconv.Atoi(text); err != nil || s.ringStart < 1 || s.ringStart > s.proxies {
+			problem("%s is %q; it must be the number of a proxy, from 1, or empty for one that is drawn", message.RingStartVariable, text)
+		}
 	}
 	if s.table = getenv(message.TableVariable); s.table == "" {
 		problem("%s is empty; it must be the name of the table of idempotency records", message.TableVariable)

@@ -45,6 +45,18 @@ func TestTheSettingsAreRead(t *testing.T) {
 	}
 }
 
+func TestTheProxyThatStartsIsReadIfItIsSaid(t *testing.T) {
+	s, err := settingsFrom(variables(map[string]string{"RING_START": "3"}))
+	if err != nil || s.ringStart != 3 {
+		t.Errorf("the start is %d, error %v", s.ringStart, err)
+	}
+	for _, text := range []string{"0", "4", "-1", "first"} {
+		if _, err := settingsFrom(variables(map[string]string{"RING_START": text})); err == nil || !strings.Contains(err.Error(), "RING_START") {
+			t.Errorf("%q is taken, error %v", text, err)
+		}
+	}
+}
+
 func TestWhatIsNotSetHasItsDefault(t *testing.T) {
 	s, err := settingsFrom(variables(nil))
 	if err != nil {

@@ -146,14 +146,17 @@ func TestLostProxiesAreLoggedWithTheirErrors(t *testing.T) {
 	var details []string
 	for decoder := json.NewDecoder(&b.logs); decoder.More(); {
 		var line struct {
-			Attempt int
-			Details string
+			Attempt                   int
+			Details, Level, RequestID string
 		}
 		if err := decoder.Decode(&line); err != nil {
 			t.Fatal(err)
 		}
-		if details = append(details, line.Details); line.Attempt != len(details) {
-			t.Errorf("line %d is about attempt %d", len(details), line.Attempt)
+		if details = append(details, line.Details); line.Attempt != len(details) || line.RequestID != "request-1" {
+			t.Errorf("line %d is about attempt %d of request %q", len(details), line.Attempt, line.RequestID)
+		}
+		if want := map[bool]string{true: "WARN", false: "INFO"}[line.Details != ""]; line.Level != want {
+			t.Errorf("line %d has level %s, want %s", len(details), line.Level, want)
 		}
 	}
 	if len(details) != 3 || details[0] != "Sandbox.Timedout" || details[1] != "Runtime.ExitError" || details[2] != "" {

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/aws/aws-lambda-go/lambdacontext"
+
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
@@ -89,10 +91,10 @@ func (p *Proxy) Handle(ctx context.Context, in message.Envelope) (*message.Envel
 	}
 	request := call.ForPolicy(p.proxies)
 	history, loss := in.JudgeLosses(p.policy, request, p.clock.Now(), p.random)
-	p.logLosses(ctx, history, len(in.Attempts), loss)
+	p.logLosses(ctx, call, history, len(in.Attempts), loss)
 	switch {
 	case loss.Outcome == retry.Failed:
-		return p.withoutAnswer(loss, history, p.clock.Now()), nil
+		return p.withoutAnswer(call, loss, history, p.clock.Now()), nil
 	case loss.Delay >= time.Second:
 		// The state machine waits, and the proxy after this one makes the attempt.
 		return message.ToProxy(call, p.policy, history, loss.Delay), nil
@@ -105,7 +107,7 @@ func (p *Proxy) Handle(ctx context.Context, in message.Envelope) (*message.Envel
 	timeout := min(p.policy.AttemptTimeout, call.DeadlineTime().Sub(start))
 	if timeout < p.leastTime() {
 		// Losing a proxy, or waiting for another request with the same key, took longer than was left.
-		return message.Failure(retry.DeadlineExceeded, history), nil
+		return message.Failure(call.RequestID, retry.DeadlineExceeded, history), nil
 	}
 	attemptCtx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -113,7 +115,7 @@ func (p *Proxy) Handle(ctx context.Context, in message.Envelope) (*message.Envel
 	decision := p.policy.Next(request, history, result, p.random)
 	attempt := result.Attempt(p.name, start, decision)
 	attempts := append(history, attempt)
-	p.logAttempt(ctx, len(attempts), attempt, decision.Outcome)
+	p.logAttempt(ctx, call, len(attempts), attempt, decision.Outcome)
 
 	if decision.Outcome == retry.Again {
 		out := message.ToProxy(call, p.policy, attempts, decision.Delay)
@@ -131,8 +133,8 @@ func (p *Proxy) leastTime() time.Duration {
 }
 
 // withoutAnswer says that no attempt reached an answer, and until when the upstream wants to be left alone.
-func (p *Proxy) withoutAnswer(decision retry.Decision, attempts []retry.Attempt, now time.Time) *message.Envelope {
-	out := message.Failure(decision.Reason, attempts)
+func (p *Proxy) withoutAnswer(call *message.Call, decision retry.Decision, attempts []retry.Attempt, now time.Time) *message.Envelope {
+	out := message.Failure(call.RequestID, decision.Reason, attempts)
 	out.NotBefore = notBefore(decision, now)
 	return out
 }
@@ -151,13 +153,13 @@ func notBefore(decision retry.Decision, now time.Time) int64 {
 // the request must say so, or the next request with the same key would have it done again.
 func (p *Proxy) finish(call *message.Call, response *message.Response, decision retry.Decision, result retry.Result, attempts []retry.Attempt) (*message.Envelope, error) {
 	if decision.Kind == retry.NetworkFailure {
-		return p.withoutAnswer(decision, attempts, result.Received), nil
+		return p.withoutAnswer(call, decision, attempts, result.Received), nil
 	}
 	var carried message.Response
 	if response != nil {
 		carried = *response
 	}
-	out := message.Answer(decision.Outcome, decision.Reason, carried, attempts)
+	out := message.Answer(call.RequestID, decision.Outcome, decision.Reason, carried, attempts)
 	fits := func(text []byte) bool { return len(text) <= message.MaxStateBytes }
 	switch {
 	case decision.Outcome == retry.Failed:
@@ -181,19 +183,29 @@ func (p *Proxy) finish(call *message.Call, response *message.Response, decision 
 }
 
 // logLosses tells of the proxies that were lost before this one: those in the history behind the first so many attempts.
-func (p *Proxy) logLosses(ctx context.Context, history []retry.Attempt, told int, last retry.Decision) {
+func (p *Proxy) logLosses(ctx context.Context, call *message.Call, history []retry.Attempt, told int, last retry.Decision) {
 	for i := told; i < len(history); i++ {
 		outcome := retry.Again
 		if i == len(history)-1 {
 			outcome = last.Outcome
 		}
-		p.logAttempt(ctx, i+1, history[i], outcome)
+		p.logAttempt(ctx, call, i+1, history[i], outcome)
 	}
 }
 
 // logAttempt tells of an attempt, without anything of what was sent or received.
-func (p *Proxy) logAttempt(ctx context.Context, number int, a retry.Attempt, outcome retry.Outcome) {
-	p.log.LogAttrs(ctx, slog.LevelInfo, "attempt",
+func (p *Proxy) logAttempt(ctx context.Context, call *message.Call, number int, a retry.Attempt, outcome retry.Outcome) {
+	level := slog.LevelInfo
+	if outcome == retry.Failed || message.Lost(a) {
+		level = slog.LevelWarn
+	}
+	invocation := ""
+	if lc, found := lambdacontext.FromContext(ctx); found {
+		invocation = lc.AwsRequestID
+	}
+	p.log.LogAttrs(ctx, level, "attempt",
+		slog.String("requestId", call.RequestID),
+		slog.String("invocationId", invocation),
 		slog.Int("attempt", number),
 		slog.String("proxy", a.Proxy),
 		slog.Int("status", a.Status),

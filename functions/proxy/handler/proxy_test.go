@@ -81,7 +81,7 @@ func (b *bench) call(request message.Request, history ...retry.Attempt) message.
 	if request.Path == "" {
 		request.Path = "/"
 	}
-	c := &message.Call{Request: request, Deadline: b.Now().Add(time.Minute).UnixMilli()}
+	c := &message.Call{Request: request, RequestID: "request-1", Deadline: b.Now().Add(time.Minute).UnixMilli()}
 	return *message.ToProxy(c, b.policy, history, 0)
 }
 
@@ -330,7 +330,7 @@ func TestWithNothingLeftNothingIsSent(t *testing.T) {
 
 func TestAnEventWithoutACallIsAnError(t *testing.T) {
 	b := newBench(t, "http://127.0.0.1")
-	for _, in := range []message.Envelope{{}, *message.Failure(retry.AttemptsExhausted, nil), {Outcome: retry.Again}} {
+	for _, in := range []message.Envelope{{}, *message.Failure("request-1", retry.AttemptsExhausted, nil), {Outcome: retry.Again}} {
 		if out, err := b.Handle(t.Context(), in); !errors.Is(err, errNoCall) {
 			t.Errorf("%+v was answered with %+v, error %v", in, out, err)
 		}

@@ -60,7 +60,7 @@ func text(e *message.Envelope) string {
 func answers(envelope string) call { return call{answer: envelope} }
 
 // succeeded ends an execution.
-var succeeded = call{answer: text(message.Answer(retry.Succeeded, "", message.Response{StatusCode: 200}, nil))}
+var succeeded = call{answer: text(message.Answer("request-1", retry.Succeeded, "", message.Response{StatusCode: 200}, nil))}
 
 // A call is what comes of calling the function.
 type call struct {
@@ -177,7 +177,7 @@ func TestTheRestOfAWaitPassesOnTheClockAndNotInTheFunction(t *testing.T) {
 
 // The function that started the execution reads these, and for it no time was skipped.
 func TestTheMomentsThatComeBackToTheCallerStay(t *testing.T) {
-	answer := message.Answer(retry.Succeeded, "", message.Response{StatusCode: 200}, []retry.Attempt{{Proxy: "proxy-1", Start: real + 2}})
+	answer := message.Answer("request-1", retry.Succeeded, "", message.Response{StatusCode: 200}, []retry.Attempt{{Proxy: "proxy-1", Start: real + 2}})
 	answer.NotBefore, answer.Expiration = real+1, real/1000
 	_, result := run(t, virtual(), toProxy(0, 2*time.Hour), call{answer: toProxy(time.Hour, 2*time.Hour)}, call{answer: text(answer)})
 	output, err := message.Unmarshal([]byte(result.Output))
