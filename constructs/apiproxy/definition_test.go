@@ -65,6 +65,7 @@ type condition struct {
 	IsPresent                *bool
 	NumericGreaterThanEquals *float64
 	NumericGreaterThanPath   string
+	NumericEquals            *float64
 }
 
 // definition reads the definition of the state machine.

@@ -19,16 +19,13 @@ import (
 // upstream's answers are for the ring.
 const serviceFaultMaxDelay = 5 * time.Second
 
-// serviceFaults are the errors of an invocation that did not reach the function. What may have reached it, such as
-// Lambda.ClientExecutionTimeoutException, Lambda.SdkClientException and States.Timeout, is a lost proxy.
-var serviceFaults = []string{
-	"Lambda.TooManyRequestsException",
-	"Lambda.ServiceException",
-	"Lambda.AWSLambdaException",
-}
+// serviceFaults are the errors of an invocation after which the Task itself invokes the function again: it was not run, for
+// want of room, and there may be room in a moment. A Task cannot tell a request that is safe to repeat from one that is
+// not, so all other errors are for the next proxy to judge.
+var serviceFaults = []string{"Lambda.TooManyRequestsException"}
 
-// newRing builds the graph: for each proxy a Task that calls it, a Choice that looks at what comes of it, a Wait, and a
-// Pass that takes the place of its answer if it is lost.
+// newRing builds the graph: a Choice that leads to the proxy that starts, and for each proxy a Task that calls it, a Choice
+// that looks at its answer, a Wait, and a Pass that takes the place of the answer if the proxy is lost.
 //
 // What travels between the states is one envelope, see package message. A proxy is handed one and returns the next: the
 // answer, which goes to the end, or what the next proxy is asked. If the proxy is lost, its Lost state adds that to the
@@ -80,7 +77,25 @@ func newRing(scope constructs.Construct, props RetryingApiProxyProps, proxies []
 			ResultPath: jsii.String(message.FaultPath),
 		})
 	}
-	return tasks[0]
+	return newEnterState(scope, tasks)
+}
+
+// newEnterState creates the state that an execution starts with: it leads to the proxy that makes the first attempt, whose
+// number is in the input, or to the first one. With one proxy there is nothing to choose.
+func newEnterState(scope constructs.Construct, tasks []awsstepfunctionstasks.LambdaInvoke) awsstepfunctions.IChainable {
+	if len(tasks) == 1 {
+		return tasks[0]
+	}
+	enter := awsstepfunctions.NewChoice(scope, jsii.String("Enter"), &awsstepfunctions.ChoiceProps{
+		Comment: jsii.String("The gateway draws the proxy that makes the first attempt"),
+	})
+	start := jsii.String(message.StartPath)
+	for i, task := range tasks[1:] {
+		enter.When(awsstepfunctions.Condition_And(
+			awsstepfunctions.Condition_IsPresent(start), awsstepfunctions.Condition_NumberEquals(start, jsii.Number(i+2))), task, nil)
+	}
+	enter.Otherwise(tasks[0])
+	return enter
 }
 
 // newAllLostState creates the states for an execution whose proxies were lost one after the other: one that leaves the

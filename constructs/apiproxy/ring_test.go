@@ -69,9 +69,6 @@ func TestEachProxyHasOneTaskOneChoiceAndOneWait(t *testing.T) {
 	forEachVariant(t, func(t *testing.T, template template) {
 		definition := template.definition()
 		proxies := template.proxies()
-		if definition.StartAt != "Proxy-1" {
-			t.Errorf("an execution starts at %s", definition.StartAt)
-		}
 		for i, proxy := range proxies {
 			n, next := i+1, definition.taskOf((i+1)%len(proxies))
 			task, check, wait := definition.States[definition.taskOf(i)], definition.States[fmt.Sprintf("Check-%d", n)], definition.States[fmt.Sprintf("Wait-%d", n)]
@@ -85,7 +82,7 @@ func TestEachProxyHasOneTaskOneChoiceAndOneWait(t *testing.T) {
 				t.Errorf("Proxy-%d leads to %s, Wait-%d to %s, Check-%d to %s", n, task.Next, n, wait.Next, n, check.Default)
 			}
 		}
-		for kind, want := range map[string]int{"Wait": len(proxies), "Choice": len(proxies) + 1, "Pass": len(proxies) + 1} { // one each for AllLost
+		for kind, want := range map[string]int{"Wait": len(proxies), "Choice": len(proxies) + 1 + min(len(proxies)-1, 1), "Pass": len(proxies) + 1} { // one each for AllLost, and Enter
 			if got := len(definition.names(func(s state) bool { return s.Type == kind })); got != want {
 				t.Errorf("%d states of type %s for %d proxies", got, kind, len(proxies))
 			}
@@ -125,9 +122,36 @@ func TestAWaitIsForOneSecondAtLeastAndForAsLongAsIsSaid(t *testing.T) {
 	})
 }
 
+func TestAnExecutionStartsWithTheProxyThatTheInputNames(t *testing.T) {
+	present := true
+	forEachVariant(t, func(t *testing.T, template template) {
+		definition := template.definition()
+		proxies := len(template.proxies())
+		if proxies == 1 {
+			if definition.StartAt != "Proxy-1" {
+				t.Errorf("with one proxy an execution starts at %s", definition.StartAt)
+			}
+			return
+		}
+		enter := definition.States["Enter"]
+		if definition.StartAt != "Enter" || enter.Type != "Choice" || enter.Default != "Proxy-1" || len(enter.Choices) != proxies-1 {
+			t.Fatalf("an execution starts at %s, which is %+v", definition.StartAt, enter)
+		}
+		for i, rule := range enter.Choices {
+			number := float64(i + 2)
+			want := choice{Next: fmt.Sprintf("Proxy-%d", i+2), And: []condition{
+				{Variable: "$.start", IsPresent: &present}, {Variable: "$.start", NumericEquals: &number},
+			}}
+			if difference := cmp.Diff(want, rule, cmp.AllowUnexported(choice{}, condition{})); difference != "" {
+				t.Errorf("rule %d of Enter (-want +got):\n%s", i+1, difference)
+			}
+		}
+	})
+}
+
 func TestATaskRepeatsAnInvocationOnlyIfItDidNotReachTheFunction(t *testing.T) {
 	want := []retrier{{
-		ErrorEquals:     []string{"Lambda.TooManyRequestsException", "Lambda.ServiceException", "Lambda.AWSLambdaException"},
+		ErrorEquals:     []string{"Lambda.TooManyRequestsException"},
 		IntervalSeconds: 1, MaxAttempts: 3, MaxDelaySeconds: 5, BackoffRate: 2, JitterStrategy: "FULL",
 	}}
 	forEachVariant(t, func(t *testing.T, template template) {
@@ -141,7 +165,7 @@ func TestATaskRepeatsAnInvocationOnlyIfItDidNotReachTheFunction(t *testing.T) {
 }
 
 func TestNoStateRepeatsACallThatMayHaveHappened(t *testing.T) {
-	unknown := []string{"Lambda.ClientExecutionTimeoutException", "Lambda.SdkClientException", "Lambda.Unknown", "States.ALL"}
+	unknown := []string{"Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.ClientExecutionTimeoutException", "Lambda.SdkClientException", "Lambda.Unknown", "States.ALL"}
 	ofAFunction := []string{"States.Timeout", "States.TaskFailed", "States.HeartbeatTimeout"}
 	forEachVariant(t, func(t *testing.T, template template) {
 		definition := template.definition()

@@ -13,14 +13,14 @@ const gap = 18; // below a row, to the line that leads on
 // More proxies than this are drawn only as far as they were used.
 const shownWhole = 5;
 
-// drawnOnly leaves out the states that only pass on, and the choices that are come to from those alone: what leads to one
-// of them is drawn as leading to what comes after it. It returns the states that are drawn, and the names of all others.
+// drawnOnly leaves out the states that only pass on, and the choices that are come to from those alone, or that an
+// execution starts with: what leads to one of them is drawn as leading to what comes after it. It returns the states that are drawn, and the names of all others.
 export function drawnOnly(machine) {
   const comesFrom = (name) => machine.states.filter((state) => state.transitions.some((way) => way.to === name)).map((state) => state.name);
   const left = new Set(machine.states.filter((state) => state.type === 'Pass').map((state) => state.name));
   for (const { name, type } of machine.states) {
     const from = comesFrom(name);
-    if (type === 'Choice' && from.length > 0 && from.every((before) => left.has(before))) left.add(name);
+    if (type === 'Choice' && (name === machine.startAt || from.length > 0) && from.every((before) => left.has(before))) left.add(name);
   }
   const waysOf = (name) => machine.states.find((state) => state.name === name).transitions;
   const past = (way, passed = []) => {
@@ -38,7 +38,8 @@ export function parts(machine) {
   const states = new Map(all.map((state) => [state.name, state]));
   const calls = (name) => states.get(name)?.resource === 'lambda:invoke';
   const ring = [];
-  for (let name = machine.startAt; calls(name) && !ring.some((row) => row.proxy === name);) {
+  const start = left.has(machine.startAt) ? machine.states.find((state) => state.name === machine.startAt).transitions.at(-1)?.to : machine.startAt;
+  for (let name = start; calls(name) && !ring.some((row) => row.proxy === name);) {
     const check = states.get(name).transitions.find((way) => !way.catch)?.to;
     const ways = states.get(check)?.transitions.map((way) => way.to) ?? [];
     const wait = ways.find((to) => states.get(to).type === 'Wait');
@@ -72,8 +73,11 @@ function rows(ring, visited) {
 
 // draw draws a machine with the way that an execution took, if there is one.
 export function draw(machine, execution, now) {
-  const { states, left, ring, good, bad, other } = parts(machine);
+  const { states, left, ring: whole, good, bad, other } = parts(machine);
   const visits = (execution?.visits ?? []).filter((visit) => !left.has(visit.state));
+  // The proxy that made the first attempt stands on top.
+  const began = Math.max(0, whole.findIndex((row) => row.proxy === visits[0]?.state));
+  const ring = [...whole.slice(began), ...whole.slice(0, began)];
   const times = new Map();
   for (const visit of visits) times.set(visit.state, [...(times.get(visit.state) ?? []), visit]);
   const list = rows(ring, new Set(times.keys()));
@@ -128,7 +132,7 @@ export function draw(machine, execution, now) {
   const all = [...ways.values()];
   shapes.push(...all.filter((way) => !way.used).map(drawWay), ...all.filter((way) => way.used).map(drawWay));
 
-  const first = place.get(machine.startAt);
+  const first = place.get(ring[0]?.proxy);
   if (first) {
     const x = first.x + node.width / 2 + 22;
     const used = visits.length > 0;
