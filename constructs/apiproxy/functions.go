@@ -23,8 +23,9 @@ const (
 // maxFunctionNameLength is Lambda's limit.
 const maxFunctionNameLength = 64
 
-// liveAlias is the alias that the state machine invokes. A grant on an alias names one ARN; a grant on a function would
-// need a wildcard for its versions.
+// liveAlias is the alias of each function that is invoked. Lambda changes code and environment of a function one after the
+// other; an alias moves from one version to the next at once. A grant on an alias names one ARN; a grant on a function
+// would need a wildcard for its versions.
 const liveAlias = "live"
 
 // newProxies creates the functions proxy-1 to proxy-N.
@@ -56,7 +57,7 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 		Description: jsii.String("Answers the function URL in front of the upstream API"),
 		Timeout:     seconds(props.gatewayTimeout()),
 		Environment: &map[string]*string{
-			message.StateMachineVariable:   r.StateMachine.StateMachineArn(),
+			message.StateMachineVariable:   newStateMachineVersion(r),
 			message.ProxyCountVariable:     jsii.String(strconv.Itoa(props.ProxyCount)),
 			message.RetryPolicyVariable:    policyJSON(props),
 			message.TableVariable:          r.Table.TableName(),
@@ -65,7 +66,7 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 			message.ServerCacheHitVariable: jsii.String(strconv.FormatBool(props.Idempotency.ServerCacheHit)),
 		},
 	})
-	r.StateMachine.GrantStartSyncExecution(gateway)
+	grantStart(r.StateMachine, gateway)
 	GrantRecords(r.Table, gateway)
 	return gateway
 }

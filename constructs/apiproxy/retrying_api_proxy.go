@@ -18,7 +18,8 @@ import (
 type RetryingApiProxy struct {
 	constructs.Construct
 
-	// Gateway is the function behind the URL.
+	// Gateway is the function behind the URL. The URL is that of its alias live, so that its code, its environment and the
+	// version of the state machine that it starts change together, and can be rolled back together.
 	Gateway awslambda.Function
 
 	// Proxies are the functions that make the attempts, proxy-1 first.
@@ -54,7 +55,7 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 	r.Proxies = newProxies(r, settled)
 	r.StateMachine = newStateMachine(r, settled)
 	r.Gateway = newGateway(r, settled)
-	r.Url = r.Gateway.AddFunctionUrl(&awslambda.FunctionUrlOptions{AuthType: settled.UrlAuthType})
+	r.Url = r.Gateway.AddAlias(jsii.String(liveAlias), nil).AddFunctionUrl(&awslambda.FunctionUrlOptions{AuthType: settled.UrlAuthType})
 
 	awscdk.NewCfnOutput(r, jsii.String("Url"), &awscdk.CfnOutputProps{
 		Value:       r.Url.Url(),

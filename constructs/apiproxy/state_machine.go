@@ -2,10 +2,13 @@ package apiproxy
 
 import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/jsii-runtime-go"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
 // maxLogGroupNameLength keeps the names of log groups well below CloudWatch's 512 characters.
@@ -41,7 +44,51 @@ func newStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps) awsstepfu
 		Comment: jsii.String("Attempts at the upstream, one proxy after the other"),
 	})
 	grantKey(r.Table, machine) // the right to update records comes with the states
+	grantFormerProxies(r, machine, props)
 	return machine
+}
+
+// grantFormerProxies lets the state machine invoke the proxies that the ring may have had before it was made smaller. An
+// execution that is under way then still calls them; with the right to do so it is told that there is no such function,
+// which proves that nothing was done, and goes on.
+func grantFormerProxies(r *RetryingApiProxy, machine awsstepfunctions.StateMachine, props RetryingApiProxyProps) {
+	var former []*string
+	for i := props.ProxyCount; i < MaxProxyCount; i++ {
+		former = append(former, awscdk.Stack_Of(r).FormatArn(&awscdk.ArnComponents{
+			Service:      jsii.String("lambda"),
+			Resource:     jsii.String("function"),
+			ResourceName: jsii.String(*functionName(r, message.ProxyName(i+1)) + ":" + liveAlias),
+			ArnFormat:    awscdk.ArnFormat_COLON_RESOURCE_NAME,
+		}))
+	}
+	if len(former) == 0 {
+		return
+	}
+	machine.AddToRolePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Actions:   jsii.Strings("lambda:InvokeFunction"),
+		Resources: &former,
+	}))
+}
+
+// newStateMachineVersion publishes the definition as a version of the state machine, and returns its ARN. A version of the
+// gateway starts the one that it was deployed with, so that a rollback of the one rolls back the other. Versions are kept
+// for that when the next one is published; they go with the state machine.
+func newStateMachineVersion(r *RetryingApiProxy) *string {
+	version := awsstepfunctions.NewCfnStateMachineVersion(r, jsii.String("StateMachineVersion"), &awsstepfunctions.CfnStateMachineVersionProps{
+		StateMachineArn:        r.StateMachine.StateMachineArn(),
+		StateMachineRevisionId: r.StateMachine.StateMachineRevisionId(),
+	})
+	version.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
+	return version.Ref()
+}
+
+// grantStart lets a principal start executions of every version of a state machine: after a rollback, of an older one.
+func grantStart(machine awsstepfunctions.StateMachine, grantee awsiam.IGrantable) {
+	awsiam.Grant_AddToPrincipal(&awsiam.GrantOnPrincipalOptions{
+		Grantee:      grantee,
+		Actions:      jsii.Strings("states:StartSyncExecution"),
+		ResourceArns: jsii.Strings(*machine.StateMachineArn() + ":*"),
+	})
 }
 
 // deploymentID is a part of the stack's id that is new each time the stack is created: a log group that was retained

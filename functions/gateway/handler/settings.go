@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
@@ -49,7 +50,7 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 
 	if s.stateMachineARN = getenv(message.StateMachineVariable); s.stateMachineARN == "" {
-		problem("%s is empty; it must be the ARN of the Express state machine", message.StateMachineVariable)
+		problem("%s is empty; it must be the ARN of the Express state machine or of one of its versions", message.StateMachineVariable)
 	}
 	var err error
 	if s.proxies, s.policy, err = message.ProxiesAndPolicy(getenv); err != nil {
@@ -93,6 +94,8 @@ const pseudonymHashBytes = 5
 // pseudonym is the name by which this deployment calls itself in Via, RFC 9110 section 7.6.3. Two deployments, one in
 // front of the other, have different ones; a request that comes round to the same deployment is a loop.
 func (s settings) pseudonym() string {
-	sum := sha256.Sum256([]byte(s.stateMachineARN))
+	// A deployment that is updated stays the same one: the version of the state machine does not count.
+	parts := strings.SplitN(s.stateMachineARN, ":", 8)
+	sum := sha256.Sum256([]byte(strings.Join(parts[:min(len(parts), 7)], ":")))
 	return "retrying-api-proxy-" + hex.EncodeToString(sum[:pseudonymHashBytes])
 }

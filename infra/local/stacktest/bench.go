@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/assembly"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudformation"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
@@ -46,12 +47,6 @@ type settings struct{ policy json.Marshaler }
 func Policy(policy json.Marshaler) Option {
 	return func(s *settings) { s.policy = policy }
 }
-
-// The variables by which the functions of a RetryingApiProxy are told their policy and their upstream.
-const (
-	policyVariable   = "RETRY_POLICY"
-	upstreamVariable = "UPSTREAM_BASE_URL"
-)
 
 // Load runs the stack in the cloud assembly in dir, such as cdk.out, until the test ends. The assembly holds one stack, with
 // the resources of one RetryingApiProxy and nothing else: what cannot be run here is named, and fails the test at once.
@@ -114,19 +109,23 @@ func (s settings) environment(loaded *cloudformation.Stack, upstream string) (ma
 	policies := 0
 	for _, f := range loaded.Functions {
 		own := map[string]string{}
-		if _, known := f.Environment[policyVariable]; known && policy != nil {
-			own[policyVariable] = string(policy)
+		// Tests name the proxies in the order in which they are asked. One who draws can set it anew.
+		if _, starts := f.Environment[message.StateMachineVariable]; starts {
+			own[message.RingStartVariable] = "1"
+		}
+		if _, known := f.Environment[message.RetryPolicyVariable]; known && policy != nil {
+			own[message.RetryPolicyVariable] = string(policy)
 			policies++
 		}
 		// The path of the base URL stays, since it is a part of what the upstream is asked for.
-		if base, err := url.Parse(f.Environment[upstreamVariable]); err == nil && base.Host != "" {
+		if base, err := url.Parse(f.Environment[message.UpstreamVariable]); err == nil && base.Host != "" {
 			base.Scheme, base.Host = "http", upstream
-			own[upstreamVariable] = base.String()
+			own[message.UpstreamVariable] = base.String()
 		}
 		all[f.Name] = own
 	}
 	if policy != nil && policies == 0 {
-		return nil, fmt.Errorf("the bench has a policy, but no function of %s has the variable %s", loaded.Name, policyVariable)
+		return nil, fmt.Errorf("the bench has a policy, but no function of %s has the variable %s", loaded.Name, message.RetryPolicyVariable)
 	}
 	return all, nil
 }

@@ -14,7 +14,7 @@ import (
 // An Execution is what a state machine did. Its zero value stands for one that was not started.
 type Execution struct {
 	// Status is how it ended: SUCCEEDED, FAILED or TIMED_OUT. Empty if nothing was executed.
-	Status asl.Status
+	Status Status
 
 	// Error and Cause say why it did not succeed: DeadlineExceeded or AttemptsExhausted, for instance.
 	Error, Cause string

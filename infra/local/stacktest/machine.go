@@ -19,7 +19,7 @@ import (
 
 // A Task takes the place of a function: it is given a payload and answers with a result, both JSON texts. An error is one
 // of the function, under the name of its Go type as for a handler in Go; [ErrCrashed] is a process that ended; and an
-// [*asl.ServiceError] is one of the Lambda service, such as throttling.
+// [*ServiceError] is one of the Lambda service, such as throttling.
 type Task func(payload string) (result string, err error)
 
 // ErrCrashed is the error of a Task whose process ended before it answered.

@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stacktest"
 )
 
@@ -41,7 +40,7 @@ func TestATaskThatCrashesIsALostProxy(t *testing.T) {
 		"proxy-1": answers(failing(stacktest.ErrCrashed)),
 		"proxy-2": answers(failing(errors.New("no envelope"))),
 	})
-	if execution.Status != asl.Failed || execution.Error != "ProxiesLost" || execution.Elapsed != 0 {
+	if execution.Status != stacktest.Failed || execution.Error != "ProxiesLost" || execution.Elapsed != 0 {
 		t.Errorf("the execution %s with %q after %v, want FAILED with ProxiesLost at once", execution.Status, execution.Error, execution.Elapsed)
 	}
 	if a := execution.Attempts; len(a) != 2 || a[0].Details != "Runtime.ExitError" || a[1].Details != "errorString" {
@@ -57,7 +56,7 @@ func TestTheNextProxyJudgesALostOne(t *testing.T) {
 	execution := bench.Machine("ProxyStateMachine").Run(given, map[string]stacktest.Task{
 		"proxy-1": answers(failing(stacktest.ErrCrashed)),
 	})
-	if execution.Status != asl.Succeeded || execution.Elapsed != 5*time.Second {
+	if execution.Status != stacktest.Succeeded || execution.Elapsed != 5*time.Second {
 		t.Errorf("the execution %s after %v, want SUCCEEDED after five seconds", execution.Status, execution.Elapsed)
 	}
 	a := execution.Attempts
@@ -72,11 +71,11 @@ func TestTheNextProxyJudgesALostOne(t *testing.T) {
 func TestAFaultOfTheServiceIsRepeatedByTheTask(t *testing.T) {
 	t.Parallel()
 	bench := stacktest.Load(t, cdkOut(t))
-	throttled := failing(&asl.ServiceError{Code: "TooManyRequestsException", Message: "Rate exceeded", StatusCode: 429})
+	throttled := failing(&stacktest.ServiceError{Code: "TooManyRequestsException", Message: "Rate exceeded", StatusCode: 429})
 	execution := bench.Machine("ProxyStateMachine").Run(`{}`, map[string]stacktest.Task{
 		"proxy-1": answers(throttled, throttled, answering(succeeded)),
 	})
-	if execution.Status != asl.Succeeded || len(execution.States) != 3 {
+	if execution.Status != stacktest.Succeeded || len(execution.States) != 3 {
 		t.Errorf("the execution %s through %v, want SUCCEEDED through three states", execution.Status, execution.States)
 	}
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stacktest"
 )
 
@@ -28,7 +27,7 @@ func TestAWaitOfMinutesIsWaitedForAndSpendsNoTime(t *testing.T) {
 	bench.Upstream(stacktest.Answer(429, "Retry-After", "240"), stacktest.Answer(200).Body("done"))
 	run := bench.Run(stacktest.Get("/orders").Wait(280 * time.Second))
 
-	if run.StatusCode != 200 || run.Body != "done" || run.Status != asl.Succeeded {
+	if run.StatusCode != 200 || run.Body != "done" || run.Status != stacktest.Succeeded {
 		t.Errorf("the answer is %d %q after an execution that %s", run.StatusCode, run.Body, run.Status)
 	}
 	if diff := cmp.Diff([]stacktest.Wait{{State: "Wait-1", Duration: 240 * time.Second}}, run.Waits); diff != "" {
@@ -71,7 +70,7 @@ func TestAWaitBeyondTheDeadlineIsToldAtOnce(t *testing.T) {
 	if run.StatusCode != 429 || run.Header.Get("Retry-After") != "3600" {
 		t.Errorf("the answer is %d with Retry-After %q, want 429 and 3600", run.StatusCode, run.Header.Get("Retry-After"))
 	}
-	if run.Status != asl.Failed || run.Error != "DeadlineExceeded" || len(run.Waits) != 0 || run.Elapsed != 0 {
+	if run.Status != stacktest.Failed || run.Error != "DeadlineExceeded" || len(run.Waits) != 0 || run.Elapsed != 0 {
 		t.Errorf("the execution %s with %q after %v, want FAILED with DeadlineExceeded at once", run.Status, run.Error, run.Elapsed)
 	}
 }
@@ -106,7 +105,7 @@ func TestAnHourDoesNotFitIntoAnExpressWorkflow(t *testing.T) {
 	bench := stacktest.Load(t, cdkOut(t), policy(hours))
 	bench.Upstream(stacktest.Answer(429, "Retry-After", "3600"))
 	run := bench.Run(stacktest.Get("/"))
-	if run.StatusCode != 504 || run.Status != asl.TimedOut || run.Elapsed > 5*time.Minute {
+	if run.StatusCode != 504 || run.Status != stacktest.TimedOut || run.Elapsed > 5*time.Minute {
 		t.Errorf("the answer is %d after an execution that %s after %v, want 504, TIMED_OUT and at most five minutes", run.StatusCode, run.Status, run.Elapsed)
 	}
 }
@@ -128,7 +127,7 @@ func TestAnHourOfAStandardWorkflowPassesAndTheNextProxySucceeds(t *testing.T) {
 	if diff := cmp.Diff([]stacktest.Wait{{State: "Wait-1", Duration: time.Hour}}, execution.Waits); diff != "" {
 		t.Errorf("the waits are not what was expected (-want +got):\n%s", diff)
 	}
-	if a := execution.Attempts; execution.Status != asl.Succeeded || len(a) != 2 || a[1].Proxy != "proxy-2" || a[1].Status != 200 || a[1].At != time.Hour {
+	if a := execution.Attempts; execution.Status != stacktest.Succeeded || len(a) != 2 || a[1].Proxy != "proxy-2" || a[1].Status != 200 || a[1].At != time.Hour {
 		t.Errorf("the execution %s with the attempts %+v, want a success of proxy-2 after an hour", execution.Status, a)
 	}
 }
@@ -145,7 +144,7 @@ func TestTenHoursPassAtTheLevelOfTheDefinition(t *testing.T) {
 			return `{"outcome":"succeeded","waitSeconds":0}`, nil
 		},
 	})
-	if execution.Status != asl.Succeeded || execution.Elapsed != 10*time.Hour {
+	if execution.Status != stacktest.Succeeded || execution.Elapsed != 10*time.Hour {
 		t.Errorf("the execution %s after %v, want SUCCEEDED after ten hours", execution.Status, execution.Elapsed)
 	}
 }

@@ -126,7 +126,11 @@ func Start(config Config) (_ *Stack, err error) {
 		return nil, err
 	}
 
-	url := lambda.FunctionURL(s.Lambda, s.Template.URLs[0].FunctionName, lambda.URLConfig{AuthType: lambda.AuthNone})
+	function := s.Template.URLs[0].FunctionName
+	if qualifier := s.Template.URLs[0].Qualifier; qualifier != "" {
+		function += ":" + qualifier
+	}
+	url := lambda.FunctionURL(s.Lambda, function, lambda.URLConfig{AuthType: lambda.AuthNone})
 	if config.Middleware != nil {
 		url = config.Middleware(url)
 	}

@@ -86,6 +86,7 @@ type Key struct {
 // A URL is an AWS::Lambda::Url.
 type URL struct {
 	FunctionName string
+	Qualifier    string // the alias that is invoked, or empty
 	AuthType     string // AWS_IAM or NONE
 }
 

@@ -112,7 +112,7 @@ func init() {
 			},
 		},
 		"AWS::Lambda::Url": {
-			used: []string{"AuthType", "TargetFunctionArn"},
+			used: []string{"AuthType", "TargetFunctionArn", "Qualifier"},
 			// Cors only concerns browsers of other sites, InvokeMode only streaming answers.
 			ref: func(l *loader, r *resource) (any, error) { return l.text(r.Properties["TargetFunctionArn"]) },
 			attributes: attributes{
@@ -126,10 +126,18 @@ func init() {
 			without: []string{"RoleArn", "LoggingConfiguration", "TracingConfiguration", "EncryptionConfiguration", "Tags"},
 			ref:     stateMachineARN,
 			attributes: attributes{
-				"Arn":  stateMachineARN,
-				"Name": physicalName("StateMachineName"),
+				"Arn":                    stateMachineARN,
+				"Name":                   physicalName("StateMachineName"),
+				"StateMachineRevisionId": func(*loader, *resource) (any, error) { return "INITIAL", nil },
 			},
 			load: loadStateMachine,
+		},
+		// Nothing is deployed twice here, so that the first version is the only one.
+		"AWS::StepFunctions::StateMachineVersion": {
+			used:       []string{"StateMachineArn"},
+			without:    []string{"StateMachineRevisionId", "Description"},
+			ref:        stateMachineVersionARN,
+			attributes: attributes{"Arn": stateMachineVersionARN},
 		},
 	}
 }
@@ -272,12 +280,12 @@ const (
 )
 
 func loadURL(l *loader, r *resource, properties map[string]any) error {
-	var p struct{ AuthType, TargetFunctionArn string }
+	var p struct{ AuthType, TargetFunctionArn, Qualifier string }
 	if err := into(properties, &p); err != nil {
 		return err
 	}
 	name := p.TargetFunctionArn[strings.LastIndex(p.TargetFunctionArn, ":")+1:]
-	l.stack.URLs = append(l.stack.URLs, URL{FunctionName: name, AuthType: p.AuthType})
+	l.stack.URLs = append(l.stack.URLs, URL{FunctionName: name, Qualifier: p.Qualifier, AuthType: p.AuthType})
 	return nil
 }
 
@@ -377,6 +385,11 @@ func functionARNOf(l *loader, r *resource, qualifier string) (any, error) {
 func stateMachineARN(l *loader, r *resource) (any, error) {
 	name, err := physicalName("StateMachineName")(l, r)
 	return arn("states", "stateMachine:"+fmt.Sprint(name)), err
+}
+
+func stateMachineVersionARN(l *loader, r *resource) (any, error) {
+	machine, err := l.text(r.Properties["StateMachineArn"])
+	return machine + ":1", err
 }
 
 func arn(service, resource string) string {

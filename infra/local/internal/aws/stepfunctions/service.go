@@ -135,6 +135,8 @@ func (s *Service) Observe(f func(Execution, asl.Event)) (stop func()) {
 	}
 }
 
+var versionARN = regexp.MustCompile(`^arn:aws[a-z-]*:states:([a-z0-9-]+):([0-9]{12}):stateMachine:([^:]+):[0-9]+$`)
+
 var machineARN = regexp.MustCompile(`^arn:aws[a-z-]*:states:([a-z0-9-]+):([0-9]{12}):stateMachine:([^:]+)$`)
 
 // CreateStateMachine adds a state machine. Its errors are InvalidArn, InvalidName, StateMachineAlreadyExists,
@@ -190,12 +192,13 @@ func (s *Service) StateMachine(arn string) (StateMachine, error) {
 }
 
 func (s *Service) machine(arn string) (*machine, error) {
-	if !machineARN.MatchString(arn) {
+	if !machineARN.MatchString(arn) && !versionARN.MatchString(arn) {
 		return nil, apiError(InvalidArn, "Invalid Arn: '%s' is not that of a state machine", arn)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m, ok := s.machines[arn]
+	// A state machine is created once here, so that its first version is what it is.
+	m, ok := s.machines[strings.TrimSuffix(arn, ":1")]
 	if !ok {
 		return nil, apiError(StateMachineDoesNotExist, "State Machine Does Not Exist: '%s'", arn)
 	}
