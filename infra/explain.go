@@ -6,7 +6,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 )
 
-// explain prints what the retry policy of the stack comes to, in time and in money.
+// explain prints how much time and money the retry policy of the stack can take.
 func explain(app awscdk.App) {
 	props, err := propsFrom(app.Node())
 	if err != nil {

@@ -24,7 +24,7 @@ const (
 	priceLambdaGBSecond = 0.0000133334
 )
 
-// What a request is taken to be when its price is reckoned.
+// What the estimate assumes of a request.
 const (
 	// costAttemptTime is how long an attempt takes.
 	costAttemptTime = 300 * time.Millisecond
@@ -35,8 +35,11 @@ const (
 	// costExpressMemoryGB is the memory of an Express execution: one chunk of 64 MB.
 	costExpressMemoryGB = 0.0625
 
-	// costGatewayTime is how long the gateway works beside waiting for the execution.
+	// costGatewayTime is how long the gateway works, apart from waiting for the execution.
 	costGatewayTime = 20 * time.Millisecond
+
+	// slotsRate is how many requests come in a second, where the estimate is about concurrency.
+	slotsRate = 10
 
 	// expressBilling is the unit in which the time of an Express workflow is billed.
 	expressBilling = 100 * time.Millisecond
@@ -45,15 +48,16 @@ const (
 var costAssumptions = fmt.Sprintf("Step Functions and Lambda at list prices of us-east-1; attempts of %v, "+
 	"functions of %.0f MB on arm64, waits of\n"+
 	"the mean length. Express with the gateway waiting for the answer. One transition more to write\n"+
-	"an idempotency record. DynamoDB, logs and data transfer are not in it.", costAttemptTime, costMemoryGB*1024)
+	"an idempotency record. DynamoDB, logs and data transfer are not in it. The concurrency that %d requests a second\n"+
+	"hold: what ReservedConcurrency sets aside should be as much at your peak rate.", costAttemptTime, costMemoryGB*1024, slotsRate)
 
 // A Cost is what a million requests cost that need the same number of attempts.
 type Cost struct {
 	Attempts int
 
-	// Transitions is the number of states that one execution goes through at most: a Task and a Choice for each
-	// attempt, a Wait before each further one whose delay can reach a second, and the end. Writing an idempotency record
-	// is one more.
+	// Transitions is the number of states that one execution goes through at most: a Choice to enter the ring, if it has
+	// more than one proxy, a Task and a Choice for each attempt, a Wait before each further one whose delay can reach a
+	// second, and the end. Writing an idempotency record is one more.
 	Transitions int
 
 	// Waiting is how long one request waits between its attempts, on average.
@@ -61,10 +65,19 @@ type Cost struct {
 
 	// Express is dollars per million requests, for Step Functions and Lambda.
 	Express float64
+
+	// GatewaySlots and ProxySlots are the concurrency that slotsRate requests per second hold: of the gateway, and of
+	// all proxies together. Another rate holds as much more or less.
+	GatewaySlots int
+	ProxySlots   int
 }
 
-// costs reckons the costs of 1, 2, 3 … attempts that start as in a timetable.
-func costs(table retry.Timetable) []Cost {
+// costs estimates the costs of 1, 2, 3 … attempts that start as a timetable says, in a ring of so many proxies.
+func costs(table retry.Timetable, ring int) []Cost {
+	enter := 0
+	if ring > 1 {
+		enter = 1
+	}
 	var (
 		all     []Cost
 		waiting time.Duration
@@ -87,15 +100,21 @@ func costs(table retry.Timetable) []Cost {
 		gateway := priceLambdaRequest + lambda(costGatewayTime+held)
 		all = append(all, Cost{
 			Attempts:    n,
-			Transitions: 2*n + waits + 1,
+			Transitions: enter + 2*n + waits + 1,
 			Waiting:     waiting,
 			Express:     cents(proxies + express + gateway),
+
+			GatewaySlots: slots(costGatewayTime + held),
+			ProxySlots:   slots(working + slept),
 		})
 	}
 	return all
 }
 
 func lambda(d time.Duration) float64 { return d.Seconds() * costMemoryGB * priceLambdaGBSecond }
+
+// slots returns the concurrency that slotsRate requests per second need of a function that each holds for so long.
+func slots(held time.Duration) int { return int(math.Ceil(slotsRate*held.Seconds() - 1e-9)) }
 
 // cents returns the price of a million, rounded to cents.
 func cents(price float64) float64 { return math.Round(price*1e6*100) / 100 }

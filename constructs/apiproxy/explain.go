@@ -9,7 +9,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
-// An Explanation says what the retry policy of a RetryingApiProxy comes to, in time and in money.
+// An Explanation says how much time and money the retry policy of a RetryingApiProxy can take.
 type Explanation struct {
 	// Explanation says when attempts start, and how long a caller waits at most.
 	retry.Explanation
@@ -31,7 +31,7 @@ func (p RetryingApiProxyProps) Explain() Explanation {
 			longest = table
 		}
 	}
-	e.Costs = costs(longest)
+	e.Costs = costs(longest, p.ProxyCount)
 	return e
 }
 
@@ -39,11 +39,11 @@ func (p RetryingApiProxyProps) Explain() Explanation {
 func (e Explanation) String() string {
 	var out strings.Builder
 	out.WriteString(e.Explanation.String())
-	fmt.Fprintf(&out, "\nState transitions and dollars per million requests:\n")
+	fmt.Fprintf(&out, "\nState transitions, dollars per million requests, and concurrency at %d requests a second:\n", slotsRate)
 	w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "attempts\ttransitions\twaiting\tExpress")
+	fmt.Fprintln(w, "attempts\ttransitions\twaiting\tExpress\tgateways\tproxies")
 	for _, c := range e.Costs {
-		fmt.Fprintf(w, "%d\t%d\t%v\t%.2f\n", c.Attempts, c.Transitions, roundUp(c.Waiting, time.Millisecond), c.Express)
+		fmt.Fprintf(w, "%d\t%d\t%v\t%.2f\t%d\t%d\n", c.Attempts, c.Transitions, roundUp(c.Waiting, time.Millisecond), c.Express, c.GatewaySlots, c.ProxySlots)
 	}
 	w.Flush()
 	fmt.Fprintf(&out, "%s\n", costAssumptions)

@@ -9,7 +9,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
-// costsOfTheDefault is what the explanation of the default props says beside times.
+// costsOfTheDefault is what the explanation of the default props says in addition to times.
 func costsOfTheDefault(t *testing.T) string {
 	t.Helper()
 	text := apiproxy.RetryingApiProxyProps{}.Explain().String()
@@ -21,14 +21,14 @@ func costsOfTheDefault(t *testing.T) string {
 }
 
 func TestAnExplanationHasTheTimetableOfThePolicyAndThenTheCosts(t *testing.T) {
-	want := `State transitions and dollars per million requests:
-attempts  transitions  waiting  Express
-1         3            0s       3.78
-2         5            0s       6.29
-3         8            1s       14.85
-4         11           3s       27.78
-5         14           7s       49.46
-6         17           15s      88.64
+	want := `State transitions, dollars per million requests, and concurrency at 10 requests a second:
+attempts  transitions  waiting  Express  gateways  proxies
+1         4            0s       3.78     4         3
+2         6            0s       6.29     7         6
+3         9            1s       14.85    20        14
+4         12           3s       27.78    43        22
+5         15           7s       49.46    86        30
+6         18           15s      88.64    169       38
 Step Functions and Lambda at list prices of us-east-1; attempts of 300ms, functions of 256 MB on arm64, waits of
 `
 	if got := costsOfTheDefault(t); !strings.HasPrefix(got, want) {

@@ -46,6 +46,8 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 			Description: jsii.String("Makes single attempts at the upstream API"),
 			Timeout:     seconds(props.proxyTimeout()),
 			Environment: &environment,
+
+			ReservedConcurrentExecutions: reserved(props.ReservedConcurrency.EachProxy),
 		})
 	}
 	return proxies
@@ -56,6 +58,8 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 	gateway := newFunction(r, "gateway", gatewayImportPath, props, &awslambda.FunctionProps{
 		Description: jsii.String("Answers the function URL in front of the upstream API"),
 		Timeout:     seconds(props.gatewayTimeout()),
+
+		ReservedConcurrentExecutions: reserved(props.ReservedConcurrency.Gateway),
 		Environment: &map[string]*string{
 			message.StateMachineVariable:   newStateMachineVersion(r),
 			message.ProxyCountVariable:     jsii.String(strconv.Itoa(props.ProxyCount)),
@@ -69,6 +73,14 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 	grantStart(r.StateMachine, gateway)
 	GrantRecords(r.Table, gateway)
 	return gateway
+}
+
+// reserved has the form that the CDK takes a reservation in; nil is none.
+func reserved(slots int) *float64 {
+	if slots == 0 {
+		return nil
+	}
+	return jsii.Number(slots)
 }
 
 // newFunction creates a function with a role and a log group of its own, so that it may write its own logs and nothing

@@ -60,12 +60,33 @@ type RetryingApiProxyProps struct {
 	// MemorySizeMiB is the memory of each function, from 128 to 10240 MiB. Default: 256.
 	MemorySizeMiB int
 
+	// ReservedConcurrency sets concurrency aside for the functions. Default: none; all functions of the account share what
+	// is not reserved.
+	ReservedConcurrency ReservedConcurrency
+
 	// LogRetention is how long the logs of the functions and of the state machine are kept. Default: one month.
 	LogRetention awslogs.RetentionDays
 
 	// RemovalPolicy says what becomes of the idempotency table and the logs when they are taken out of the stack.
 	// Default: RETAIN for the table, as for every table of the CDK, and DESTROY for the logs.
 	RemovalPolicy awscdk.RemovalPolicy
+}
+
+// ReservedConcurrency is concurrency of the account that is set aside for functions, and the most that they get. The gateway
+// holds a slot for as long as a request takes, waits included, and a proxy for as long as an attempt takes: a rate of 10
+// requests a second that take a second each holds 10 of the gateway. [RetryingApiProxyProps.Explain] estimates it for
+// the policy.
+//
+// Where the gateway's share is small enough, more callers than there is room for are refused at once, with 429 by the
+// function URL, and those who are let in find room for their attempts. Lambda refuses a reservation that leaves fewer than
+// 100 of the account's slots to all other functions; new accounts have 10 or 50 in all, and nothing can be reserved in
+// them until the quota has been raised.
+type ReservedConcurrency struct {
+	// Gateway is for the function behind the URL. Zero reserves nothing, and limits nothing.
+	Gateway int
+
+	// EachProxy is for every one of the proxies. Zero reserves nothing, and limits nothing.
+	EachProxy int
 }
 
 // Idempotency says what becomes of requests with an Idempotency-Key: the first one with a key is carried out, and every

@@ -74,7 +74,7 @@ func newReleaseState(scope constructs.Construct, table awsdynamodb.ITableV2, nex
 	})
 }
 
-// newWrite creates a state that updates the record as its owner and goes on to next, whatever comes of it: the caller
+// newWrite creates a state that updates the record as its owner and goes on to next, even if the write fails: the caller
 // gets the answer in any case. If another call has taken over the record, it stays as it is.
 func newWrite(scope constructs.Construct, name string, next awsstepfunctions.IChainable, props *awsstepfunctionstasks.DynamoUpdateItemProps) awsstepfunctionstasks.DynamoUpdateItem {
 	props.Key = &map[string]awsstepfunctionstasks.DynamoAttributeValue{

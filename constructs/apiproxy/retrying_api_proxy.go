@@ -52,6 +52,9 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 	if r.Table = settled.Table; r.Table == nil {
 		r.Table = NewIdempotencyTable(r, jsii.String("Table"), &IdempotencyTableProps{RemovalPolicy: settled.RemovalPolicy})
 	}
+	if warning := settled.starvation(); warning != "" {
+		awscdk.Annotations_Of(r).AddWarningV2(jsii.String(starvationID), &warning)
+	}
 	r.Proxies = newProxies(r, settled)
 	r.StateMachine = newStateMachine(r, settled)
 	r.Gateway = newGateway(r, settled)

@@ -15,21 +15,21 @@ const (
 	// seconds only, cannot wait.
 	maxSleep = 1 * time.Second
 
-	// proxyMargin is what a proxy function has beside its attempt: the sleep before it, a cold start, and the writing of
+	// proxyMargin is the time that a proxy function has in addition to its attempt: for the sleep before it, a cold start, and the writing of
 	// the answer.
 	proxyMargin = maxSleep + 4*time.Second
 
-	// taskMargin is what a Task has beside the function: the queueing of the invocation.
+	// taskMargin is the time that a Task has in addition to the function: for the queueing of the invocation.
 	taskMargin = 5 * time.Second
 
-	// machineMargin is what an execution has beside its last Task.
+	// machineMargin is the time that an execution has in addition to its last Task.
 	machineMargin = 1 * time.Second
 
-	// deadlineMargin is what an execution has beside the longest deadline, for what is not an attempt: starting, the
+	// deadlineMargin is the time that an execution has in addition to the longest deadline, for what is not an attempt: starting, the
 	// last transitions, and writing the record.
 	deadlineMargin = 10 * time.Second
 
-	// gatewayMargin is what the gateway function has beside the longest execution.
+	// gatewayMargin is the time that the gateway function has in addition to the longest execution.
 	gatewayMargin = 10 * time.Second
 )
 

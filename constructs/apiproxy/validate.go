@@ -42,6 +42,11 @@ func (p RetryingApiProxyProps) Validate() error {
 		problem("MemorySizeMiB is %d; give %d to %d, or 0 for the default of %d",
 			p.MemorySizeMiB, minMemorySizeMiB, maxMemorySizeMiB, DefaultMemorySizeMiB)
 	}
+	for name, slots := range map[string]int{"Gateway": p.ReservedConcurrency.Gateway, "EachProxy": p.ReservedConcurrency.EachProxy} {
+		if slots < 0 {
+			problem("ReservedConcurrency.%s is %d; give 1 or more, or 0 to reserve nothing", name, slots)
+		}
+	}
 	if !slices.Contains([]KeyRequirement{KeyNeverRequired, KeyRequiredForUnsafe, KeyAlwaysRequired}, p.Idempotency.Required) {
 		problem("Idempotency.Required is %q; give %q, %q or %q",
 			p.Idempotency.Required, KeyNeverRequired, KeyRequiredForUnsafe, KeyAlwaysRequired)

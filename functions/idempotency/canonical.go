@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 )
 
-// CanonicalJSON brings a JSON document into the form that keys are computed from: that of Python's json.dumps(document,
+// CanonicalJSON rewrites a JSON document in the form that keys are computed from: that of Python's json.dumps(document,
 // sort_keys=True), byte for byte.
 //
 // Members are sorted by the code points of their names, and of members with one name the last counts. Separators are ",

@@ -7,7 +7,7 @@ import (
 )
 
 // Key works out the ID of a payload's record, and the fingerprint that is stored beside it, from the expressions of the
-// configuration. The payload is brought into JSON with encoding/json; a [json.RawMessage] is taken as it is.
+// configuration. The payload is encoded with encoding/json; a [json.RawMessage] is taken as it is.
 //
 // The fingerprint is empty without [Config.Validation]. A payload that has no key gives a [KeyMissingError], one that
 // is not what the expressions need a [KeyMalformedError].
@@ -27,7 +27,7 @@ func (m *Manager) Key(payload any) (id, fingerprint string, err error) {
 	if m.validation == nil {
 		return id, "", nil
 	}
-	// The document is taken apart anew, because sort_by reorders what it is given.
+	// The document is decoded again, because sort_by reorders its argument.
 	validated, err := m.validation.selectFrom(document)
 	if err != nil {
 		return "", "", &KeyMalformedError{Expression: m.validation.source, Err: err}

@@ -91,8 +91,7 @@ func (m *Manager) WithTTL(ttl time.Duration) *Manager {
 	return &with
 }
 
-// WithPolicy returns a Manager with another [Config.Policy], also in the place of [Config.LockOnly], that is like m
-// otherwise. It shares m's cache.
+// WithPolicy returns a copy of m with another [Config.Policy], which also replaces [Config.LockOnly]. It shares m's cache.
 func (m *Manager) WithPolicy(p Policy) *Manager {
 	with := *m
 	with.config.Policy = p
@@ -141,8 +140,8 @@ type Acquisition struct {
 // or replays.
 //
 // Errors, all of which mean that nothing is to be run: [InProgressError], [PayloadMismatchError],
-// [InconsistentStateError], [StoreError]. If the store fails, the key may have been acquired all the same, with the
-// answer lost; it is released again, as far as the store allows.
+// [InconsistentStateError], [StoreError]. If the store fails, the key may have been acquired nevertheless, with the
+// reply lost; it is released again, as far as the store allows.
 func (m *Manager) Acquire(ctx context.Context, c Claim) (Acquisition, error) {
 	if m.disabled {
 		m.emit(ctx, Event{Kind: EventDisabled, ID: c.ID})

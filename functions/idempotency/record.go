@@ -7,7 +7,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/recordformat"
 )
 
-// A Status says how far the call is that a record stands for.
+// A Status says how far the call behind a record has come.
 type Status string
 
 // These are stored. Whether a record has expired is worked out when it is read.

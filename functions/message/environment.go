@@ -9,8 +9,8 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
-// The environment variables that the construct gives the functions. What each means stands with the command that reads
-// it.
+// The environment variables that the construct gives the functions. The command that reads
+// one documents it.
 const (
 	ProxyCountVariable  = "PROXY_COUNT"  // both
 	RetryPolicyVariable = "RETRY_POLICY" // both

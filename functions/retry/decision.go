@@ -2,7 +2,7 @@ package retry
 
 import "time"
 
-// An Outcome is what comes of a request after an attempt. Together with the delay it is all that an engine which makes
+// An Outcome is what happens to a request after an attempt. Together with the delay it is all that an engine which makes
 // the attempts has to look at.
 type Outcome string
 

@@ -1,7 +1,7 @@
 // Package retry decides what happens next with an HTTP request that was sent upstream: whether the answer is final,
 // whether another attempt may be made, and how long to wait before it.
 //
-// A [Policy] holds the rules. [Policy.Next] applies them to a request, to what an attempt brought, and to the attempts
+// A [Policy] holds the rules. [Policy.Next] applies them to a request, to the result of an attempt, and to the attempts
 // before it. The package does no I/O, reads no clock and draws no random numbers: the time is in the [Result], and
 // randomness is passed in. So every decision can be tested, and repeated.
 //

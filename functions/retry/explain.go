@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// DefaultProxies is the number of proxies that Explain reckons with.
+// DefaultProxies is the number of proxies that Explain assumes.
 const DefaultProxies = 3
 
-// An Explanation says what a policy comes to in time.
+// An Explanation says how much time a policy can take.
 type Explanation struct {
 	Policy  Policy
 	Proxies int
@@ -72,7 +72,7 @@ func (p Policy) ExplainFor(proxies int) Explanation {
 	return e
 }
 
-// timetable reckons with the same code that Next decides with, on a history of nothing but failures of one kind.
+// timetable uses the code that Next decides with, on a history of nothing but failures of one kind.
 func (p Policy) timetable(b namedBudget, proxies int) Timetable {
 	table := Timetable{Kind: b.kind, Budget: b.field}
 	j := judgement{policy: p, req: Request{Proxies: proxies}, kind: b.kind}

@@ -9,8 +9,8 @@ import (
 
 // Next decides what comes after an attempt.
 //
-// history holds the attempts before this one, oldest first, as [Result.Attempt] made them. result is what the attempt
-// brought, and result.Received is now. A proxy that was lost, by a crash or a timeout, is a result with a Failure of
+// history holds the attempts before this one, oldest first, as [Result.Attempt] made them. result is that of the
+// attempt, and result.Received is now. A proxy that was lost, by a crash or a timeout, is a result with a Failure of
 // type [ProxyInternalError] that is MaybeProcessed. random returns numbers in [0,1).
 //
 // The rules, in their order:

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A Result is what one attempt brought: a status with its header fields, a failure, or both.
+// A Result is the result of one attempt: a status with its header fields, a failure, or both.
 type Result struct {
 	// Status and Header are what the upstream said, or zero if its header section did not come whole.
 	Status int

@@ -86,7 +86,7 @@ func ReadSignals(header http.Header, received time.Time, limited bool) Signals {
 // adviceFields are what Stripe and what OpenAI and Anthropic send; their own clients obey them.
 var adviceFields = []string{"Stripe-Should-Retry", "X-Should-Retry"}
 
-// millisecondFields are what OpenAI and Azure's services send beside Retry-After.
+// millisecondFields are what OpenAI and Azure's services send in addition to Retry-After.
 var millisecondFields = []string{"Retry-After-Ms", "X-Ms-Retry-After-Ms"}
 
 // quotaFields are the fields that say how much of a quota remains and when it is renewed.
@@ -277,7 +277,7 @@ func bareNumber(value any) (float64, bool) {
 	return 0, false
 }
 
-// dateLayouts are the forms of dates that are met beside that of HTTP: ISO 8601 in full, to the minute, and without a
+// dateLayouts are the forms of dates that occur in addition to that of HTTP: ISO 8601 in full, to the minute, and without a
 // zone, which is then UTC; that of mail; and that of JavaScript.
 var dateLayouts = []string{
 	time.RFC3339,

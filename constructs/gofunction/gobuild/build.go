@@ -117,7 +117,7 @@ func build(ctx context.Context, importPath, goos, goarch string) (string, error)
 	return r.dir, r.err
 }
 
-// killDelay is how long the go command is given to end after it was interrupted.
+// killDelay is how long the go command may take to end after it is interrupted.
 const killDelay = 5 * time.Second
 
 func (t target) compile(ctx context.Context) (string, error) {

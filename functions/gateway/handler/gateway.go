@@ -29,8 +29,8 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
-// answerGrace is how long after the deadline the gateway still waits for the state machine, which ends by itself: for
-// the way there and back, and for the last proxy to say how it ended.
+// answerGrace is how long after the deadline the gateway still waits for the state machine, which ends by itself: the
+// request and the reply take time, and the last proxy has to say how it ended.
 const answerGrace = 2 * time.Second
 
 // An Engine is the part of Step Functions that the gateway needs. It must not repeat a start by itself: a second

@@ -12,7 +12,7 @@ import (
 )
 
 // notForwarded are the fields that stay here: those of one connection (RFC 9110 section 7.6.1), those that are written
-// anew for the upstream, those that only speak about the way to this gateway, and those that speak to the gateway.
+// anew for the upstream, those that describe how the request reached the gateway, and those that are meant for the gateway.
 var notForwarded = []string{
 	"connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te", "trailer",
 	"transfer-encoding", "upgrade",
@@ -22,8 +22,8 @@ var notForwarded = []string{
 	"prefer",
 }
 
-// prefixesNotForwarded start the names of the fields that sign a request to the function URL, and of those that speak
-// about the way to it.
+// prefixesNotForwarded start the names of the fields that sign a request to the function URL, and of those that
+// describe how it got there.
 var prefixesNotForwarded = []string{"x-amz-", "x-forwarded-"}
 
 // signatureScheme starts the Authorization field of a request that is signed for the function URL, Signature Version 4.

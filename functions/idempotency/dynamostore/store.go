@@ -104,7 +104,7 @@ const insertCondition = "attribute_not_exists(#id)" +
 	" OR (#status = :inprogress AND attribute_exists(#lease) AND #lease < :now_ms)" +
 	" OR (#expiration < :now_s AND (#status <> :inprogress OR attribute_not_exists(#lease)))"
 
-// Insert implements [idempotency.Store] with one conditional PutItem. A conflict brings the record along; where it does
+// Insert implements [idempotency.Store] with one conditional PutItem. A conflict returns the record; if it does
 // not, a consistent GetItem follows.
 func (s *Store) Insert(ctx context.Context, r idempotency.Record, now time.Time) (bool, *idempotency.Record, error) {
 	if err := s.check(); err != nil {

@@ -144,7 +144,7 @@ func iamCaller(account, user, caller string) string {
 	return "iam " + account + " " + id
 }
 
-// fields brings header fields into lower case, and joins those with many values.
+// fields converts the names of header fields to lower case, and joins those with many values.
 func fields(single map[string]string, multi map[string][]string) map[string]string {
 	joined := make(map[string]string, len(single)+len(multi))
 	for name, value := range single {
@@ -158,7 +158,7 @@ func fields(single map[string]string, multi map[string][]string) map[string]stri
 	return joined
 }
 
-// response brings a handler's response into the form of records. Cookies in header fields with many values go where
+// response converts a handler's response to the form of records. Cookies in header fields with many values go where
 // cookies belong.
 func response(status int, single map[string]string, multi map[string][]string, cookies []string, body string, isBase64 bool) Response {
 	r := Response{StatusCode: status, Headers: fields(single, multi), Cookies: cookies, Body: body, IsBase64Encoded: isBase64}

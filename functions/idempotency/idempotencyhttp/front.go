@@ -104,8 +104,8 @@ func NewFront(m *idempotency.Manager, o Options) (*Front, error) {
 
 // Serve answers a request: with the handler's response, a recorded one, or a problem. An error is the handler's own.
 //
-// A response that could not be recorded is answered all the same, since what it tells has happened.
-// [idempotency.Config.Observe] tells of that.
+// A response that could not be recorded is returned nevertheless, since what it reports has happened.
+// [idempotency.Config.Observe] reports that.
 func (f *Front) Serve(ctx context.Context, r Request, handle func(context.Context) (Response, error)) (Response, error) {
 	if !f.manager.Enabled() {
 		return handle(ctx)

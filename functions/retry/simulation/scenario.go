@@ -12,7 +12,7 @@ type scenario struct {
 
 	upstream upstream
 
-	// variants are the policies that are compared beside the strategies.
+	// variants are the policies that are compared with the strategies.
 	variants []strategy
 
 	// rate is how many requests arrive per second, at random moments, until end.
@@ -91,7 +91,7 @@ func (s scenario) arrivals(random *rand.Rand) []time.Duration {
 	return at
 }
 
-// play puts a strategy into a scenario. Nil stands for somebody who knows everything.
+// play runs a strategy in a scenario. Nil stands for a caller who knows everything.
 func (s scenario) play(seed uint64, with *strategy) *measures {
 	w := &world{upstream: s.upstream, random: rand.New(rand.NewPCG(seed, 1))}
 	w.upstream.random = rand.New(rand.NewPCG(seed, 2))

@@ -18,7 +18,7 @@ import (
 // app is the import path of the CDK app.
 const app = "github.com/retrying-api-proxy/retrying-api-proxy/infra"
 
-// killDelay is how long the CDK app is given to end after it was interrupted.
+// killDelay is how long the CDK app may take to end after it is interrupted.
 const killDelay = 5 * time.Second
 
 // Synthesise runs the CDK app and leaves its cloud assembly in dir. The context is that of cdk.json, found in the

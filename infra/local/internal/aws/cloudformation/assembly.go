@@ -19,7 +19,7 @@ const (
 	URLSuffix = "amazonaws.com"
 )
 
-// A Stack is what a template comes to.
+// A Stack is what a template describes, with its references resolved.
 type Stack struct {
 	Name          string
 	Functions     []Function

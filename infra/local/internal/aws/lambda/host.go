@@ -125,7 +125,7 @@ type Host struct {
 	// room tells waiting events that an invocation has ended or the host is closed.
 	room *sync.Cond
 
-	// invocations counts what Close waits for beside the sandboxes.
+	// invocations counts what Close waits for in addition to the sandboxes.
 	invocations sync.WaitGroup
 
 	// processes counts sandboxes whose process has not been reaped.

@@ -151,7 +151,7 @@ func (s *sandbox) initialise(limit time.Duration, requestID string) (status stri
 		if failure == nil {
 			return StatusSuccess, nil
 		}
-		// It has reported a failure and asks for work all the same.
+		// It has reported a failure and asks for work nevertheless.
 		s.end()
 		return StatusError, failure
 	case <-s.exited:
