@@ -3,9 +3,11 @@ package stack_test
 import (
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -81,6 +83,40 @@ func TestTheEndpointsAnswerProgramsOfThisMachineOnly(t *testing.T) {
 	}
 	if called.Load() {
 		t.Error("the upstream was called all the same")
+	}
+}
+
+func TestAURLOnAllAddressesIsNamedByOneThatCanBeOpened(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{":0", "0.0.0.0:0", "[::]:0"} {
+		s := start(t, play(t, status(http.StatusOK)).URL, func(t testing.TB, c *config) {
+			listener, err := net.Listen("tcp", address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Listener = listener
+		})
+		if !strings.HasPrefix(s.URL(), "http://127.0.0.1:") {
+			t.Errorf("with %s the URL is %s", address, s.URL())
+		}
+		if got := get(t, s, "/"); got.Status != http.StatusOK {
+			t.Errorf("%s is answered with %d", s.URL(), got.Status)
+		}
+	}
+}
+
+func TestTheFolderOfTheDataFileIsForItsOwnerAlone(t *testing.T) {
+	t.Parallel()
+	folder := filepath.Join(t.TempDir(), "new", "folder")
+	start(t, closedAddress(t), func(_ testing.TB, c *config) { c.DataFile = filepath.Join(folder, "records.db") })
+	for path, want := range map[string]os.FileMode{filepath.Dir(folder): 0o700, folder: 0o700, filepath.Join(folder, "records.db"): 0o600} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got != want {
+			t.Errorf("the mode of %s is %o, want %o", path, got, want)
+		}
 	}
 }
 
