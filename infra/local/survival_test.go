@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
 )
@@ -195,6 +197,107 @@ func TestATerminalThatIsClosedEndsTheProgram(t *testing.T) {
 	}
 	p.leavesNothing(t)
 }
+
+// oddAnswers are what an upstream should not send, or what has to be read with care.
+var oddAnswers = map[string]string{
+	"101":             "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+	"101-and-more":    "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x05hello",
+	"100-and-nothing": "HTTP/1.1 100 Continue\r\n\r\n",
+	"103-then-200":    "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+	"000":             "HTTP/1.1 000 Nothing\r\nContent-Length: 0\r\n\r\n",
+	"042":             "HTTP/1.1 042 Answer\r\nContent-Length: 0\r\n\r\n",
+	"099":             "HTTP/1.1 099 Low\r\nContent-Length: 0\r\n\r\n",
+	"600":             "HTTP/1.1 600 High\r\nContent-Length: 0\r\n\r\n",
+	"999":             "HTTP/1.1 999 Higher\r\nContent-Length: 0\r\n\r\n",
+	"1000":            "HTTP/1.1 1000 Highest\r\nContent-Length: 0\r\n\r\n",
+	"minus":           "HTTP/1.1 -20 Below\r\nContent-Length: 0\r\n\r\n",
+	"204-with-a-body": "HTTP/1.1 204 No Content\r\nContent-Length: 4\r\n\r\nbody",
+	"205":             "HTTP/1.1 205 Reset Content\r\nContent-Length: 4\r\n\r\nbody",
+	"304-with-a-body": "HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\n\r\nbody",
+	"name":            "HTTP/1.1 200 OK\r\nX A: b\r\nContent-Length: 0\r\n\r\n",
+	"reason":          "HTTP/1.1 503 \x1b[2J\x9b\r\nContent-Length: 0\r\n\r\n",
+	"http-2":          "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+	"nothing":         "",
+}
+
+// oddUpstream answers a request for /odd/{name} with one of oddAnswers and closes the connection, and others with 200.
+func oddUpstream(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer connection.Close()
+				asked, err := http.ReadRequest(bufio.NewReader(connection))
+				if err != nil {
+					return
+				}
+				answer, odd := oddAnswers[strings.TrimPrefix(asked.URL.Path, "/odd/")]
+				if !odd {
+					answer = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\neven"
+				}
+				_, _ = io.WriteString(connection, answer)
+			}()
+		}
+	}()
+	return "http://" + listener.Addr().String()
+}
+
+func TestNoAnswerOfAnUpstreamEndsAnything(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t, "ADDR=127.0.0.1:0", "UPSTREAM="+oddUpstream(t), "SPEED=1000", "VERBOSE=1")
+	url, console, _ := p.announced(t)
+	var requests sync.WaitGroup
+	for name := range oddAnswers {
+		requests.Go(func() {
+			client := &http.Client{Timeout: 2 * time.Minute}
+			response, err := client.Get(url + "/odd/" + name)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				return
+			}
+			defer response.Body.Close()
+			if _, err := io.Copy(io.Discard, response.Body); err != nil || response.StatusCode < 200 || response.StatusCode > 599 {
+				t.Errorf("%s is answered with %d, %v", name, response.StatusCode, err)
+			}
+		})
+	}
+	requests.Wait()
+	for address, want := range map[string]string{url + "/even": "even", console: "<html", console + "executions": "/odd/101"} {
+		if status, _, body := request(t, address); status != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("afterwards %s is answered with %d %s", address, status, body)
+		}
+	}
+	_ = p.command.Process.Signal(os.Interrupt)
+	for line := range p.lines {
+		if strings.ContainsFunc(line, isControl) {
+			t.Errorf("it printed %q", line)
+		}
+	}
+	if code := p.endsByItself(t); code != 0 {
+		t.Errorf("the exit code is %d, want 0", code)
+	}
+	for line := range strings.Lines(p.stderr.String()) {
+		if strings.ContainsFunc(strings.TrimSuffix(line, "\n"), isControl) {
+			t.Errorf("on stderr it printed %q", line)
+		}
+		if strings.Contains(line, "panic") {
+			t.Errorf("something panicked: %s", line)
+		}
+	}
+	p.leavesNothing(t)
+}
+
+// isControl says whether a terminal would do something at a character, but for a tab.
+func isControl(c rune) bool { return c != '\t' && !unicode.IsPrint(c) }
 
 // otherAddress is an address of this machine that is no loopback address.
 func otherAddress(t *testing.T) string {
