@@ -150,7 +150,8 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 	fmt.Fprintln(stdout, "endpoints", running.Endpoint(), "(for --endpoint-url of the AWS CLI)")
 	fmt.Fprintln(stdout, "console  ", consoleURL+console.Path, "(shows in a browser what happens to requests)")
 	if !s.loopback() {
-		fmt.Fprintf(stderr, "warning: requests need no signature here, and %s can be reached from other machines; the console and the AWS endpoints cannot\n", s.address)
+		fmt.Fprintf(stderr, "warning: requests need no signature here, and %s can be reached from other machines; "+
+			"the console and the AWS endpoints cannot\n", s.address)
 	}
 	fmt.Fprintln(stdout, "ready", running.URL())
 	<-ctx.Done()

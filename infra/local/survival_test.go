@@ -187,17 +187,6 @@ func TestAnOutputThatNobodyReadsEndsTheProgramWhileItServes(t *testing.T) {
 	p.endsQuietly(t)
 }
 
-func TestATerminalThatIsClosedEndsTheProgram(t *testing.T) {
-	t.Parallel()
-	p := startProgram(t, "ADDR=127.0.0.1:0", "UPSTREAM="+longUpstream(t), "SPEED=50")
-	url, _, _ := p.announced(t)
-	request(t, url+"/")
-	if code := p.end(t, syscall.SIGHUP); code != 0 {
-		t.Errorf("the exit code is %d, want 0", code)
-	}
-	p.leavesNothing(t)
-}
-
 // oddAnswers are what an upstream should not send, or what has to be read with care.
 var oddAnswers = map[string]string{
 	"101":             "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
@@ -276,14 +265,14 @@ func TestNoAnswerOfAnUpstreamEndsAnything(t *testing.T) {
 			t.Errorf("afterwards %s is answered with %d %s", address, status, body)
 		}
 	}
-	_ = p.command.Process.Signal(os.Interrupt)
+	_ = p.command.Process.Signal(syscall.SIGHUP) // as when its terminal is closed
 	for line := range p.lines {
 		if strings.ContainsFunc(line, isControl) {
 			t.Errorf("it printed %q", line)
 		}
 	}
 	if code := p.endsByItself(t); code != 0 {
-		t.Errorf("the exit code is %d, want 0", code)
+		t.Errorf("after the terminal was closed the exit code is %d, want 0", code)
 	}
 	for line := range strings.Lines(p.stderr.String()) {
 		if strings.ContainsFunc(strings.TrimSuffix(line, "\n"), isControl) {

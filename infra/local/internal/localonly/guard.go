@@ -25,26 +25,26 @@ type Guard struct {
 	Refuse func(w http.ResponseWriter, status int, detail string)
 }
 
-// Handler lets through what comes from this machine, from a program or from a page that is served here itself.
+// Handler lets through what comes from this machine: from a program, or from a page that is served here itself.
 //
 // The connection has to come from a loopback address, and the host has to be localhost, a name below it, a loopback
 // address or one of Hosts: browsers send the name that the page has, whatever address it leads to. Origin and
-// Sec-Fetch-Site, if they are there, must not name another site, whatever the method. Programs that are no browsers send
+// Sec-Fetch-Site, if they are there, must not name another site, whatever the method. Programs other than browsers send
 // neither.
 func (g Guard) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case !isLoopbackAddress(r.RemoteAddr):
 			g.Refuse(w, http.StatusForbidden, fmt.Sprintf(
-				"The request comes from %s. %s are for this machine only: open them there, by localhost or a loopback address such as 127.0.0.1.",
-				r.RemoteAddr, g.What))
+				"The request comes from %s. %s are for this machine only: ask for them there, at localhost or a loopback "+
+					"address such as 127.0.0.1.", r.RemoteAddr, g.What))
 		case !g.names(r.Host):
 			g.Refuse(w, http.StatusMisdirectedRequest, fmt.Sprintf(
 				"The host is %q. %s are found under localhost and loopback addresses such as 127.0.0.1 only.", r.Host, g.What))
 		case comesFromAnotherSite(r) && !g.opensThePage(r):
 			g.Refuse(w, http.StatusForbidden, fmt.Sprintf(
-				"The request comes from another site, by its Origin or Sec-Fetch-Site. %s are for pages that are served here, and for programs that are no browsers.",
-				g.What))
+				"The request comes from another site, by its Origin or Sec-Fetch-Site. %s are for pages that are served "+
+					"here, and for programs other than browsers.", g.What))
 		default:
 			next.ServeHTTP(w, r)
 		}
@@ -59,11 +59,12 @@ func (g Guard) names(host string) bool {
 		name = withoutPort
 	}
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
-	return name == "localhost" || strings.HasSuffix(name, ".localhost") || slices.Contains(g.Hosts, name) || IsLoopback(strings.Trim(name, "[]"))
+	return name == "localhost" || strings.HasSuffix(name, ".localhost") || slices.Contains(g.Hosts, name) ||
+		isLoopback(strings.Trim(name, "[]"))
 }
 
-// IsLoopback says whether a host without a port is a loopback address.
-func IsLoopback(host string) bool {
+// isLoopback says whether a host without a port is a loopback address.
+func isLoopback(host string) bool {
 	address, err := netip.ParseAddr(host)
 	return err == nil && address.Unmap().IsLoopback()
 }
@@ -71,7 +72,7 @@ func IsLoopback(host string) bool {
 // isLoopbackAddress says whether an address with a port is a loopback address.
 func isLoopbackAddress(address string) bool {
 	host, _, err := net.SplitHostPort(address)
-	return err == nil && IsLoopback(host)
+	return err == nil && isLoopback(host)
 }
 
 // comesFromAnotherSite says whether a browser sent the request for a page that is not served under the same scheme, host
