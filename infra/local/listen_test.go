@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -14,7 +15,7 @@ func TestAnAddressThatIsInUseIsSaidWithAnotherOneToTry(t *testing.T) {
 	}
 	defer listener.Close()
 	address := listener.Addr().String()
-	err = run(context.Background(), environ(map[string]string{"ADDR": address}))
+	err = run(context.Background(), environ(map[string]string{"ADDR": address}), io.Discard, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), address+" is in use") || !strings.Contains(err.Error(), "ADDR=127.0.0.1:") {
 		t.Errorf("the error is %v, want it to name the address and how to choose another one", err)
 	}
@@ -72,6 +73,70 @@ func TestTheEndpointsListenElsewhereIfTheNextPortIsTaken(t *testing.T) {
 	}
 	if host, _, _ := net.SplitHostPort(endpoints.Addr().String()); host != "127.0.0.1" {
 		t.Errorf("the endpoints listen on %s, want a port of 127.0.0.1", endpoints.Addr())
+	}
+}
+
+func TestTheEndpointsListenOnALoopbackAddressWhateverTheURLListensOn(t *testing.T) {
+	for _, address := range []string{":0", "0.0.0.0:0", "[::]:0", "127.0.0.1:0", "localhost:0", otherAddress(t) + ":0"} {
+		url, endpoints, err := listen(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer url.Close()
+		defer endpoints.Close()
+		if host, _, _ := net.SplitHostPort(endpoints.Addr().String()); host != "127.0.0.1" && (address != "localhost:0" || host != "::1") {
+			t.Errorf("with %s the endpoints listen on %s", address, endpoints.Addr())
+		}
+	}
+}
+
+func TestTheEndpointsListenOnTheLoopbackAddressOfTheURL(t *testing.T) {
+	for _, host := range []string{"127.0.0.3", "::1"} {
+		url, endpoints, err := listen(net.JoinHostPort(host, "0"))
+		if err != nil {
+			t.Logf("this machine has no %s: %v", host, err)
+			continue
+		}
+		defer url.Close()
+		defer endpoints.Close()
+		if got, _, _ := net.SplitHostPort(endpoints.Addr().String()); got != host {
+			t.Errorf("the endpoints listen on %s, want a port of %s", endpoints.Addr(), host)
+		}
+	}
+}
+
+func TestTheConsoleHasAListenerOfItsOwnWhereTheURLIsOnNoLoopbackAddress(t *testing.T) {
+	for _, address := range []string{":0", "0.0.0.0:0", "[::]:0", "127.0.0.1:0"} {
+		url, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer url.Close()
+		if own, err := listenForConsole(url); own != nil || err != nil {
+			t.Errorf("with %s it is %v, %v; want none", address, own, err)
+		}
+	}
+	url, err := net.Listen("tcp", net.JoinHostPort(otherAddress(t), "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer url.Close()
+	_, port, _ := net.SplitHostPort(url.Addr().String())
+	first, err := listenForConsole(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	if first.Addr().String() != "127.0.0.1:"+port {
+		t.Logf("port %s of 127.0.0.1 was taken", port)
+	}
+	second, err := listenForConsole(url) // the port is taken now
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	if host, _, _ := net.SplitHostPort(second.Addr().String()); host != "127.0.0.1" {
+		t.Errorf("it listens on %s, want a port of 127.0.0.1", second.Addr())
 	}
 }
 

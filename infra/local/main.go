@@ -2,7 +2,8 @@
 //
 // Environment:
 //
-//	ADDR      where the function URL listens (default 127.0.0.1:8787); the AWS endpoints listen on the next port
+//	ADDR      where the function URL listens (default 127.0.0.1:8787); the AWS endpoints listen on the next port of a
+//	          loopback address, and the console answers this machine only
 //	UPSTREAM  base URL of the API that is called (default: a demo upstream that limits and fails)
 //	SPEED     waits between attempts pass so many times faster (default 1)
 //	PROXIES   number of proxies (default: that of the stack)
@@ -12,7 +13,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -26,22 +30,40 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/console"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/demo"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/terminal"
 )
 
+// errUnread ends the program when nobody reads what it prints any more, such as after local | head -1.
+var errUnread = errors.New("nobody reads the output")
+
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signals = append(signals, syscall.SIGHUP)
+	}
+	interrupted, stop := signal.NotifyContext(context.Background(), signals...)
 	defer stop()
-	if err := run(ctx, os.Getenv); err != nil {
-		if ctx.Err() != nil {
-			os.Exit(130) // interrupted while it started
-		}
-		fmt.Fprintln(os.Stderr, "local:", err)
+	ctx, cancel := context.WithCancelCause(interrupted)
+	// SIGPIPE comes of every connection that the other side has closed as well as of a broken output, and does not say of
+	// which. So it is taken, lest it end the program at once, and nobody looks at it: the writers see where it came from.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	unread := func() { cancel(errUnread) }
+	stdout, stderr := terminal.NewWriter(os.Stdout, unread), terminal.NewWriter(os.Stderr, unread)
+	log.SetOutput(stderr) // where net/http complains
+
+	err := run(ctx, os.Getenv, stdout, stderr)
+	switch {
+	case err == nil || context.Cause(ctx) == errUnread:
+	case ctx.Err() != nil:
+		os.Exit(130) // interrupted while it started
+	default:
+		fmt.Fprintln(stderr, "local:", err)
 		os.Exit(1)
 	}
 }
 
 // run starts the stack and keeps it until ctx ends.
-func run(ctx context.Context, getenv func(string) string) error {
+func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writer) error {
 	s, err := settingsFrom(getenv)
 	if err != nil {
 		return err
@@ -53,6 +75,13 @@ func run(ctx context.Context, getenv func(string) string) error {
 	}
 	defer listener.Close()
 	defer endpointListener.Close()
+	consoleListener, err := listenForConsole(listener)
+	if err != nil {
+		return err
+	}
+	if consoleListener != nil {
+		defer consoleListener.Close()
+	}
 
 	upstream := s.upstream
 	var demonstration *demo.Upstream
@@ -63,7 +92,7 @@ func run(ctx context.Context, getenv func(string) string) error {
 		}
 		defer closeDemo()
 	} else {
-		warnIfDown(ctx, upstream)
+		warnIfDown(ctx, upstream, stderr)
 	}
 
 	dir, err := os.MkdirTemp("", "retrying-api-proxy-")
@@ -71,7 +100,7 @@ func run(ctx context.Context, getenv func(string) string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	fmt.Println("synthesising the stack (the first time this compiles the CDK, which takes minutes)")
+	fmt.Fprintln(stdout, "synthesising the stack (the first time this compiles the CDK, which takes minutes)")
 	if err := assembly.Synthesise(ctx, dir, s.context()); err != nil {
 		return err
 	}
@@ -84,8 +113,9 @@ func run(ctx context.Context, getenv func(string) string) error {
 		return err
 	}
 
-	printer := attemptlog.New(os.Stdout)
+	printer := attemptlog.New(stdout)
 	shown := console.New(console.Config{Upstream: upstream, Demo: demonstration, Speed: s.speed})
+	var handler http.Handler
 	running, err := stack.Start(stack.Config{
 		Template:         template,
 		Listener:         listener,
@@ -95,8 +125,11 @@ func run(ctx context.Context, getenv func(string) string) error {
 		Speed:            s.speed,
 		DataFile:         s.dataFile,
 		Binaries:         binaries,
-		Log:              logTo(s.verbose),
-		Middleware:       func(url http.Handler) http.Handler { return shown.Middleware(printer.Middleware(url)) },
+		Log:              logTo(stderr, s.verbose),
+		Middleware: func(url http.Handler) http.Handler {
+			handler = shown.Middleware(printer.Middleware(url))
+			return handler
+		},
 	})
 	if err != nil {
 		return err
@@ -105,15 +138,24 @@ func run(ctx context.Context, getenv func(string) string) error {
 	running.StepFunctions.Observe(printer.Event)
 	shown.Watch(running.StepFunctions, running.DynamoDB)
 
-	fmt.Println("upstream ", s.describeUpstream(upstream))
-	fmt.Println("endpoints", running.Endpoint(), "(for --endpoint-url of the AWS CLI)")
-	fmt.Println("console  ", running.URL()+console.Path, "(shows in a browser what happens to requests)")
-	if !s.loopback() {
-		fmt.Fprintln(os.Stderr, "warning: requests need no signature here, and", s.address, "can be reached from other machines")
+	consoleURL := running.URL()
+	if consoleListener != nil {
+		server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+		go func() { _ = server.Serve(consoleListener) }()
+		defer server.Close()
+		consoleURL = "http://" + consoleListener.Addr().String()
 	}
-	fmt.Println("ready", running.URL())
+
+	fmt.Fprintln(stdout, "upstream ", s.describeUpstream(upstream))
+	fmt.Fprintln(stdout, "endpoints", running.Endpoint(), "(for --endpoint-url of the AWS CLI)")
+	fmt.Fprintln(stdout, "console  ", consoleURL+console.Path, "(shows in a browser what happens to requests)")
+	if !s.loopback() {
+		fmt.Fprintf(stderr, "warning: requests need no signature here, and %s can be reached from other machines; "+
+			"the console and the AWS endpoints cannot\n", s.address)
+	}
+	fmt.Fprintln(stdout, "ready", running.URL())
 	<-ctx.Done()
-	fmt.Println("\nstopping")
+	fmt.Fprintln(stdout, "\nstopping")
 	return nil
 }
 
@@ -137,7 +179,7 @@ const probeTimeout = 3 * time.Second
 
 // warnIfDown says so when nothing listens at the upstream. The stack starts all the same: how it deals with an upstream
 // that is down is one of the things to try.
-func warnIfDown(ctx context.Context, upstream string) {
+func warnIfDown(ctx context.Context, upstream string, stderr io.Writer) {
 	address, err := hostPort(upstream)
 	if err != nil {
 		return // settingsFrom has looked at it
@@ -146,17 +188,17 @@ func warnIfDown(ctx context.Context, upstream string) {
 	defer cancel()
 	connection, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "warning: the upstream %s does not accept connections now: %v\n", upstream, err)
+		fmt.Fprintf(stderr, "warning: the upstream %s does not accept connections now: %v\n", upstream, err)
 		return
 	}
 	connection.Close()
 }
 
 // logTo prints what functions write, and always what ends them.
-func logTo(verbose bool) func(lambda.LogEvent) {
+func logTo(out io.Writer, verbose bool) func(lambda.LogEvent) {
 	return func(event lambda.LogEvent) {
 		if verbose || event.Type == lambda.LogFault {
-			fmt.Fprintf(os.Stderr, "%s  %s\n", event.Function, event.Message)
+			fmt.Fprintf(out, "%s  %s\n", event.Function, terminal.Line(event.Message))
 		}
 	}
 }

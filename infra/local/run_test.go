@@ -19,7 +19,7 @@ import (
 )
 
 func TestASettingThatIsWrongIsSaidBeforeAnythingStarts(t *testing.T) {
-	err := run(context.Background(), environ(map[string]string{"SPEED": "fast"}))
+	err := run(context.Background(), environ(map[string]string{"SPEED": "fast"}), io.Discard, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "SPEED") {
 		t.Errorf("the error is %v, want SPEED in it", err)
 	}
@@ -52,7 +52,8 @@ func TestMain(m *testing.M) {
 // A program is a run of the real one.
 type program struct {
 	command   *exec.Cmd
-	temporary string // its directory for temporary files
+	temporary string    // its directory for temporary files
+	stdout    io.Closer // what reads its standard output
 	lines     chan string
 	stderr    bytes.Buffer // to be read when it has ended
 }
@@ -74,6 +75,7 @@ func startProgram(t *testing.T, variables ...string) *program {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.stdout = stdout
 	if err := p.command.Start(); err != nil {
 		t.Fatal(err)
 	}

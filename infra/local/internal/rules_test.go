@@ -42,7 +42,9 @@ var rules = []rule{
 	}},
 	{packages: "constructs/gofunction/gobuild", only: nil, never: cdk},
 	{packages: "infra/local/...", only: []string{"infra/local/...", "functions/...", "constructs/gofunction/gobuild"}, never: cdk},
-	{packages: "infra/local/internal/aws/...", only: []string{"infra/local/internal/aws/..."}},
+	{packages: "infra/local/internal/aws/...", only: []string{"infra/local/internal/aws/...", "infra/local/internal/localonly"}},
+	{packages: "infra/local/internal/localonly", only: nil},
+	{packages: "infra/local/internal/terminal", only: nil},
 }
 
 func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {

@@ -20,6 +20,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/clock"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/terminal"
 )
 
 // A Bench is a stack that runs for a test, in front of an upstream that the test plays. Tests that run in parallel have a
@@ -208,7 +209,7 @@ func (b *Bench) logged(event lambda.LogEvent) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.log = append(b.log, event.Function+": "+event.Message)
+	b.log = append(b.log, event.Function+": "+terminal.Line(event.Message))
 }
 
 // close ends the bench, and says what there is to say.

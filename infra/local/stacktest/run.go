@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/terminal"
 )
 
 // A Run is what came of a request: the answer that the caller got, and the execution behind it, if there was one. There is
@@ -29,10 +31,10 @@ func (r *Run) String() string {
 	if len(body) > shownBody {
 		body = body[:shownBody] + "…"
 	}
-	fmt.Fprintf(&b, "%s was answered with %d %s %q", r.request, r.StatusCode, http.StatusText(r.StatusCode), body)
+	fmt.Fprintf(&b, "%s was answered with %d %s %q", terminal.Line(r.request), r.StatusCode, http.StatusText(r.StatusCode), body)
 	for _, name := range []string{"Retry-After", "Idempotent-Replayed"} {
 		if value := r.Header.Get(name); value != "" {
-			fmt.Fprintf(&b, ", %s: %s", name, value)
+			fmt.Fprintf(&b, ", %s: %s", name, terminal.Line(value))
 		}
 	}
 	return b.String()

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/terminal"
 )
 
 // A Reply is what the upstream does with one request.
@@ -174,9 +176,9 @@ func (u *upstream) next(r *http.Request, body string) http.Handler {
 		return reply
 	case u.closed: // the test is over
 	case u.given == 0:
-		u.t.Errorf("stacktest: the upstream was sent %s %s, but has no replies: give it some with Bench.Upstream", r.Method, r.RequestURI)
+		u.t.Errorf("stacktest: the upstream was sent %s %s, but has no replies: give it some with Bench.Upstream", r.Method, terminal.Line(r.RequestURI))
 	default:
-		u.t.Errorf("stacktest: the upstream was sent %s %s after the last of its replies (%d)", r.Method, r.RequestURI, u.given)
+		u.t.Errorf("stacktest: the upstream was sent %s %s after the last of its replies (%d)", r.Method, terminal.Line(r.RequestURI), u.given)
 	}
 	// Not one that is asked for again.
 	return Answer(http.StatusNotImplemented).Body("stacktest: no reply is left")

@@ -12,6 +12,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/executionview"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/terminal"
 )
 
 // A Printer prints the events of executions. It is safe for concurrent use.
@@ -109,8 +110,9 @@ func (p *Printer) print(execution stepfunctions.Execution, event asl.Event, text
 	p.line(event.Timestamp, execution.Name, text)
 }
 
+// line prints a line. What is in it comes from callers, upstreams and whoever starts executions, so it is made printable.
 func (p *Printer) line(at time.Time, name, text string) {
-	fmt.Fprintf(p.out, "%s  %-8s  %s\n", at.Local().Format("15:04:05.000"), name[:min(len(name), shortName)], text)
+	fmt.Fprintf(p.out, "%s  %-8s  %s\n", at.Local().Format("15:04:05.000"), terminal.Line(name[:min(len(name), shortName)]), terminal.Line(text))
 }
 
 // requestLine reads the method and path of the request that an execution is about. The query is left out: it may hold

@@ -196,6 +196,65 @@ func TestAnExecutionThatIsNoRequestIsPrintedAllTheSame(t *testing.T) {
 	}
 }
 
+// hostile is what a terminal would obey: CSI, OSC and BEL, C1 controls, marks that turn the direction of text around, and an
+// end of a line that would have another begin. escaped is what is printed of it.
+const (
+	hostile = "\x1b[2J\x1b]0;t\x07\u0085\u009b\u202e\u2066\r\nforged"
+	escaped = `\x1b[2J\x1b]0;t\x07\u0085\u009b\u202e\u2066\r\nforged`
+)
+
+// quoted is a text in JSON.
+func quoted(t *testing.T, text string) string {
+	t.Helper()
+	encoded, err := json.Marshal(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(encoded)
+}
+
+func TestNothingThatATerminalObeysIsPrinted(t *testing.T) {
+	q := quoted(t, hostile)
+	text := `{"outcome":"retry","attempts":[],"losses":{"count":0,"allowed":1},"call":{"request":{"method":` + q + `,"path":` + q + `}}}`
+	lines := run(t, text, nil,
+		call{answers: `{"outcome":"retry","waitSeconds":0,"call":{"request":{}},"losses":{"count":0,"allowed":1},
+		  "attempts":[{"proxy":` + q + `,"start":1,"error":` + q + `,"details":` + q + `,"why":` + q + `}]}`},
+		call{answers: `{"outcome":"succeeded","statusCode":200,"attempts":[{},{"proxy":"proxy-2","start":1,"status":200,"why":"200: final"}]}`})
+	prints(t, lines,
+		"12:30:00.000  01234567  attempt 1  "+escaped+" "+escaped+"       0s  "+escaped+" ("+escaped+")",
+		"12:30:00.000  01234567  attempt 2  proxy-2  200        0s  200: final",
+		"12:30:00.000  01234567  "+escaped+" "+escaped+" -> 200 after 2 attempts in 0s")
+	prints(t, run(t, `{}`, nil, call{answers: `{"outcome":"failed","error":` + q + `}`}),
+		"12:30:00.000  01234567  execution -> "+escaped+" after 0 attempts in 0s")
+}
+
+func TestWhyAWriteToTheTableFailedIsMadePrintable(t *testing.T) {
+	var out bytes.Buffer
+	attemptlog.New(&out).Event(stepfunctions.Execution{ARN: "arn", Name: "0123456789abcdef", Input: `{}`, Started: began}, asl.Event{
+		Type: asl.TaskFailedEvent, Timestamp: began,
+		TaskFailed: &asl.TaskFailureDetails{
+			TaskDetails: asl.TaskDetails{ResourceType: "dynamodb", Resource: "updateItem"}, FailureDetails: asl.FailureDetails{Error: hostile},
+		},
+	})
+	if got, want := out.String(), "12:30:00.000  01234567  dynamodb updateItem failed: "+escaped+"\n"; got != want {
+		t.Errorf("it printed %q, want %q", got, want)
+	}
+}
+
+// Whoever starts an execution names it.
+func TestTheNameOfAnExecutionIsMadePrintable(t *testing.T) {
+	for name, want := range map[string]string{
+		"\x1b[2Jab": `\x1b[2Jab`, "a\nb": `a\nb    `, "\u202e\u009bab": `\u202e\u009bab`, "123456\u20ac": `123456\xe2\x82`, // cut in the middle
+	} {
+		var out bytes.Buffer
+		execution := stepfunctions.Execution{ARN: "arn", Name: name, Input: `{}`, Status: asl.Succeeded, Output: `{"statusCode":200}`, Started: began}
+		attemptlog.New(&out).Event(execution, asl.Event{Type: asl.ExecutionSucceeded, Timestamp: began, ExecutionSucceeded: &asl.ExecutionSucceededDetails{}})
+		if got, line := out.String(), "12:30:00.000  "+want+"  execution -> 200 after 0 attempts in 0s\n"; got != line {
+			t.Errorf("it printed %q, want %q", got, line)
+		}
+	}
+}
+
 func TestExecutionsAtTheSameTimeArePrintedInWholeLines(t *testing.T) {
 	out := new(bytes.Buffer)
 	printer := attemptlog.New(out)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/attemptlog"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
@@ -48,5 +49,21 @@ func TestARequestThatStartsNoExecutionHasALineToo(t *testing.T) {
 	}
 	if strings.Contains(out.String(), "secret") {
 		t.Errorf("the query is printed:\n%s", out.String())
+	}
+}
+
+func TestARequestCannotWriteToTheTerminal(t *testing.T) {
+	var out strings.Builder
+	url := attemptlog.New(&out).Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Amzn-Requestid", "\x1b[2J\u009b")
+	}))
+	request := httptest.NewRequest("GET", "/", nil)
+	request.Method, request.URL.Path = hostile, "/"+hostile
+	url.ServeHTTP(httptest.NewRecorder(), request)
+	if got := out.String(); strings.ContainsFunc(strings.TrimSuffix(got, "\n"), func(c rune) bool { return !unicode.IsPrint(c) }) {
+		t.Errorf("it printed %q", got)
+	}
+	if got, want := out.String(), `  \x1b[2J\u009b  `+escaped+" /%1B%5B2J"; !strings.Contains(got, want) {
+		t.Errorf("it printed %q, want %q in it", got, want)
 	}
 }

@@ -17,6 +17,5 @@
 // requests that were sent from the page are shown in full. Everything is in memory and bounded.
 //
 // Only a browser or program on this machine that names the address as localhost or as a loopback address is answered,
-// so that no other site can read the page by a name of its own that leads here (DNS rebinding), and what changes
-// something is refused if another site asks for it.
+// and not for a page of another site, which may open the page by a link and do nothing else: see package localonly.
 package console

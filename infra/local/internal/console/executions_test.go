@@ -264,8 +264,10 @@ func TestAConsoleThatWatchesNothingYetShowsNothing(t *testing.T) {
 		"definition": `{"speed":1,"stateMachines":[]}`, "executions": `{"executions":[]}`, "records": `{"records":[]}`, "requests": `{"requests":[]}`,
 		"upstream": `{"url":"","calls":0}`,
 	} {
+		request := httptest.NewRequest(http.MethodGet, "http://localhost"+console.Path+path, nil)
+		request.RemoteAddr = "127.0.0.1:50000"
 		answer := httptest.NewRecorder()
-		shown.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "http://localhost"+console.Path+path, nil))
+		shown.ServeHTTP(answer, request)
 		if got := answer.Body.String(); got != want {
 			t.Errorf("%s is %s, want %s", path, got, want)
 		}

@@ -3,27 +3,19 @@ package console
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
 	"strings"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/localonly"
 )
 
 // contentSecurityPolicy lets the page load what is embedded here and talk to this address, and nothing else.
 const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 
-// guarded lets in who may see and change things here.
-//
-// A page of another site can have its own name lead to a loopback address and would then share an origin with what
-// answers there (DNS rebinding): so the Host field has to name this machine. And it can send requests here, though not
-// read the answers: so those that change something must not come from another origin, by Sec-Fetch-Site or Origin.
+// guarded lets in who may see and change things here: see package localonly. A link on another site may open the page.
 func guarded(next http.Handler) http.Handler {
-	sameOrigin := http.NewCrossOriginProtection()
-	sameOrigin.SetDenyHandler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		writeProblem(rw, http.StatusForbidden, "The request comes from another site. Only the page itself, and programs that are no browsers, may change things here.")
-	}))
-	next = sameOrigin.Handler(next)
+	next = localonly.Guard{What: "The console's pages", Page: Path, Refuse: writeProblem}.Handler(next)
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		header := rw.Header()
 		header.Set("Content-Security-Policy", contentSecurityPolicy)
@@ -32,28 +24,8 @@ func guarded(next http.Handler) http.Handler {
 		header.Set("Referrer-Policy", "no-referrer")
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Cache-Control", "no-store")
-		if !isLoopback(r.Host) {
-			writeProblem(rw, http.StatusMisdirectedRequest,
-				fmt.Sprintf("The host is %q; the console is shown under localhost and loopback addresses such as 127.0.0.1 only.", r.Host))
-			return
-		}
 		next.ServeHTTP(rw, r)
 	})
-}
-
-// isLoopback says whether a host, with a port or without, is this machine's whatever a name server says. Names below
-// localhost are (RFC 6761 section 6.3).
-func isLoopback(host string) bool {
-	name := host
-	if withoutPort, _, err := net.SplitHostPort(host); err == nil {
-		name = withoutPort
-	}
-	name = strings.ToLower(strings.TrimSuffix(name, "."))
-	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
-		return true
-	}
-	address, err := netip.ParseAddr(strings.Trim(name, "[]"))
-	return err == nil && address.Unmap().IsLoopback()
 }
 
 // writeProblem answers with a problem document (RFC 9457).

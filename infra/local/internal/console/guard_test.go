@@ -3,6 +3,7 @@ package console_test
 import (
 	"io/fs"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"strings"
@@ -57,6 +58,55 @@ func TestARequestFromAnotherSiteChangesNothing(t *testing.T) {
 	}
 	if status, answer := s.ask(http.MethodPut, "upstream", settings, map[string]string{"Sec-Fetch-Site": "same-origin"}); status != http.StatusOK {
 		t.Errorf("the page itself is answered with %d: %s", status, answer)
+	}
+}
+
+func TestARequestFromAnotherSiteReadsNothing(t *testing.T) {
+	s := open(t, console.Config{}, nil)
+	paths := []string{"definition", "executions", "executions/1", "records", "requests", "upstream", "events", "console.js", "console.css", "icon.svg"}
+	for _, headers := range []map[string]string{
+		{"Sec-Fetch-Site": "cross-site"},
+		{"Sec-Fetch-Site": "same-site"},
+		{"Origin": "https://other.example"},
+		{"Origin": "http://127.0.0.1:1"},
+		{"Origin": "null"},
+		{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, // a link, but not to the page
+	} {
+		for _, path := range paths {
+			s.refusesWith(http.StatusForbidden, http.MethodGet, path, "", headers, "another site")
+		}
+	}
+	for _, path := range paths {
+		if path == "events" || path == "executions/1" {
+			continue // the first does not end, the second is not there
+		}
+		if status, answer := s.ask(http.MethodGet, path, "", map[string]string{"Sec-Fetch-Site": "same-origin"}); status != http.StatusOK {
+			t.Errorf("%s is answered to the page itself with %d: %s", path, status, answer)
+		}
+	}
+}
+
+func TestALinkOnAnotherSiteOpensThePage(t *testing.T) {
+	s := open(t, console.Config{}, nil)
+	link := map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+	if status, answer := s.ask(http.MethodGet, "", "", link); status != http.StatusOK || !strings.Contains(answer, "<html") {
+		t.Errorf("the page is answered with %d: %s", status, answer)
+	}
+	link["Sec-Fetch-Dest"] = "iframe"
+	s.refusesWith(http.StatusForbidden, http.MethodGet, "", "", link, "another site")
+}
+
+func TestAnotherMachineIsRefusedWithAProblemThatSaysWhy(t *testing.T) {
+	handler := console.New(console.Config{}).Middleware(http.NotFoundHandler())
+	for _, path := range []string{"", "executions", "events", "console.js"} {
+		r := httptest.NewRequest(http.MethodGet, console.Path+path, nil)
+		r.Host, r.RemoteAddr = "localhost:8787", "192.168.1.7:50000"
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, r)
+		if body := answer.Body.String(); answer.Code != http.StatusForbidden || answer.Header().Get("Content-Type") != "application/problem+json" ||
+			!strings.Contains(body, "192.168.1.7") || !strings.Contains(body, "this machine only") {
+			t.Errorf("%q is answered with %d: %s", path, answer.Code, body)
+		}
 	}
 }
 

@@ -3,11 +3,14 @@ package stack_test
 import (
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -27,6 +30,93 @@ func TestAnOperationOfAnotherServiceIsRefusedByName(t *testing.T) {
 	body, _ := io.ReadAll(response.Body)
 	if response.StatusCode != http.StatusNotImplemented || !strings.Contains(string(body), "AmazonSQS.SendMessage") {
 		t.Errorf("the answer is %d %s, want 501 and the operation named", response.StatusCode, body)
+	}
+}
+
+func TestTheEndpointsAnswerProgramsOfThisMachineOnly(t *testing.T) {
+	t.Parallel()
+	var called atomic.Bool
+	s := start(t, play(t, func(w http.ResponseWriter, _ *http.Request) { called.Store(true) }).URL)
+	invoke := "/2015-03-31/functions/" + s.Template.Functions[0].Name + "/invocations"
+	for _, c := range []struct {
+		name, value string
+		status      int
+	}{
+		{"Host", "rebound.example", http.StatusMisdirectedRequest},
+		{"Host", "192.168.1.2:8788", http.StatusMisdirectedRequest},
+		{"Origin", "https://other.example", http.StatusForbidden},
+		{"Origin", s.URL(), http.StatusForbidden}, // what the upstream answers is shown there
+		{"Origin", "null", http.StatusForbidden},
+		{"Sec-Fetch-Site", "cross-site", http.StatusForbidden},
+		{"Sec-Fetch-Site", "same-site", http.StatusForbidden},
+	} {
+		for _, asked := range []struct{ method, path, target string }{
+			{http.MethodGet, "/2015-03-31/functions", ""},
+			{http.MethodPost, invoke, ""},
+			{http.MethodPost, "/", "AWSStepFunctions.ListStateMachines"},
+			{http.MethodPost, "/", "DynamoDB_20120810.ListTables"},
+			{http.MethodGet, "/other", ""},
+		} {
+			request, err := http.NewRequest(asked.method, s.Endpoint()+asked.path, strings.NewReader("{}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("X-Amz-Target", asked.target)
+			if request.Header.Set(c.name, c.value); c.name == "Host" {
+				request.Host = c.value
+			}
+			response, err := caller.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _ := io.ReadAll(response.Body)
+			response.Body.Close()
+			var refusal struct {
+				Type    string `json:"__type"`
+				Message string
+			}
+			if err := json.Unmarshal(body, &refusal); err != nil || response.StatusCode != c.status ||
+				refusal.Type != "AccessDeniedException" || !strings.Contains(refusal.Message, "The AWS endpoints are") {
+				t.Errorf("%s %s %s with %s %s is answered with %d %s, want %d", asked.method, asked.path, asked.target, c.name, c.value, response.StatusCode, body, c.status)
+			}
+		}
+	}
+	if called.Load() {
+		t.Error("the upstream was called all the same")
+	}
+}
+
+func TestAURLOnAllAddressesIsNamedByOneThatCanBeOpened(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{":0", "0.0.0.0:0", "[::]:0"} {
+		s := start(t, play(t, status(http.StatusOK)).URL, func(t testing.TB, c *config) {
+			listener, err := net.Listen("tcp", address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Listener = listener
+		})
+		if !strings.HasPrefix(s.URL(), "http://127.0.0.1:") {
+			t.Errorf("with %s the URL is %s", address, s.URL())
+		}
+		if got := get(t, s, "/"); got.Status != http.StatusOK {
+			t.Errorf("%s is answered with %d", s.URL(), got.Status)
+		}
+	}
+}
+
+func TestTheFolderOfTheDataFileIsForItsOwnerAlone(t *testing.T) {
+	t.Parallel()
+	folder := filepath.Join(t.TempDir(), "new", "folder")
+	start(t, closedAddress(t), func(_ testing.TB, c *config) { c.DataFile = filepath.Join(folder, "records.db") })
+	for path, want := range map[string]os.FileMode{filepath.Dir(folder): 0o700, folder: 0o700, filepath.Join(folder, "records.db"): 0o600} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got != want {
+			t.Errorf("the mode of %s is %o, want %o", path, got, want)
+		}
 	}
 }
 

@@ -87,8 +87,15 @@ func Load(dir string, functionURL net.Listener) (*cloudformation.Stack, error) {
 	return cloudformation.Load(dir, cloudformation.Options{FunctionURL: urlOf(functionURL) + "/"})
 }
 
-// urlOf is where a listener can be reached.
-func urlOf(listener net.Listener) string { return "http://" + listener.Addr().String() }
+// urlOf is where a listener can be reached from this machine. One that listens on all addresses is not reached under the
+// one that stands for them.
+func urlOf(listener net.Listener) string {
+	address := listener.Addr()
+	if all, ok := address.(*net.TCPAddr); ok && all.IP.IsUnspecified() {
+		address = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: all.Port}
+	}
+	return "http://" + address.String()
+}
 
 // Start runs a stack. The error says all that is wrong with the template, or what this machine lacks.
 func Start(config Config) (_ *Stack, err error) {
@@ -135,7 +142,7 @@ func Start(config Config) (_ *Stack, err error) {
 		url = config.Middleware(url)
 	}
 	s.serve(config.Listener, url)
-	s.serve(config.EndpointListener, &endpoints{lambda: s.Lambda, stepFunctions: s.StepFunctions, dynamoDB: s.DynamoDB})
+	s.serve(config.EndpointListener, (&endpoints{lambda: s.Lambda, stepFunctions: s.StepFunctions, dynamoDB: s.DynamoDB}).guarded())
 	return s, nil
 }
 
@@ -174,7 +181,7 @@ func (discard) Write(p []byte) (int, error) { return len(p), nil }
 func (s *Stack) createTables(config Config) error {
 	s.DynamoDB = dynamodb.New()
 	if config.DataFile != "" {
-		if err := os.MkdirAll(filepath.Dir(config.DataFile), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(config.DataFile), 0o700); err != nil {
 			return fmt.Errorf("stack: %w", err)
 		}
 		var err error

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -17,12 +19,18 @@ const fileLockTimeout = time.Second
 // the next time. The file is made if it does not exist; its directory has to be there. Tables are not made from the
 // file: [Store.CreateTable] finds the items of the table in it. Settings of tables, such as time to live, are not kept.
 //
+// The file is for its owner alone. A symbolic link in its place is refused: whoever can make one would choose which file is
+// written to.
+//
 // A write is in the file when the operation answers, and survives the end of the process, also a sudden one. It need not
 // survive a loss of power, since nothing waits for the disk.
 func Open(path string, options ...Option) (*Store, error) {
-	file, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: fileLockTimeout, NoSync: true})
+	file, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: fileLockTimeout, NoSync: true, OpenFile: openNoLink})
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("open the DynamoDB file %s: another process has it open", path)
+	}
+	if err != nil && isLink(path) {
+		return nil, fmt.Errorf("open the DynamoDB file %s: it is a symbolic link; give the path of the file itself", path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the DynamoDB file %s: %w", path, err)
@@ -30,6 +38,16 @@ func Open(path string, options ...Option) (*Store, error) {
 	s := New(options...)
 	s.file = file
 	return s, nil
+}
+
+// openNoLink is os.OpenFile for what is no symbolic link.
+func openNoLink(path string, flag int, mode os.FileMode) (*os.File, error) {
+	return os.OpenFile(path, flag|syscall.O_NOFOLLOW, mode)
+}
+
+func isLink(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode()&os.ModeSymlink != 0
 }
 
 // Close closes the file, if there is one. Operations that write fail afterwards.

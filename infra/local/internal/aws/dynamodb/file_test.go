@@ -86,6 +86,48 @@ func TestAFileThatCannotBeMadeIsNamed(t *testing.T) {
 	}
 }
 
+func TestTheFileIsForItsOwnerAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tables.db")
+	open(t, path)
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := info.Mode().Perm(); got != 0o600 {
+		t.Errorf("its mode is %o, want 600", got)
+	}
+}
+
+func TestASymbolicLinkInThePlaceOfTheFileIsRefusedAndNotFollowed(t *testing.T) {
+	directory := t.TempDir()
+	for name, target := range map[string]string{"to-an-empty-file": "empty", "to-a-store": "store", "to-nothing": "nothing", "to-itself": "to-itself"} {
+		t.Run(name, func(t *testing.T) {
+			target, path := filepath.Join(directory, target), filepath.Join(directory, name)
+			switch name {
+			case "to-an-empty-file":
+				if err := os.WriteFile(target, nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			case "to-a-store":
+				if err := open(t, target).Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before, _ := os.ReadFile(target)
+			if err := os.Symlink(target, path); err != nil {
+				t.Fatal(err)
+			}
+			_, err := dynamodb.Open(path)
+			if err == nil || !strings.Contains(err.Error(), path+": it is a symbolic link; give the path of the file itself") {
+				t.Errorf("got %v", err)
+			}
+			if after, _ := os.ReadFile(target); string(after) != string(before) {
+				t.Errorf("the file behind the link was changed: it had %d bytes and has %d", len(before), len(after))
+			}
+		})
+	}
+}
+
 func TestAFileOfATableWithAnotherKeyIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tables.db")
 	store := open(t, path)

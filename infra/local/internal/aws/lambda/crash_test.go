@@ -175,6 +175,9 @@ func TestWrongCallsOfTheRuntimeAPIAreRefused(t *testing.T) {
 		"POST response 403 InvalidStateTransition",
 		"POST error 403 InvalidStateTransition",
 		"GET nonsense 404 ",
+		"GET next 421 AccessDenied",
+		"GET next 403 AccessDenied",
+		"GET next 403 AccessDenied",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

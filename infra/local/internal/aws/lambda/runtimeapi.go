@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/localonly"
 )
 
 // Headers of the Runtime API, version 2018-06-01.
@@ -20,14 +22,20 @@ const (
 	trailerRuntimeErrorBody    = "Lambda-Runtime-Function-Error-Body"
 )
 
-// runtimeAPI returns the API that this sandbox's process, and no other, talks to.
+// runtimeAPI returns the API that this sandbox's process, and no other, talks to: nor does a page in a browser, which
+// could take an invocation from it.
 func (s *sandbox) runtimeAPI() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", s.serveNext)
 	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/response", s.serveResponse)
 	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/error", s.serveError)
 	mux.HandleFunc("POST /2018-06-01/runtime/init/error", s.serveInitError)
-	return mux
+	return localonly.Guard{
+		What: "The Runtime APIs",
+		Refuse: func(w http.ResponseWriter, status int, detail string) {
+			runtimeAPIError(w, status, "AccessDenied", detail)
+		},
+	}.Handler(mux)
 }
 
 // serveNext ends the invocation that was answered and waits for another.

@@ -180,8 +180,15 @@ func initialise() {
 
 // misuse calls the Runtime API in the wrong order, printing what it answers, and serves one invocation.
 func misuse(api string) {
-	call := func(method, path, body string) *http.Response {
+	call := func(method, path, body string, field ...string) *http.Response {
 		request, _ := http.NewRequest(method, api+path, strings.NewReader(body))
+		switch {
+		case len(field) == 0:
+		case field[0] == "Host":
+			request.Host = field[1]
+		default:
+			request.Header.Set(field[0], field[1])
+		}
 		response, err := http.DefaultClient.Do(request)
 		if err != nil {
 			fmt.Println(err)
@@ -205,6 +212,9 @@ func misuse(api string) {
 	call("POST", "/invocation/"+id+"/response", `"second"`)
 	call("POST", "/invocation/"+id+"/error", `{}`)
 	call("GET", "/nonsense", "")
+	call("GET", "/invocation/next", "", "Host", "rebound.example")
+	call("GET", "/invocation/next", "", "Origin", "https://other.example")
+	call("GET", "/invocation/next", "", "Sec-Fetch-Site", "cross-site")
 }
 
 func main() {
