@@ -8,6 +8,7 @@
 //	PROXIES   number of proxies (default: that of the stack)
 //	DATA      a file that keeps the idempotency records when the program ends (default: they are kept in memory)
 //	VERBOSE   1 prints what the functions write, too
+//	FREEZE    off lets the functions run on between invocations, such as under a debugger (default: they are frozen)
 package main
 
 import (
@@ -95,6 +96,7 @@ func run(ctx context.Context, getenv func(string) string) error {
 		Speed:            s.speed,
 		DataFile:         s.dataFile,
 		Binaries:         binaries,
+		KeepRunning:      s.keepRunning,
 		Log:              logTo(s.verbose),
 		Middleware:       func(url http.Handler) http.Handler { return shown.Middleware(printer.Middleware(url)) },
 	})

@@ -21,6 +21,9 @@ type settings struct {
 	proxies  string
 	dataFile string
 	verbose  bool
+
+	// keepRunning lets functions run on between invocations.
+	keepRunning bool
 }
 
 // settingsFrom reads the environment and reports all that is wrong with it at once.
@@ -59,6 +62,13 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	}
 	if text := getenv("VERBOSE"); text != "" && text != "0" && text != "1" {
 		problem("VERBOSE is %q; give 1, or nothing", text)
+	}
+	switch text := getenv("FREEZE"); text {
+	case "", "on":
+	case "off":
+		s.keepRunning = true
+	default:
+		problem("FREEZE is %q; give off, or nothing", text)
 	}
 	if s.proxies != "" {
 		if n, err := strconv.Atoi(s.proxies); err != nil || n < 1 {

@@ -26,11 +26,15 @@ func TestWithoutAnEnvironmentTheDefaultsHold(t *testing.T) {
 func TestTheEnvironmentIsRead(t *testing.T) {
 	s, err := settingsFrom(environ(map[string]string{
 		"ADDR": "127.0.0.1:9000", "UPSTREAM": "https://api.example.com/v1", "SPEED": "2.5", "PROXIES": "5", "DATA": "records.db", "VERBOSE": "1",
+		"FREEZE": "off",
 	}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := settings{address: "127.0.0.1:9000", upstream: "https://api.example.com/v1", speed: 2.5, proxies: "5", dataFile: "records.db", verbose: true}
+	want := settings{
+		address: "127.0.0.1:9000", upstream: "https://api.example.com/v1", speed: 2.5, proxies: "5", dataFile: "records.db", verbose: true,
+		keepRunning: true,
+	}
 	if diff := cmp.Diff(want, s, cmp.AllowUnexported(settings{})); diff != "" {
 		t.Errorf("the settings are not what the environment says (-want +got):\n%s", diff)
 	}
@@ -42,13 +46,14 @@ func TestTheEnvironmentIsRead(t *testing.T) {
 
 func TestAllProblemsOfTheEnvironmentAreSaidAtOnce(t *testing.T) {
 	_, err := settingsFrom(environ(map[string]string{
-		"ADDR": "8787", "UPSTREAM": "ftp://example.com", "SPEED": "fast", "PROXIES": "0", "VERBOSE": "yes",
+		"ADDR": "8787", "UPSTREAM": "ftp://example.com", "SPEED": "fast", "PROXIES": "0", "VERBOSE": "yes", "FREEZE": "0",
 	}))
 	want := []string{
 		`ADDR is "8787"; give a host and a port, such as 127.0.0.1:8787`,
 		`UPSTREAM is "ftp://example.com"; give a URL that starts with http:// or https://`,
 		`SPEED is "fast"; give a number above 0, such as 10`,
 		`VERBOSE is "yes"; give 1, or nothing`,
+		`FREEZE is "0"; give off, or nothing`,
 		`PROXIES is "0"; give a whole number from 1`,
 	}
 	if err == nil {

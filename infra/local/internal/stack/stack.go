@@ -49,6 +49,9 @@ type Config struct {
 	// time; see package timeshift. Default: the real clock.
 	Clock clock.Clock
 
+	// KeepRunning lets the functions run on between invocations, such as under a debugger. Default: they are frozen.
+	KeepRunning bool
+
 	// DataFile is where the tables are kept; empty keeps them in memory.
 	DataFile string
 
@@ -199,9 +202,10 @@ func (s *Stack) createTables(config Config) error {
 
 func (s *Stack) createFunctions(config Config) error {
 	host, err := lambda.NewHost(lambda.Config{
-		Region:    cloudformation.Region,
-		AccountID: cloudformation.AccountID,
-		Log:       config.Log,
+		Region:      cloudformation.Region,
+		AccountID:   cloudformation.AccountID,
+		Log:         config.Log,
+		KeepRunning: config.KeepRunning,
 		Env: map[string]string{
 			"AWS_ENDPOINT_URL": "http://" + awsHost,
 			"HTTP_PROXY":       s.endpoint,

@@ -49,6 +49,9 @@ type Config struct {
 	// sandbox. It holds up all functions while it runs, and must not call the host. Default: nothing is logged.
 	Log func(LogEvent)
 
+	// KeepRunning lets processes run on between invocations, such as under a debugger. Default: they are frozen.
+	KeepRunning bool
+
 	// IdleTimeout is how long an idle process is kept. Default: DefaultIdleTimeout.
 	IdleTimeout time.Duration
 
