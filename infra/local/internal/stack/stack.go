@@ -52,6 +52,10 @@ type Config struct {
 	// KeepRunning lets the functions run on between invocations, such as under a debugger. Default: they are frozen.
 	KeepRunning bool
 
+	// URLIdleTimeout and EndpointIdleTimeout are how long the function URL and the AWS endpoints keep a connection on which
+	// nothing is asked. Default: DefaultIdleTimeout.
+	URLIdleTimeout, EndpointIdleTimeout time.Duration
+
 	// DataFile is where the tables are kept; empty keeps them in memory.
 	DataFile string
 
@@ -67,6 +71,10 @@ type Config struct {
 	// Middleware, if it is set, wraps the handler of the function URL.
 	Middleware func(url http.Handler) http.Handler
 }
+
+// DefaultIdleTimeout is how long connections are kept on which nothing is asked. AWS publishes no figures for its
+// endpoints; a minute is what its load balancers do by default.
+const DefaultIdleTimeout = 60 * time.Second
 
 // A Stack runs until it is closed.
 type Stack struct {
@@ -133,8 +141,8 @@ func Start(config Config) (_ *Stack, err error) {
 	if config.Middleware != nil {
 		url = config.Middleware(url)
 	}
-	s.serve(config.Listener, url)
-	s.serve(config.EndpointListener, &endpoints{lambda: s.Lambda, stepFunctions: s.StepFunctions, dynamoDB: s.DynamoDB})
+	s.serve(config.Listener, url, config.URLIdleTimeout)
+	s.serve(config.EndpointListener, &endpoints{lambda: s.Lambda, stepFunctions: s.StepFunctions, dynamoDB: s.DynamoDB}, config.EndpointIdleTimeout)
 	return s, nil
 }
 
@@ -159,8 +167,13 @@ func (s *Stack) takeOver(listener net.Listener) { s.onClose(func() { listener.Cl
 // readHeaderTimeout ends connections on which no request comes.
 const readHeaderTimeout = 30 * time.Second
 
-func (s *Stack) serve(listener net.Listener, handler http.Handler) {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ErrorLog: log.New(discard{}, "", 0)}
+func (s *Stack) serve(listener net.Listener, handler http.Handler, idleTimeout time.Duration) {
+	if idleTimeout == 0 {
+		idleTimeout = DefaultIdleTimeout
+	}
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, ErrorLog: log.New(discard{}, "", 0),
+	}
 	go func() { _ = server.Serve(listener) }()
 	s.onClose(func() { server.Close() })
 }
