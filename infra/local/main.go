@@ -2,13 +2,14 @@
 //
 // Environment:
 //
-//	ADDR      where the function URL listens (default 127.0.0.1:8787); the AWS endpoints listen on the next port
-//	UPSTREAM  base URL of the API that is called (default: a demo upstream that limits and fails)
-//	SPEED     waits between attempts pass so many times faster (default 1)
-//	PROXIES   number of proxies (default: that of the stack)
-//	DATA      a file that keeps the idempotency records when the program ends (default: they are kept in memory)
-//	VERBOSE   1 prints what the functions write, too
-//	FREEZE    off lets the functions run on between invocations, such as under a debugger (default: they are frozen)
+//	ADDR         where the function URL listens (default 127.0.0.1:8787); the AWS endpoints listen on the next port
+//	UPSTREAM     base URL of the API that is called (default: a demo upstream that limits and fails)
+//	SPEED        waits between attempts pass so many times faster (default 1)
+//	PROXIES      number of proxies (default: that of the stack)
+//	DATA         a file that keeps the idempotency records when the program ends (default: they are kept in memory)
+//	VERBOSE      1 prints what the functions write, too
+//	CONCURRENCY  how many invocations of functions may run at once, as in an account of AWS (default 1000)
+//	FREEZE       off lets the functions run on between invocations, such as under a debugger (default: they are frozen)
 package main
 
 import (
@@ -96,6 +97,7 @@ func run(ctx context.Context, getenv func(string) string) error {
 		Speed:            s.speed,
 		DataFile:         s.dataFile,
 		Binaries:         binaries,
+		Concurrency:      s.concurrency,
 		KeepRunning:      s.keepRunning,
 		Log:              logTo(s.verbose),
 		Middleware:       func(url http.Handler) http.Handler { return shown.Middleware(printer.Middleware(url)) },

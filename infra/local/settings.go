@@ -22,6 +22,9 @@ type settings struct {
 	dataFile string
 	verbose  bool
 
+	// concurrency is how many invocations of functions may run at once. Zero stands for the default.
+	concurrency int
+
 	// keepRunning lets functions run on between invocations.
 	keepRunning bool
 }
@@ -62,6 +65,13 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	}
 	if text := getenv("VERBOSE"); text != "" && text != "0" && text != "1" {
 		problem("VERBOSE is %q; give 1, or nothing", text)
+	}
+	if text := getenv("CONCURRENCY"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			problem("CONCURRENCY is %q; give a whole number from 1", text)
+		}
+		s.concurrency = n
 	}
 	switch text := getenv("FREEZE"); text {
 	case "", "on":

@@ -38,13 +38,23 @@ type Bench struct {
 // An Option changes the stack that a bench runs.
 type Option func(*settings)
 
-type settings struct{ policy json.Marshaler }
+type settings struct {
+	policy      json.Marshaler
+	concurrency int
+}
 
 // Policy gives the functions another retry policy than the one that the stack was synthesised with: a retry.Policy, or
 // its JSON as a [json.RawMessage]. The state machine and its timeouts stay as they are, so that a policy which waits for
 // longer than the stack was made for ends in the state machine's timeout, as it would in AWS.
 func Policy(policy json.Marshaler) Option {
 	return func(s *settings) { s.policy = policy }
+}
+
+// Concurrency limits how many invocations of functions run at once, over all functions, as an account of AWS does. Each
+// request takes one for the gateway as long as it lasts and, while an attempt is made, one for a proxy. What functions have
+// reserved is set aside for them. The default is 1000, which is AWS's.
+func Concurrency(n int) Option {
+	return func(s *settings) { s.concurrency = n }
 }
 
 // The variables by which the functions of a RetryingApiProxy are told their policy and their upstream.
@@ -82,7 +92,7 @@ func Load(t testing.TB, dir string, options ...Option) *Bench {
 	t.Cleanup(func() { listener.Close() })
 	t.Cleanup(b.close)
 
-	config := stack.Config{Listener: listener, Clock: clock.NewVirtual(time.Now()), Log: b.logged}
+	config := stack.Config{Listener: listener, Clock: clock.NewVirtual(time.Now()), Concurrency: s.concurrency, Log: b.logged}
 	if config.Template, err = stack.Load(dir, listener); err != nil {
 		t.Fatalf("stacktest: %v", err)
 	}

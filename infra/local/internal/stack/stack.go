@@ -52,6 +52,10 @@ type Config struct {
 	// KeepRunning lets the functions run on between invocations, such as under a debugger. Default: they are frozen.
 	KeepRunning bool
 
+	// Concurrency is how many invocations of functions may run at once, over all functions, as in an account of AWS.
+	// Default: lambda.DefaultConcurrency.
+	Concurrency int
+
 	// URLIdleTimeout and EndpointIdleTimeout are how long the function URL and the AWS endpoints keep a connection on which
 	// nothing is asked. Default: DefaultIdleTimeout.
 	URLIdleTimeout, EndpointIdleTimeout time.Duration
@@ -219,6 +223,7 @@ func (s *Stack) createFunctions(config Config) error {
 		AccountID:   cloudformation.AccountID,
 		Log:         config.Log,
 		KeepRunning: config.KeepRunning,
+		Concurrency: config.Concurrency,
 		Env: map[string]string{
 			"AWS_ENDPOINT_URL": "http://" + awsHost,
 			"HTTP_PROXY":       s.endpoint,
