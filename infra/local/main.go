@@ -9,6 +9,8 @@
 //	DATA         a file that keeps the idempotency records when the program ends (default: they are kept in memory)
 //	VERBOSE      1 prints what the functions write, too
 //	CONCURRENCY  how many invocations of functions may run at once, as in an account of AWS (default 1000)
+//	FAULTS       shares of the calls to AWS that are throttled, carried out with the reply lost, or slow by a delay, and the
+//	             seed of their choice, such as throttle=0.1,lost=0.1,slow=0.1,delay=1s,seed=7 (default: none)
 //	FREEZE       off lets the functions run on between invocations, such as under a debugger (default: they are frozen)
 package main
 
@@ -98,6 +100,7 @@ func run(ctx context.Context, getenv func(string) string) error {
 		DataFile:         s.dataFile,
 		Binaries:         binaries,
 		Concurrency:      s.concurrency,
+		Faults:           s.faults,
 		KeepRunning:      s.keepRunning,
 		Log:              logTo(s.verbose),
 		Middleware:       func(url http.Handler) http.Handler { return shown.Middleware(printer.Middleware(url)) },
@@ -112,6 +115,9 @@ func run(ctx context.Context, getenv func(string) string) error {
 	fmt.Println("upstream ", s.describeUpstream(upstream))
 	fmt.Println("endpoints", running.Endpoint(), "(for --endpoint-url of the AWS CLI)")
 	fmt.Println("console  ", running.URL()+console.Path, "(shows in a browser what happens to requests)")
+	if s.faults.Any() {
+		fmt.Println("faults   ", s.faults, "(shares of the calls to AWS)")
+	}
 	if !s.loopback() {
 		fmt.Fprintln(os.Stderr, "warning: requests need no signature here, and", s.address, "can be reached from other machines")
 	}

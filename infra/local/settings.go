@@ -8,6 +8,9 @@ import (
 	"net/url"
 	"runtime"
 	"strconv"
+	"strings"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/faults"
 )
 
 // defaultAddress is where the function URL listens.
@@ -24,6 +27,9 @@ type settings struct {
 
 	// concurrency is how many invocations of functions may run at once. Zero stands for the default.
 	concurrency int
+
+	// faults has calls to AWS fail.
+	faults faults.Settings
 
 	// keepRunning lets functions run on between invocations.
 	keepRunning bool
@@ -72,6 +78,14 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 			problem("CONCURRENCY is %q; give a whole number from 1", text)
 		}
 		s.concurrency = n
+	}
+	if text := getenv("FAULTS"); text != "" {
+		var err error
+		if s.faults, err = faults.Parse(text); err != nil {
+			for _, line := range strings.Split(err.Error(), "\n") {
+				problem("FAULTS: %s", line)
+			}
+		}
 	}
 	switch text := getenv("FREEZE"); text {
 	case "", "on":

@@ -18,6 +18,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/clock"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/egress"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/faults"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack/timeshift"
 )
 
@@ -56,6 +57,9 @@ type Config struct {
 	// Default: lambda.DefaultConcurrency.
 	Concurrency int
 
+	// Faults has calls to the AWS endpoints fail, and those that the state machines make. Default: none fails.
+	Faults faults.Settings
+
 	// URLIdleTimeout and EndpointIdleTimeout are how long the function URL and the AWS endpoints keep a connection on which
 	// nothing is asked. Default: DefaultIdleTimeout.
 	URLIdleTimeout, EndpointIdleTimeout time.Duration
@@ -90,6 +94,7 @@ type Stack struct {
 	url      string
 	endpoint string
 	prefix   string // of the functions' names
+	faults   *faults.Injector
 	closers  []func()
 }
 
@@ -107,7 +112,9 @@ func urlOf(listener net.Listener) string { return "http://" + listener.Addr().St
 
 // Start runs a stack. The error says all that is wrong with the template, or what this machine lacks.
 func Start(config Config) (_ *Stack, err error) {
-	s := &Stack{Template: config.Template, prefix: sharedPrefix(config.Template.Functions)}
+	s := &Stack{
+		Template: config.Template, prefix: sharedPrefix(config.Template.Functions), faults: faults.New(config.Faults),
+	}
 	s.takeOver(config.Listener)
 	if config.EndpointListener != nil {
 		s.takeOver(config.EndpointListener)
@@ -146,7 +153,11 @@ func Start(config Config) (_ *Stack, err error) {
 		url = config.Middleware(url)
 	}
 	s.serve(config.Listener, url, config.URLIdleTimeout)
-	s.serve(config.EndpointListener, &endpoints{lambda: s.Lambda, stepFunctions: s.StepFunctions, dynamoDB: s.DynamoDB}, config.EndpointIdleTimeout)
+	s.serve(config.EndpointListener, &endpoints{
+		lambda:        s.faults.Handler(faults.Lambda, s.Lambda),
+		stepFunctions: s.faults.Handler(faults.StepFunctions, s.StepFunctions),
+		dynamoDB:      s.faults.Handler(faults.DynamoDB, s.DynamoDB),
+	}, config.EndpointIdleTimeout)
 	return s, nil
 }
 
