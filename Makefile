@@ -56,6 +56,10 @@ lint: prerequisites ## gofmt, go vet and staticcheck
 	go vet $(WITHOUT_CDK) $(WITH_CDK)
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 $(WITHOUT_CDK) $(WITH_CDK)
 
+.PHONY: soak
+soak: prerequisites ## run the tests that take minutes: what only many requests show
+	SOAK=1 go test -count=1 -v -timeout 30m -run TestMemoryIsBounded ./infra/local/internal/stack
+
 .PHONY: bench
 bench: prerequisites ## run the simulation of retry strategies and all benchmarks
 	go run ./functions/retry/simulation
