@@ -137,3 +137,39 @@ func TestAKeyIsLockedForItsLeaseAndWhatClocksDiffer(t *testing.T) {
 		end()
 	}
 }
+
+// ahead sets the clocks of proxies.
+func ahead(clocks map[string]time.Duration) setting {
+	return func(_ testing.TB, c *config) { c.ClocksAhead = clocks }
+}
+
+func TestToAProxyWhoseClockIsAheadByTheDeadlineNoTimeIsLeft(t *testing.T) {
+	t.Parallel()
+	s := start(t, play(t).URL, ahead(map[string]time.Duration{"proxy-1": 61 * time.Second}))
+	send(t, s, http.MethodPost, "/", "").problem(t, http.StatusGatewayTimeout, "deadline-exceeded")
+}
+
+func TestWhatAProxyTellsOfTheTimeIsByItsOwnClock(t *testing.T) {
+	t.Parallel()
+	limited := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", "600")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	u := play(t, limited, status(http.StatusInternalServerError), status(http.StatusOK))
+	s := start(t, u.URL, ahead(map[string]time.Duration{"proxy-1": 20 * time.Second, "proxy-2": -20 * time.Second}))
+	// The upstream asks for more than there is time for, and proxy-1 says until when, by its own clock.
+	if a := get(t, s, "/"); a.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") < "615" || a.Header.Get("Retry-After") > "621" {
+		t.Errorf("the answer is %d with Retry-After %s, want 503 and 20 s more than 600, by which proxy-1's clock is ahead", a.Status, a.Header.Get("Retry-After"))
+	}
+	get(t, s, "/").expect(t, http.StatusOK, "OK", "proxy-1; received-status=500, proxy-2; received-status=200")
+}
+
+func TestAClockOfAFunctionThatIsNoProxyIsRefused(t *testing.T) {
+	t.Parallel()
+	_, err := launch(t, config{}, []setting{ahead(map[string]time.Duration{"gateway": time.Second, "proxy-1": time.Second, "proxy-9": time.Second})})
+	want := `stack: Config.ClocksAhead names "gateway"; the functions that call the upstream are proxy-1, proxy-2, proxy-3
+stack: Config.ClocksAhead names "proxy-9"; the functions that call the upstream are proxy-1, proxy-2, proxy-3`
+	if err == nil || err.Error() != want {
+		t.Errorf("the error is %v, want %s", err, want)
+	}
+}

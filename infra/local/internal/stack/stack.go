@@ -67,6 +67,11 @@ type Config struct {
 	// DataFile is where the tables are kept; empty keeps them in memory.
 	DataFile string
 
+	// ClocksAhead says how far the clocks of functions are ahead of the others, by the functions' names or short names; below
+	// zero they are behind. They have to be functions that call the upstream; a gateway whose clock is behind sees the same as
+	// one whose proxies' clocks are all ahead. See [timeshift.Ahead].
+	ClocksAhead map[string]time.Duration
+
 	// Environment adds variables to functions, by the functions' names or short names.
 	Environment map[string]map[string]string
 
@@ -333,6 +338,13 @@ func upToHyphen(name string) string { return name[:strings.LastIndex(name, "-")+
 
 func (s *Stack) createStateMachines(config Config) error {
 	functions, tables := s.Integrations()
+	if len(config.ClocksAhead) > 0 {
+		ahead, err := s.clocksAhead(config.ClocksAhead)
+		if err != nil {
+			return err
+		}
+		functions = timeshift.Ahead(functions, ahead)
+	}
 	passes := config.Clock
 	if passes == nil {
 		passes = clock.Faster(config.Speed)
