@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -146,11 +147,11 @@ func calls(endpoint string) map[string]func(context.Context) error {
 }
 
 // behind serves a service behind faults, and counts what is done.
-func behind(t *testing.T, settings faults.Settings) (endpoint string, done *int) {
+func behind(t *testing.T, settings faults.Settings) (endpoint string, done *atomic.Int32) {
 	t.Helper()
-	done = new(int)
+	done = new(atomic.Int32)
 	work := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		*done++
+		done.Add(1)
 		_, _ = io.WriteString(w, "{}")
 	})
 	injector := faults.New(settings)
@@ -177,19 +178,19 @@ func TestSDKsUnderstandTheErrorsOfServicesThatThrottle(t *testing.T) {
 			t.Errorf("the error is %v, want %s", err, want)
 		}
 	}
-	if *done != 0 {
-		t.Errorf("%d calls were carried out", *done)
+	if n := done.Load(); n != 0 {
+		t.Errorf("%d calls were carried out", n)
 	}
 }
 
 func TestALostReplyCutsTheConnectionAfterTheWorkWasDone(t *testing.T) {
 	endpoint, done := behind(t, faults.Settings{Lost: 1})
-	n := 0
+	n := int32(0)
 	for name, call := range calls(endpoint) {
 		n++
 		var refused smithy.APIError
-		if err := call(t.Context()); err == nil || errors.As(err, &refused) || *done != n {
-			t.Errorf("the service that has a %s was called %d times so far, want %d, and the error is %v", name, *done, n, err)
+		if err := call(t.Context()); err == nil || errors.As(err, &refused) || done.Load() != n {
+			t.Errorf("the service that has a %s was called %d times so far, want %d, and the error is %v", name, done.Load(), n, err)
 		}
 	}
 }
