@@ -28,6 +28,9 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Variants, for local: ADDR=127.0.0.1:8787 UPSTREAM=https://… SPEED=1 PROXIES=3 DATA=file VERBOSE=1"
+	@echo "    CONCURRENCY=n is how many invocations of functions may run at once (default 1000)"
+	@echo "    FAULTS=throttle=0.1,lost=0.1,slow=0.1,delay=1s,seed=7 are shares of the calls to AWS that fail, and how"
+	@echo "    FREEZE=off lets functions run on between invocations, such as under a debugger"
 	@echo "  Variants, for synth, diff, deploy, destroy: UPSTREAM=https://… (default https://httpbin.org) PROXIES=3 ARCHITECTURE=arm64|x86_64 AUTH=AWS_IAM|NONE"
 	@echo "  Variants, for explain: PROXIES=3"
 
@@ -52,6 +55,10 @@ lint: prerequisites ## gofmt, go vet and staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	go vet $(WITHOUT_CDK) $(WITH_CDK)
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 $(WITHOUT_CDK) $(WITH_CDK)
+
+.PHONY: soak
+soak: prerequisites ## run the tests that take minutes: what only many requests show
+	SOAK=1 go test -count=1 -v -timeout 30m -run TestMemoryIsBounded ./infra/local/internal/stack
 
 .PHONY: bench
 bench: prerequisites ## run the simulation of retry strategies and all benchmarks

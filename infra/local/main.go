@@ -2,13 +2,17 @@
 //
 // Environment:
 //
-//	ADDR      where the function URL listens (default 127.0.0.1:8787); the AWS endpoints listen on the next port of a
-//	          loopback address, and the console answers this machine only
-//	UPSTREAM  base URL of the API that is called (default: a demo upstream that limits and fails)
-//	SPEED     waits between attempts pass so many times faster (default 1)
-//	PROXIES   number of proxies (default: that of the stack)
-//	DATA      a file that keeps the idempotency records when the program ends (default: they are kept in memory)
-//	VERBOSE   1 prints what the functions write, too
+//	ADDR         where the function URL listens (default 127.0.0.1:8787); the AWS endpoints listen on the next port of a
+//	             loopback address, and the console answers this machine only
+//	UPSTREAM     base URL of the API that is called (default: a demo upstream that limits and fails)
+//	SPEED        waits between attempts pass so many times faster (default 1)
+//	PROXIES      number of proxies (default: that of the stack)
+//	DATA         a file that keeps the idempotency records when the program ends (default: they are kept in memory)
+//	VERBOSE      1 prints what the functions write, too
+//	CONCURRENCY  how many invocations of functions may run at once, as in an account of AWS (default 1000)
+//	FAULTS       shares of the calls to AWS that are throttled, carried out with the reply lost, or slow by a delay, and the
+//	             seed of their choice, such as throttle=0.1,lost=0.1,slow=0.1,delay=1s,seed=7 (default: none)
+//	FREEZE       off lets the functions run on between invocations, such as under a debugger (default: they are frozen)
 package main
 
 import (
@@ -125,6 +129,9 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 		Speed:            s.speed,
 		DataFile:         s.dataFile,
 		Binaries:         binaries,
+		Concurrency:      s.concurrency,
+		Faults:           s.faults,
+		KeepRunning:      s.keepRunning,
 		Log:              logTo(stderr, s.verbose),
 		Middleware: func(url http.Handler) http.Handler {
 			handler = shown.Middleware(printer.Middleware(url))
@@ -149,6 +156,9 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 	fmt.Fprintln(stdout, "upstream ", s.describeUpstream(upstream))
 	fmt.Fprintln(stdout, "endpoints", running.Endpoint(), "(for --endpoint-url of the AWS CLI)")
 	fmt.Fprintln(stdout, "console  ", consoleURL+console.Path, "(shows in a browser what happens to requests)")
+	if s.faults.Any() {
+		fmt.Fprintln(stdout, "faults   ", s.faults, "(shares of the calls to AWS)")
+	}
 	if !s.loopback() {
 		fmt.Fprintf(stderr, "warning: requests need no signature here, and %s can be reached from other machines; "+
 			"the console and the AWS endpoints cannot\n", s.address)

@@ -8,6 +8,9 @@ import (
 	"net/url"
 	"runtime"
 	"strconv"
+	"strings"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/faults"
 )
 
 // defaultAddress is where the function URL listens.
@@ -21,6 +24,15 @@ type settings struct {
 	proxies  string
 	dataFile string
 	verbose  bool
+
+	// concurrency is how many invocations of functions may run at once. Zero stands for the default.
+	concurrency int
+
+	// faults has calls to AWS fail.
+	faults faults.Settings
+
+	// keepRunning lets functions run on between invocations.
+	keepRunning bool
 }
 
 // settingsFrom reads the environment and reports all that is wrong with it at once.
@@ -59,6 +71,28 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	}
 	if text := getenv("VERBOSE"); text != "" && text != "0" && text != "1" {
 		problem("VERBOSE is %q; give 1, or nothing", text)
+	}
+	if text := getenv("CONCURRENCY"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			problem("CONCURRENCY is %q; give a whole number from 1", text)
+		}
+		s.concurrency = n
+	}
+	if text := getenv("FAULTS"); text != "" {
+		var err error
+		if s.faults, err = faults.Parse(text); err != nil {
+			for _, line := range strings.Split(err.Error(), "\n") {
+				problem("FAULTS: %s", line)
+			}
+		}
+	}
+	switch text := getenv("FREEZE"); text {
+	case "", "on":
+	case "off":
+		s.keepRunning = true
+	default:
+		problem("FREEZE is %q; give off, or nothing", text)
 	}
 	if s.proxies != "" {
 		if n, err := strconv.Atoi(s.proxies); err != nil || n < 1 {

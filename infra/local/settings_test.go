@@ -4,8 +4,11 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/faults"
 )
 
 // environ is an environment of its own.
@@ -26,11 +29,16 @@ func TestWithoutAnEnvironmentTheDefaultsHold(t *testing.T) {
 func TestTheEnvironmentIsRead(t *testing.T) {
 	s, err := settingsFrom(environ(map[string]string{
 		"ADDR": "127.0.0.1:9000", "UPSTREAM": "https://api.example.com/v1", "SPEED": "2.5", "PROXIES": "5", "DATA": "records.db", "VERBOSE": "1",
+		"CONCURRENCY": "10", "FREEZE": "off", "FAULTS": "throttle=0.1,lost=0.2,slow=0.3,delay=250ms,seed=7",
 	}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := settings{address: "127.0.0.1:9000", upstream: "https://api.example.com/v1", speed: 2.5, proxies: "5", dataFile: "records.db", verbose: true}
+	want := settings{
+		address: "127.0.0.1:9000", upstream: "https://api.example.com/v1", speed: 2.5, proxies: "5", dataFile: "records.db", verbose: true,
+		concurrency: 10, keepRunning: true,
+		faults: faults.Settings{Throttle: 0.1, Lost: 0.2, Slow: 0.3, Delay: 250 * time.Millisecond, Seed: 7},
+	}
 	if diff := cmp.Diff(want, s, cmp.AllowUnexported(settings{})); diff != "" {
 		t.Errorf("the settings are not what the environment says (-want +got):\n%s", diff)
 	}
@@ -42,13 +50,17 @@ func TestTheEnvironmentIsRead(t *testing.T) {
 
 func TestAllProblemsOfTheEnvironmentAreSaidAtOnce(t *testing.T) {
 	_, err := settingsFrom(environ(map[string]string{
-		"ADDR": "8787", "UPSTREAM": "ftp://example.com", "SPEED": "fast", "PROXIES": "0", "VERBOSE": "yes",
+		"ADDR": "8787", "UPSTREAM": "ftp://example.com", "SPEED": "fast", "PROXIES": "0", "VERBOSE": "yes", "CONCURRENCY": "0", "FREEZE": "0", "FAULTS": "lost=2,often=1",
 	}))
 	want := []string{
 		`ADDR is "8787"; give a host and a port, such as 127.0.0.1:8787`,
 		`UPSTREAM is "ftp://example.com"; give a URL that starts with http:// or https://`,
 		`SPEED is "fast"; give a number above 0, such as 10`,
 		`VERBOSE is "yes"; give 1, or nothing`,
+		`CONCURRENCY is "0"; give a whole number from 1`,
+		`FAULTS: lost is "2"; give a share of the calls from 0 to 1, such as 0.1`,
+		`FAULTS: "often=1" is not known; throttle, lost, slow, delay and seed are, such as in throttle=0.1,lost=0.1,slow=0.1,delay=1s,seed=7`,
+		`FREEZE is "0"; give off, or nothing`,
 		`PROXIES is "0"; give a whole number from 1`,
 	}
 	if err == nil {
@@ -61,10 +73,11 @@ func TestAllProblemsOfTheEnvironmentAreSaidAtOnce(t *testing.T) {
 
 func TestValuesThatOnlyLookRightAreRefused(t *testing.T) {
 	for name, values := range map[string][]string{
-		"UPSTREAM": {"api.example.com", "http://", "https:///path", "http://[::1", "localhost:8080", "http://user@127.0.0.1:80", "http://127.0.0.1:80/#top"},
-		"SPEED":    {"0", "-1", "NaN", "Inf", "1e7", "2x"},
-		"PROXIES":  {"-1", "1.5", "three"},
-		"ADDR":     {"127.0.0.1", "127.0.0.1:1:2"},
+		"UPSTREAM":    {"api.example.com", "http://", "https:///path", "http://[::1", "localhost:8080", "http://user@127.0.0.1:80", "http://127.0.0.1:80/#top"},
+		"SPEED":       {"0", "-1", "NaN", "Inf", "1e7", "2x"},
+		"PROXIES":     {"-1", "1.5", "three"},
+		"CONCURRENCY": {"-1", "1.5", "all"},
+		"ADDR":        {"127.0.0.1", "127.0.0.1:1:2"},
 	} {
 		for _, value := range values {
 			if _, err := settingsFrom(environ(map[string]string{name: value})); err == nil || !strings.Contains(err.Error(), name) {

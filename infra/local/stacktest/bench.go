@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -40,13 +41,30 @@ type Bench struct {
 // An Option changes the stack that a bench runs.
 type Option func(*settings)
 
-type settings struct{ policy json.Marshaler }
+type settings struct {
+	policy      json.Marshaler
+	concurrency int
+	start       int
+}
 
 // Policy gives the functions another retry policy than the one that the stack was synthesised with: a retry.Policy, or
 // its JSON as a [json.RawMessage]. The state machine and its timeouts stay as they are, so that a policy which waits for
 // longer than the stack was made for ends in the state machine's timeout, as it would in AWS.
 func Policy(policy json.Marshaler) Option {
 	return func(s *settings) { s.policy = policy }
+}
+
+// Concurrency limits how many invocations of functions run at once, over all functions, as an account of AWS does. Each
+// request takes one for the gateway as long as it lasts and, while an attempt is made, one for a proxy. What functions have
+// reserved is set aside for them. The default is 1000, which is AWS's.
+func Concurrency(n int) Option {
+	return func(s *settings) { s.concurrency = n }
+}
+
+// Start says which proxy makes the first attempt of each request, by its number. Default: 1, so that a test can name the
+// proxies; in AWS the gateway draws one.
+func Start(proxy int) Option {
+	return func(s *settings) { s.start = proxy }
 }
 
 // Load runs the stack in the cloud assembly in dir, such as cdk.out, until the test ends. The assembly holds one stack, with
@@ -58,7 +76,7 @@ func Policy(policy json.Marshaler) Option {
 // done with each request.
 func Load(t testing.TB, dir string, options ...Option) *Bench {
 	t.Helper()
-	var s settings
+	s := settings{start: 1}
 	for _, option := range options {
 		option(&s)
 	}
@@ -78,7 +96,7 @@ func Load(t testing.TB, dir string, options ...Option) *Bench {
 	t.Cleanup(func() { listener.Close() })
 	t.Cleanup(b.close)
 
-	config := stack.Config{Listener: listener, Clock: clock.NewVirtual(time.Now()), Log: b.logged}
+	config := stack.Config{Listener: listener, Clock: clock.NewVirtual(time.Now()), Concurrency: s.concurrency, Log: b.logged}
 	if config.Template, err = stack.Load(dir, listener); err != nil {
 		t.Fatalf("stacktest: %v", err)
 	}
@@ -110,9 +128,8 @@ func (s settings) environment(loaded *cloudformation.Stack, upstream string) (ma
 	policies := 0
 	for _, f := range loaded.Functions {
 		own := map[string]string{}
-		// Tests name the proxies in the order in which they are asked. One who draws can set it anew.
 		if _, starts := f.Environment[message.StateMachineVariable]; starts {
-			own[message.RingStartVariable] = "1"
+			own[message.RingStartVariable] = strconv.Itoa(s.start)
 		}
 		if _, known := f.Environment[message.RetryPolicyVariable]; known && policy != nil {
 			own[message.RetryPolicyVariable] = string(policy)

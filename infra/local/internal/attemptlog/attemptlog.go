@@ -23,7 +23,12 @@ type Printer struct {
 
 	wrapping bool            // there is a Middleware
 	started  map[string]bool // the names of executions whose requests the Middleware has not yet seen answered
+	order    []string        // the names of those that started last, answered or not
 }
+
+// maxStarted is how many executions may have started since one whose request is still to be answered. Those that were
+// started by somebody else, or whose callers have left, would be remembered for ever.
+const maxStarted = 1000
 
 // running is what a printer knows of an execution that goes on.
 type running struct {
@@ -45,7 +50,7 @@ func (p *Printer) Event(execution stepfunctions.Execution, event asl.Event) {
 		r = &running{request: requestLine(execution.Input)}
 		p.running[execution.ARN] = r
 		if p.wrapping {
-			p.started[execution.Name] = true
+			p.remember(execution.Name)
 		}
 	}
 	switch event.Type {
@@ -58,6 +63,16 @@ func (p *Printer) Event(execution stepfunctions.Execution, event asl.Event) {
 	case asl.ExecutionSucceeded, asl.ExecutionFailed, asl.ExecutionTimedOut, asl.ExecutionAborted:
 		p.end(execution, event, r)
 		delete(p.running, execution.ARN)
+	}
+}
+
+// remember has the Middleware know of an execution that has started.
+func (p *Printer) remember(name string) {
+	p.started[name] = true
+	p.order = append(p.order, name)
+	if len(p.order) > maxStarted {
+		delete(p.started, p.order[0])
+		p.order = p.order[1:]
 	}
 }
 

@@ -1,6 +1,8 @@
 package attemptlog_test
 
 import (
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -12,6 +14,20 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
 )
+
+func TestExecutionsThatNobodyAskedForThroughTheURLAreForgotten(t *testing.T) {
+	printer := attemptlog.New(io.Discard)
+	printer.Middleware(http.NotFoundHandler())
+	for i := range 5000 {
+		execution := stepfunctions.Execution{ARN: fmt.Sprint("arn-", i), Name: fmt.Sprint("execution-", i), Input: "{}"}
+		printer.Event(execution, asl.Event{Type: asl.ExecutionStarted, Timestamp: time.Now()})
+		execution.Status = asl.Succeeded
+		printer.Event(execution, asl.Event{Type: asl.ExecutionSucceeded, Timestamp: time.Now()})
+	}
+	if n := printer.Remembered(); n > 2000 {
+		t.Errorf("%d things are remembered of them", n)
+	}
+}
 
 func TestARequestThatStartsNoExecutionHasALineToo(t *testing.T) {
 	var out strings.Builder

@@ -3,6 +3,7 @@ package stack_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -41,7 +42,12 @@ type whole struct {
 	t       fataler
 	clock   *clock.Virtual
 	gateway *gateway.Gateway
+	another *gateway.Gateway // another sandbox of the same function
 	proxies []lambda.Handler
+
+	// severed breaks the connection of the gateways to Step Functions before anything is started, in such a way that they
+	// cannot know that.
+	severed bool
 
 	// What is below belongs to whoever holds the lock; the functions are called with it held.
 	mu sync.Mutex
@@ -103,10 +109,38 @@ func (p inProcess) Do(r *http.Request) (*http.Response, error) {
 	return answer.Result(), nil
 }
 
+// severable carries requests unless the connection is severed.
+type severable struct {
+	inProcess
+	severed *bool
+}
+
+func (s severable) Do(r *http.Request) (*http.Response, error) {
+	if *s.severed {
+		return nil, errors.New("connection reset by peer")
+	}
+	return s.inProcess.Do(r)
+}
+
 // sleeper makes a virtual clock the one of handlers.
 type sleeper struct{ *clock.Virtual }
 
 func (s sleeper) Sleep(ctx context.Context, d time.Duration) error { return s.Wait(ctx, d) }
+
+// off is how far the clocks of functions are ahead of the true one, which is that of the state machine, the table and the
+// upstream.
+type off struct {
+	gateway, another time.Duration
+	proxies          [3]time.Duration
+}
+
+// A wrong clock tells another time.
+type wrong struct {
+	sleeper
+	by time.Duration
+}
+
+func (w wrong) Now() time.Time { return w.sleeper.Now().Add(w.by) }
 
 // wholeUpstream is one server for all stacks: it hands each request to the stack that its path names first.
 var wholeUpstream = sync.OnceValue(func() (u struct {
@@ -127,6 +161,10 @@ var wholeUpstream = sync.OnceValue(func() (u struct {
 
 // newWhole starts a stack of three proxies with a policy, as JSON. random is all that it draws.
 func newWhole(t fataler, policy string, random func() float64) (w *whole, end func()) {
+	return newWholeWithClocks(t, policy, random, off{})
+}
+
+func newWholeWithClocks(t fataler, policy string, random func() float64, clocks off) (w *whole, end func()) {
 	w = &whole{t: t, clock: clock.NewVirtual(dawn), fate: func(string) fate { return runs }}
 	tables := dynamodb.New(dynamodb.WithClock(w.clock.Now))
 	if err := tables.CreateTable(dynamodb.TableDefinition{Name: "records", PartitionKey: dynamodb.KeyAttribute{Name: "id", Type: "S"}}); err != nil {
@@ -142,7 +180,7 @@ func newWhole(t fataler, policy string, random func() float64) (w *whole, end fu
 	wholeUpstream().stacks.Store(name, w)
 	environment := map[string]string{
 		"STATE_MACHINE_ARN": wholeMachine, "PROXY_COUNT": "3", "RETRY_POLICY": policy, "TABLE_NAME": "records",
-		"AWS_LAMBDA_FUNCTION_NAME": "gateway", "UPSTREAM_BASE_URL": "http://upstream.test/" + name, "IDEMPOTENCY_TTL": "24h",
+		"AWS_LAMBDA_FUNCTION_NAME": "gateway", "RING_START": "1", "UPSTREAM_BASE_URL": "http://upstream.test/" + name, "IDEMPOTENCY_TTL": "24h",
 	}
 	getenv := func(proxy string) func(string) string {
 		return func(name string) string {
@@ -154,21 +192,26 @@ func newWhole(t fataler, policy string, random func() float64) (w *whole, end fu
 	}
 	discard := slog.New(slog.NewJSONHandler(io.Discard, nil))
 	keys := credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example", "")
-	w.gateway, err = gateway.New(getenv(""), gateway.Dependencies{
-		Engine: sfn.New(sfn.Options{
-			Region: "us-east-1", Credentials: keys, BaseEndpoint: aws.String("http://states.test"), HTTPClient: inProcess{service}, RetryMaxAttempts: 1,
-		}),
-		DynamoDB: awsdynamodb.New(awsdynamodb.Options{
-			Region: "us-east-1", Credentials: keys, BaseEndpoint: aws.String("http://dynamodb.test"), HTTPClient: inProcess{tables},
-		}),
-		Log: discard, Clock: sleeper{w.clock}, Random: random,
-	})
-	if err != nil {
-		t.Fatalf("%v", err)
+	newGateway := func(off time.Duration) *gateway.Gateway {
+		g, err := gateway.New(getenv(""), gateway.Dependencies{
+			Engine: sfn.New(sfn.Options{
+				Region: "us-east-1", Credentials: keys, BaseEndpoint: aws.String("http://states.test"), RetryMaxAttempts: 1,
+				HTTPClient: severable{inProcess{service}, &w.severed},
+			}),
+			DynamoDB: awsdynamodb.New(awsdynamodb.Options{
+				Region: "us-east-1", Credentials: keys, BaseEndpoint: aws.String("http://dynamodb.test"), HTTPClient: inProcess{tables},
+			}),
+			Log: discard, Clock: wrong{sleeper{w.clock}, off}, Random: random,
+		})
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		return g
 	}
+	w.gateway, w.another = newGateway(clocks.gateway), newGateway(clocks.another)
 	for i := range 3 {
 		p, err := proxy.New(getenv(fmt.Sprintf("proxy-%d", i+1)), proxy.Dependencies{
-			Log: discard, Clock: sleeper{w.clock}, Random: random,
+			Log: discard, Clock: wrong{sleeper{w.clock}, clocks.proxies[i]}, Random: random,
 			Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, network, wholeUpstream().address)
 			},
@@ -222,12 +265,17 @@ func (w *whole) serve(rw http.ResponseWriter, r *http.Request) {
 
 // ask sends a request to the gateway. fields are pairs of name and value.
 func (w *whole) ask(method, path string, fields ...string) events.LambdaFunctionURLResponse {
+	return w.askOf(w.gateway, method, path, fields...)
+}
+
+// askOf sends a request to one of the gateways.
+func (w *whole) askOf(gateway *gateway.Gateway, method, path string, fields ...string) events.LambdaFunctionURLResponse {
 	event := events.LambdaFunctionURLRequest{RawPath: path, Headers: map[string]string{}}
 	event.RequestContext.HTTP.Method, event.RequestContext.HTTP.Protocol = method, "HTTP/1.1"
 	for i := 0; i < len(fields); i += 2 {
 		event.Headers[fields[i]] = fields[i+1]
 	}
-	answer, err := w.gateway.Handle(context.Background(), event)
+	answer, err := gateway.Handle(context.Background(), event)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err != nil || w.broken != "" {

@@ -11,9 +11,9 @@ import (
 )
 
 // Integrations returns what the Task states of the stack's state machines call: its functions and its tables. It is for
-// those who run other definitions against them.
+// those who run other definitions against them. Calls of them fail as Config.Faults says.
 func (s *Stack) Integrations() (asl.Lambda, asl.DynamoDB) {
-	return &invoker{host: s.Lambda}, Tables(s.DynamoDB)
+	return s.faults.Lambda(&invoker{host: s.Lambda}), s.faults.DynamoDB(Tables(s.DynamoDB))
 }
 
 // An invoker lets state machines invoke functions.

@@ -18,6 +18,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/clock"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/egress"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/faults"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack/timeshift"
 )
 
@@ -49,8 +50,27 @@ type Config struct {
 	// time; see package timeshift. Default: the real clock.
 	Clock clock.Clock
 
+	// KeepRunning lets the functions run on between invocations, such as under a debugger. Default: they are frozen.
+	KeepRunning bool
+
+	// Concurrency is how many invocations of functions may run at once, over all functions, as in an account of AWS.
+	// Default: lambda.DefaultConcurrency.
+	Concurrency int
+
+	// Faults has calls to the AWS endpoints fail, and those that the state machines make. Default: none fails.
+	Faults faults.Settings
+
+	// URLIdleTimeout and EndpointIdleTimeout are how long the function URL and the AWS endpoints keep a connection on which
+	// nothing is asked. Default: DefaultIdleTimeout.
+	URLIdleTimeout, EndpointIdleTimeout time.Duration
+
 	// DataFile is where the tables are kept; empty keeps them in memory.
 	DataFile string
+
+	// ClocksAhead says how far the clocks of functions are ahead of the others, by the functions' names or short names; below
+	// zero they are behind. They have to be functions that call the upstream; a gateway whose clock is behind sees the same as
+	// one whose proxies' clocks are all ahead. See [timeshift.Ahead].
+	ClocksAhead map[string]time.Duration
 
 	// Environment adds variables to functions, by the functions' names or short names.
 	Environment map[string]map[string]string
@@ -65,6 +85,10 @@ type Config struct {
 	Middleware func(url http.Handler) http.Handler
 }
 
+// DefaultIdleTimeout is how long connections are kept on which nothing is asked. AWS publishes no figures for its
+// endpoints; a minute is what its load balancers do by default.
+const DefaultIdleTimeout = 60 * time.Second
+
 // A Stack runs until it is closed.
 type Stack struct {
 	Template      *cloudformation.Stack
@@ -75,6 +99,7 @@ type Stack struct {
 	url      string
 	endpoint string
 	prefix   string // of the functions' names
+	faults   *faults.Injector
 	closers  []func()
 }
 
@@ -99,7 +124,9 @@ func urlOf(listener net.Listener) string {
 
 // Start runs a stack. The error says all that is wrong with the template, or what this machine lacks.
 func Start(config Config) (_ *Stack, err error) {
-	s := &Stack{Template: config.Template, prefix: sharedPrefix(config.Template.Functions)}
+	s := &Stack{
+		Template: config.Template, prefix: sharedPrefix(config.Template.Functions), faults: faults.New(config.Faults),
+	}
 	s.takeOver(config.Listener)
 	if config.EndpointListener != nil {
 		s.takeOver(config.EndpointListener)
@@ -141,8 +168,12 @@ func Start(config Config) (_ *Stack, err error) {
 	if config.Middleware != nil {
 		url = config.Middleware(url)
 	}
-	s.serve(config.Listener, url)
-	s.serve(config.EndpointListener, (&endpoints{lambda: s.Lambda, stepFunctions: s.StepFunctions, dynamoDB: s.DynamoDB}).guarded())
+	s.serve(config.Listener, url, config.URLIdleTimeout)
+	s.serve(config.EndpointListener, (&endpoints{
+		lambda:        s.faults.Handler(faults.Lambda, s.Lambda),
+		stepFunctions: s.faults.Handler(faults.StepFunctions, s.StepFunctions),
+		dynamoDB:      s.faults.Handler(faults.DynamoDB, s.DynamoDB),
+	}).guarded(), config.EndpointIdleTimeout)
 	return s, nil
 }
 
@@ -167,8 +198,13 @@ func (s *Stack) takeOver(listener net.Listener) { s.onClose(func() { listener.Cl
 // readHeaderTimeout ends connections on which no request comes.
 const readHeaderTimeout = 30 * time.Second
 
-func (s *Stack) serve(listener net.Listener, handler http.Handler) {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ErrorLog: log.New(discard{}, "", 0)}
+func (s *Stack) serve(listener net.Listener, handler http.Handler, idleTimeout time.Duration) {
+	if idleTimeout == 0 {
+		idleTimeout = DefaultIdleTimeout
+	}
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, ErrorLog: log.New(discard{}, "", 0),
+	}
 	go func() { _ = server.Serve(listener) }()
 	s.onClose(func() { server.Close() })
 }
@@ -210,9 +246,11 @@ func (s *Stack) createTables(config Config) error {
 
 func (s *Stack) createFunctions(config Config) error {
 	host, err := lambda.NewHost(lambda.Config{
-		Region:    cloudformation.Region,
-		AccountID: cloudformation.AccountID,
-		Log:       config.Log,
+		Region:      cloudformation.Region,
+		AccountID:   cloudformation.AccountID,
+		Log:         config.Log,
+		KeepRunning: config.KeepRunning,
+		Concurrency: config.Concurrency,
 		Env: map[string]string{
 			"AWS_ENDPOINT_URL": "http://" + awsHost,
 			"HTTP_PROXY":       s.endpoint,
@@ -311,6 +349,13 @@ func upToHyphen(name string) string { return name[:strings.LastIndex(name, "-")+
 
 func (s *Stack) createStateMachines(config Config) error {
 	functions, tables := s.Integrations()
+	if len(config.ClocksAhead) > 0 {
+		ahead, err := s.clocksAhead(config.ClocksAhead)
+		if err != nil {
+			return err
+		}
+		functions = timeshift.Ahead(functions, ahead)
+	}
 	passes := config.Clock
 	if passes == nil {
 		passes = clock.Faster(config.Speed)

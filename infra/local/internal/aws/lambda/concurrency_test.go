@@ -140,6 +140,33 @@ func TestTheConcurrencyOfTheHostIsShared(t *testing.T) {
 	}
 }
 
+func TestReservedConcurrencyIsSetAside(t *testing.T) {
+	var logged logs
+	host := newHost(t, lambda.Config{Log: logged.add, Concurrency: 3},
+		echo(), echo(func(f *lambda.Function) { f.Name, f.ReservedConcurrency = "reserved", reserve(1) }))
+	results, release := heldInvocations(t, host, &logged, 2)
+	_, err := host.Invoke(context.Background(), "echo", nil)
+	var e *lambda.Error
+	if !errors.As(err, &e) || e.Reason != lambda.ReasonConcurrency {
+		t.Errorf("the third beside one that is reserved: %v, want it throttled because of %s", err, lambda.ReasonConcurrency)
+	}
+	if _, err := host.Invoke(context.Background(), "reserved", nil); err != nil {
+		t.Errorf("the function with the reservation: %v", err)
+	}
+	release()
+	<-results
+	<-results
+}
+
+func TestMoreThanThereIsCannotBeReserved(t *testing.T) {
+	host := newHost(t, lambda.Config{Concurrency: 3}, echo(func(f *lambda.Function) { f.ReservedConcurrency = reserve(2) }))
+	err := host.Add(echo(func(f *lambda.Function) { f.Name, f.ReservedConcurrency = "other", reserve(2) }))
+	want := `lambda: function "other": Function.ReservedConcurrency is 2: of Config.Concurrency, 3, the other functions leave 1`
+	if err == nil || err.Error() != want {
+		t.Errorf("the error is %v, want %s", err, want)
+	}
+}
+
 func TestVersionsRunInProcessesOfTheirOwn(t *testing.T) {
 	host := newHost(t, lambda.Config{}, echo(func(f *lambda.Function) { f.Aliases = map[string]string{"live": "1"} }))
 	latest := invokeReport(t, host, `{}`)

@@ -13,17 +13,29 @@
 // for the next one, when it exits, or when the function's timeout kills it. A process that exits is not restarted until
 // there is an invocation for it.
 //
+// # Freezing
+//
+// Between invocations a sandbox is frozen: its process group is stopped (SIGSTOP) once the process, having answered, asks
+// for more work, and continued (SIGCONT) with the next invocation. Nothing of it runs meanwhile: no timer fires, and
+// nobody reads what arrives on its connections, so it finds out about those that were closed when it writes to them. The
+// initialisation is not interrupted. [Config.KeepRunning] lets processes run on.
+//
 // # What differs from Lambda
 //
-// A process is not frozen between invocations, memory and CPU are not limited to what the function's memory size would
-// buy, file systems are this machine's own (LAMBDA_TASK_ROOT is the directory of the binary, /tmp is shared), layers,
-// extensions and streamed responses do not exist, requests are not authorised, invocations are not limited to ten a
-// second for each unit of concurrency, and an asynchronous invocation is tried once, without Lambda's two retries and
-// without destinations.
+// Memory and CPU are not limited to what the function's memory size would buy, file systems are this machine's own
+// (LAMBDA_TASK_ROOT is the directory of the binary, /tmp is shared), layers, extensions and streamed responses do not
+// exist, requests are not authorised, invocations are not limited to ten a second for each unit of concurrency, and an
+// asynchronous invocation is tried once, without Lambda's two retries and without destinations.
 //
 // # Lifetime of processes
 //
-// [Host.Close] ends every process. Should the host itself be killed, Linux ends its functions with it
-// (PR_SET_PDEATHSIG). On other systems a function ends when its connection to the Runtime API breaks, which is what the
-// Go runtime client does with a next request that fails. The package is for Linux, macOS and other Unix systems.
+// [Host.Close] ends every process, a frozen one too. Should the host itself be killed, Linux ends its functions with it
+// (PR_SET_PDEATHSIG, by SIGKILL, which a frozen process cannot outlive). On other systems the kernel continues a frozen
+// process, because the host's death orphans its process group (POSIX, _exit, "consequences of process termination"): it
+// gets SIGHUP, which ends it, and SIGCONT. Should SIGHUP be ignored, as under nohup, it ends as one that was running does:
+// its connection to the Runtime API is broken, and the Go runtime client exits when a next request fails. The kernel
+// looks after the children of functions in the same way, on Linux too; they are left frozen only if what adopts orphans
+// is in the host's session, such as a shell that is the first process of a container.
+//
+// The package is for Linux, macOS and other Unix systems.
 package lambda

@@ -75,8 +75,8 @@ type Function struct {
 	// MemorySize is told to the function and reported, in MB. It is not enforced. Default: DefaultMemorySize.
 	MemorySize int
 
-	// ReservedConcurrency is the number of invocations of this function that may run at once; 0 stops it altogether,
-	// nil leaves only Config.Concurrency.
+	// ReservedConcurrency is the number of invocations of this function that may run at once, whatever other functions
+	// do; 0 stops it altogether, and nil has it share what of Config.Concurrency nobody has reserved.
 	ReservedConcurrency *int
 
 	// Aliases maps names of aliases to versions, such as "live" to "1". The versions exist by being named here. All

@@ -49,13 +49,17 @@ type Config struct {
 	// sandbox. It holds up all functions while it runs, and must not call the host. Default: nothing is logged.
 	Log func(LogEvent)
 
+	// KeepRunning lets processes run on between invocations, such as under a debugger. Default: they are frozen.
+	KeepRunning bool
+
 	// IdleTimeout is how long an idle process is kept. Default: DefaultIdleTimeout.
 	IdleTimeout time.Duration
 
 	// InitTimeout limits a process from its start to its first request for work. Default: DefaultInitTimeout.
 	InitTimeout time.Duration
 
-	// Concurrency limits the invocations that run at once over all functions. Default: DefaultConcurrency.
+	// Concurrency limits the invocations that run at once over all functions. What functions have reserved is set aside
+	// for them, and the others share the rest. Default: DefaultConcurrency.
 	Concurrency int
 
 	// Now is the clock for everything that is reported: times of log events, names of log streams, times in events.
@@ -119,7 +123,8 @@ type Host struct {
 	mu        sync.Mutex
 	functions map[string]*function // by name
 	sandboxes map[*sandbox]struct{}
-	active    int // invocations that are running, over all functions
+	active    int // invocations that are running, over all functions without a reserved concurrency
+	reserved  int // the reserved concurrencies of all functions together
 	closed    bool
 
 	// room tells waiting events that an invocation has ended or the host is closed.
@@ -162,6 +167,13 @@ func (h *Host) Add(definition Function) error {
 	}
 	if _, exists := h.functions[fn.Name]; exists {
 		return fmt.Errorf("lambda: function %q is there already: names are unique on a host", fn.Name)
+	}
+	if n := fn.ReservedConcurrency; n != nil {
+		if h.reserved+*n > h.config.Concurrency {
+			return fmt.Errorf("lambda: function %q: Function.ReservedConcurrency is %d: of Config.Concurrency, %d, the other functions leave %d",
+				fn.Name, *n, h.config.Concurrency, h.config.Concurrency-h.reserved)
+		}
+		h.reserved += *n
 	}
 	h.functions[fn.Name] = fn
 	return nil

@@ -270,11 +270,10 @@ func (fn *function) admitLocked() error {
 		return ErrClosed
 	case fn.ReservedConcurrency != nil && fn.active >= *fn.ReservedConcurrency:
 		return throttled(ReasonReservedConcurrency)
-	case h.active >= h.config.Concurrency:
+	case fn.ReservedConcurrency == nil && h.active >= h.config.Concurrency-h.reserved:
 		return throttled(ReasonConcurrency)
 	}
-	fn.active++
-	h.active++
+	fn.count(1)
 	h.invocations.Add(1)
 	return nil
 }
@@ -293,11 +292,18 @@ func (h *Host) waitForRoom(fn *function) bool {
 	}
 }
 
+// count adds to the invocations that run. The caller holds the host's lock.
+func (fn *function) count(n int) {
+	fn.active += n
+	if fn.ReservedConcurrency == nil {
+		fn.host.active += n
+	}
+}
+
 func (fn *function) release() {
 	h := fn.host
 	h.mu.Lock()
-	fn.active--
-	h.active--
+	fn.count(-1)
 	h.room.Broadcast()
 	h.mu.Unlock()
 	h.invocations.Done()

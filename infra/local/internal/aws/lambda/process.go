@@ -17,15 +17,24 @@ type process struct {
 	reaped bool
 }
 
-// kill ends the process and its children. It does nothing once the process has been waited for, because its id may
+// kill ends the process and its children, frozen or not.
+func (p *process) kill() { p.signal(syscall.SIGKILL) }
+
+// signal reaches the process and its children. It does nothing once the process has been waited for, because its id may
 // belong to another one by then.
-func (p *process) kill() {
+func (p *process) signal(signal syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.reaped {
-		syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+		syscall.Kill(-p.cmd.Process.Pid, signal)
 	}
 }
+
+// stop freezes the process and its children.
+func (p *process) stop() { p.signal(syscall.SIGSTOP) }
+
+// resume lets a process that is frozen run on.
+func (p *process) resume() { p.signal(syscall.SIGCONT) }
 
 // wait returns when the process has exited and its children have been killed. The text says how it ended, in the words
 // of Lambda.

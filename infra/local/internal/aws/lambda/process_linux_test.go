@@ -82,15 +82,20 @@ func TestAHostThatIsKilledLeavesNoProcess(t *testing.T) {
 	if err := host.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if line, err := bufio.NewReader(output).ReadString('\n'); err != nil || line != "held\n" {
-		t.Fatalf("the host said %q, %v", line, err)
+	said := bufio.NewScanner(output)
+	said.Scan()
+	child := said.Text()
+	if !said.Scan() || said.Text() != "held" {
+		t.Fatalf("the host said %q, %v", said.Text(), said.Err())
 	}
-	if n := len(processesOf(t, binary)); n != 1 {
-		t.Fatalf("%d function processes, want 1", n)
+	if n := len(processesOf(t, binary)); n != 2 {
+		t.Fatalf("%d function processes, want 2", n)
 	}
+	eventually(t, "the child is frozen", func() bool { return state(child) == "T" })
 	host.Process.Signal(syscall.SIGKILL)
 	host.Wait()
-	eventually(t, "the function's process is gone", func() bool { return len(processesOf(t, binary)) == 0 })
+	eventually(t, "the functions' processes are gone", func() bool { return len(processesOf(t, binary)) == 0 })
+	eventually(t, "the child is not frozen any more", func() bool { return state(child) != "T" })
 }
 
 func TestAProcessOutlivesTheThreadsOfItsHost(t *testing.T) {

@@ -2,6 +2,7 @@ package lambda_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -17,7 +18,7 @@ import (
 // the bootstrap and a file to hold on to.
 const hostProcess = "LAMBDA_TEST_HOST_PROCESS"
 
-// runHostProcess runs an invocation that does not end by itself.
+// runHostProcess leaves a process frozen, with a child whose id it prints, and runs an invocation that does not end by itself.
 func runHostProcess() {
 	directory := os.Getenv(hostProcess)
 	host, err := lambda.NewHost(lambda.Config{Log: func(e lambda.LogEvent) {
@@ -25,8 +26,17 @@ func runHostProcess() {
 			fmt.Println(e.Message)
 		}
 	}})
+	for _, name := range []string{"frozen", "held"} {
+		if err == nil {
+			err = host.Add(lambda.Function{Name: name, Path: os.Getenv("LAMBDA_TEST_BOOTSTRAP"), Timeout: lambda.MaxTimeout})
+		}
+	}
 	if err == nil {
-		err = host.Add(lambda.Function{Name: "held", Path: os.Getenv("LAMBDA_TEST_BOOTSTRAP"), Timeout: lambda.MaxTimeout})
+		var result lambda.Result
+		result, err = host.Invoke(context.Background(), "frozen", []byte(`{"child":true}`))
+		var r report
+		_ = json.Unmarshal(result.Payload, &r)
+		fmt.Println(r.Child)
 	}
 	if err == nil {
 		_, err = host.Invoke(context.Background(), "held", []byte(`{"log":["held"],"hold":"`+filepath.Join(directory, "hold")+`"}`))

@@ -49,18 +49,33 @@ func (s *sandbox) serveNext(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.output.drain()
+	initialised := false
+	s.readyOnce.Do(func() {
+		close(s.ready)
+		initialised = true
+	})
+	// What has just been initialised has an invocation waiting for it.
+	frozen := !initialised && !s.fn.host.config.KeepRunning
+	if frozen {
+		// Before the invoker hears of the answer: whatever it does next, the process is frozen by then.
+		s.process.stop()
+	}
 	s.mu.Lock()
 	if s.current != nil {
 		close(s.current.done)
 		s.current = nil
 	}
 	s.mu.Unlock()
-	s.readyOnce.Do(func() { close(s.ready) })
 
 	var inv *invocation
 	select {
 	case inv = <-s.invocations:
 	case <-r.Context().Done(): // the process is gone, or will ask again
+	}
+	if frozen {
+		s.process.resume()
+	}
+	if inv == nil {
 		return
 	}
 	s.mu.Lock()

@@ -34,6 +34,7 @@ type event struct {
 	Answer   json.RawMessage `json:"answer"`   // answer with this
 	Event    bool            `json:"event"`    // answer with the event
 	LingerMS int             `json:"lingerMs"` // stay busy this long after the answer
+	Later    string          `json:"later"`    // a line for standard output, 300 ms after the event came
 }
 
 // report is the answer where the event asks for no other.
@@ -98,6 +99,9 @@ func handle(ctx context.Context, raw json.RawMessage) (any, error) {
 		fmt.Fprintln(os.Stderr, line)
 	}
 	fmt.Print(e.Print)
+	if e.Later != "" {
+		time.AfterFunc(300*time.Millisecond, func() { fmt.Println(e.Later) })
+	}
 	time.Sleep(time.Duration(e.SleepMS) * time.Millisecond)
 	for e.Hold != "" {
 		if _, err := os.Stat(e.Hold); errors.Is(err, os.ErrNotExist) {

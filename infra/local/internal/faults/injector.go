@@ -1,0 +1,147 @@
+package faults
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"hash/fnv"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
+)
+
+// errLost is what a state machine hears of a call whose reply was lost.
+var errLost = errors.New("the connection was closed before the reply arrived")
+
+// An Injector has calls fail. It may be used by many goroutines at once.
+type Injector struct{ settings Settings }
+
+// New returns an injector. With settings that have no call fail it changes nothing.
+func New(settings Settings) *Injector { return &Injector{settings} }
+
+// A fault is what becomes of a call.
+type fault int
+
+const (
+	none fault = iota
+	throttled
+	lost
+	slow
+)
+
+// A source draws the faults of the calls that come one way.
+type source struct {
+	settings Settings
+
+	mu     sync.Mutex
+	random *rand.Rand
+}
+
+// source makes the source of a way, which has a name.
+func (i *Injector) source(name string) *source {
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(name))
+	return &source{settings: i.settings, random: rand.New(rand.NewPCG(i.settings.Seed, hash.Sum64()))}
+}
+
+func (s *source) next() fault {
+	s.mu.Lock()
+	at := s.random.Float64()
+	s.mu.Unlock()
+	for _, share := range []struct {
+		of    float64
+		fault fault
+	}{{s.settings.Throttle, throttled}, {s.settings.Lost, lost}, {s.settings.Slow, slow}} {
+		if at < share.of {
+			return share.fault
+		}
+		at -= share.of
+	}
+	return none
+}
+
+// wait holds a call up. A caller that leaves meanwhile is the error.
+func (s *source) wait(ctx context.Context) error {
+	timer := time.NewTimer(s.settings.Delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Handler stands in front of the handler of a service.
+func (i *Injector) Handler(service Service, next http.Handler) http.Handler {
+	if !i.settings.Any() {
+		return next
+	}
+	source := i.source(service.name)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch source.next() {
+		case throttled:
+			service.throttle(w)
+			return
+		case lost:
+			next.ServeHTTP(&unsent{header: http.Header{}}, r)
+			panic(http.ErrAbortHandler) // closes the connection
+		case slow:
+			if source.wait(r.Context()) != nil {
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// unsent takes a reply that is lost.
+type unsent struct{ header http.Header }
+
+func (u *unsent) Header() http.Header         { return u.header }
+func (u *unsent) Write(p []byte) (int, error) { return len(p), nil }
+func (u *unsent) WriteHeader(int)             {}
+
+// Lambda stands in front of the functions that state machines invoke.
+func (i *Injector) Lambda(next asl.Lambda) asl.Lambda {
+	if !i.settings.Any() {
+		return next
+	}
+	source := i.source("state machine: " + Lambda.name)
+	return asl.LambdaFunc(func(ctx context.Context, function string, payload []byte) (asl.Invocation, error) {
+		return call(ctx, source, Lambda, func() (asl.Invocation, error) { return next.Invoke(ctx, function, payload) })
+	})
+}
+
+// DynamoDB stands in front of the tables that state machines write to.
+func (i *Injector) DynamoDB(next asl.DynamoDB) asl.DynamoDB {
+	if !i.settings.Any() {
+		return next
+	}
+	source := i.source("state machine: " + DynamoDB.name)
+	return asl.DynamoDBFunc(func(ctx context.Context, input json.RawMessage) (json.RawMessage, error) {
+		return call(ctx, source, DynamoDB, func() (json.RawMessage, error) { return next.UpdateItem(ctx, input) })
+	})
+}
+
+// call is a call of a state machine's to a service.
+func call[R any](ctx context.Context, source *source, service Service, next func() (R, error)) (R, error) {
+	var nothing R
+	switch source.next() {
+	case throttled:
+		return nothing, &asl.ServiceError{Code: service.code, Message: service.message, StatusCode: service.status}
+	case lost:
+		if _, err := next(); ctx.Err() != nil {
+			return nothing, err
+		}
+		return nothing, errLost
+	case slow:
+		if err := source.wait(ctx); err != nil {
+			return nothing, err
+		}
+	}
+	return next()
+}

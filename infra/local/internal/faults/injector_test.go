@@ -1,0 +1,196 @@
+package faults_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/smithy-go"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/faults"
+)
+
+// functions invokes functions of which nothing is known but how often they ran.
+type functions struct{ ran int }
+
+func (f *functions) Invoke(context.Context, string, []byte) (asl.Invocation, error) {
+	f.ran++
+	return asl.Invocation{Payload: []byte(`"done"`)}, nil
+}
+
+// fate says in a word what came of an invocation.
+func fate(f *functions, invoke asl.Lambda) string {
+	before := f.ran
+	_, err := invoke.Invoke(context.Background(), "proxy-1", nil)
+	var refused *asl.ServiceError
+	switch ran := f.ran > before; {
+	case errors.As(err, &refused) && !ran:
+		return refused.Code
+	case err != nil && ran:
+		return "lost"
+	case err == nil && ran:
+		return "done"
+	default:
+		return fmt.Sprint("ran ", ran, ", ", err)
+	}
+}
+
+func TestSharesAreKept(t *testing.T) {
+	f := &functions{}
+	invoke := faults.New(faults.Settings{Throttle: 0.1, Lost: 0.2, Slow: 0.3, Seed: 7}).Lambda(f)
+	count := map[string]int{}
+	const n = 20_000
+	for range n {
+		count[fate(f, invoke)]++
+	}
+	for what, share := range map[string]float64{"TooManyRequestsException": 0.1, "lost": 0.2, "done": 0.7} {
+		if got := float64(count[what]) / n; math.Abs(got-share) > 0.02 {
+			t.Errorf("%s came of %.3f of the calls, want %.1f; all: %v", what, got, share, count)
+		}
+	}
+}
+
+func TestTheSeedDeterminesWhatComesOfACall(t *testing.T) {
+	draw := func(seed uint64, between func(*faults.Injector)) string {
+		f := &functions{}
+		injector := faults.New(faults.Settings{Throttle: 0.3, Lost: 0.3, Seed: seed})
+		invoke := injector.Lambda(f)
+		var all []string
+		for range 50 {
+			all = append(all, fate(f, invoke))
+			between(injector)
+		}
+		return strings.Join(all, " ")
+	}
+	alone := draw(7, func(*faults.Injector) {})
+	beside := draw(7, func(i *faults.Injector) {
+		_, _ = i.DynamoDB(asl.DynamoDBFunc(func(context.Context, json.RawMessage) (json.RawMessage, error) { return nil, nil })).UpdateItem(context.Background(), nil)
+	})
+	if alone != beside {
+		t.Errorf("with the same seed and calls of another service between them, the calls met\n%s, want\n%s", beside, alone)
+	}
+	if other := draw(8, func(*faults.Injector) {}); alone == other {
+		t.Error("with another seed the calls met the same faults")
+	}
+}
+
+func TestASlowCallIsHeldUpUnlessItsCallerLeaves(t *testing.T) {
+	f := &functions{}
+	began := time.Now()
+	if _, err := faults.New(faults.Settings{Slow: 1, Delay: 50 * time.Millisecond}).Lambda(f).Invoke(t.Context(), "", nil); err != nil || f.ran != 1 {
+		t.Errorf("the function ran %d times, %v", f.ran, err)
+	}
+	if took := time.Since(began); took < 50*time.Millisecond {
+		t.Errorf("it took %v, want 50ms or more", took)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := faults.New(faults.Settings{Slow: 1, Delay: time.Hour}).Lambda(f).Invoke(ctx, "", nil)
+	if !errors.Is(err, context.Canceled) || f.ran != 1 {
+		t.Errorf("the caller that left got %v, and the function ran %d times in all", err, f.ran)
+	}
+}
+
+func TestAWriteWhoseReplyIsLostIsDone(t *testing.T) {
+	written := 0
+	tables := asl.DynamoDBFunc(func(context.Context, json.RawMessage) (json.RawMessage, error) {
+		written++
+		return json.RawMessage(`{}`), nil
+	})
+	_, err := faults.New(faults.Settings{Lost: 1}).DynamoDB(tables).UpdateItem(t.Context(), nil)
+	var refused *asl.ServiceError
+	if err == nil || errors.As(err, &refused) || written != 1 {
+		t.Errorf("the error is %v after %d writes, want one that is not the service's after 1", err, written)
+	}
+	_, err = faults.New(faults.Settings{Throttle: 1}).DynamoDB(tables).UpdateItem(t.Context(), nil)
+	if !errors.As(err, &refused) || refused.Code != "ThrottlingException" || refused.StatusCode != 400 || written != 1 {
+		t.Errorf("the error is %v after %d writes, want a ThrottlingException, and no further write", err, written)
+	}
+}
+
+// calls are one of each service, by its SDK, which sends it once.
+func calls(endpoint string) map[string]func(context.Context) error {
+	keys := credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example", "")
+	base, name := aws.String(endpoint), aws.String("example")
+	return map[string]func(context.Context) error{
+		"TooManyRequestsException": func(ctx context.Context) error {
+			client := awslambda.New(awslambda.Options{Region: "us-east-1", Credentials: keys, BaseEndpoint: base, RetryMaxAttempts: 1})
+			_, err := client.Invoke(ctx, &awslambda.InvokeInput{FunctionName: name})
+			return err
+		},
+		"ThrottlingException: Rate exceeded": func(ctx context.Context) error {
+			client := sfn.New(sfn.Options{Region: "us-east-1", Credentials: keys, BaseEndpoint: base, RetryMaxAttempts: 1})
+			_, err := client.StartExecution(ctx, &sfn.StartExecutionInput{StateMachineArn: name})
+			return err
+		},
+		"ThrottlingException: Rate of requests exceeds the allowed throughput.": func(ctx context.Context) error {
+			client := awsdynamodb.New(awsdynamodb.Options{Region: "us-east-1", Credentials: keys, BaseEndpoint: base, RetryMaxAttempts: 1})
+			_, err := client.DescribeTable(ctx, &awsdynamodb.DescribeTableInput{TableName: name})
+			return err
+		},
+	}
+}
+
+// behind serves a service behind faults, and counts what is done.
+func behind(t *testing.T, settings faults.Settings) (endpoint string, done *atomic.Int32) {
+	t.Helper()
+	done = new(atomic.Int32)
+	work := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		done.Add(1)
+		_, _ = io.WriteString(w, "{}")
+	})
+	injector := faults.New(settings)
+	byTarget := func(w http.ResponseWriter, r *http.Request) {
+		service := faults.Lambda
+		switch target := r.Header.Get("X-Amz-Target"); {
+		case strings.HasPrefix(target, "AWSStepFunctions."):
+			service = faults.StepFunctions
+		case strings.HasPrefix(target, "DynamoDB_"):
+			service = faults.DynamoDB
+		}
+		injector.Handler(service, work).ServeHTTP(w, r)
+	}
+	server := httptest.NewServer(http.HandlerFunc(byTarget))
+	t.Cleanup(server.Close)
+	return server.URL, done
+}
+
+func TestSDKsUnderstandTheErrorsOfServicesThatThrottle(t *testing.T) {
+	endpoint, done := behind(t, faults.Settings{Throttle: 1})
+	for want, call := range calls(endpoint) {
+		var refused smithy.APIError
+		if err := call(t.Context()); !errors.As(err, &refused) || !strings.HasPrefix(refused.ErrorCode()+": "+refused.ErrorMessage(), want) {
+			t.Errorf("the error is %v, want %s", err, want)
+		}
+	}
+	if n := done.Load(); n != 0 {
+		t.Errorf("%d calls were carried out", n)
+	}
+}
+
+func TestALostReplyCutsTheConnectionAfterTheWorkWasDone(t *testing.T) {
+	endpoint, done := behind(t, faults.Settings{Lost: 1})
+	n := int32(0)
+	for name, call := range calls(endpoint) {
+		n++
+		var refused smithy.APIError
+		if err := call(t.Context()); err == nil || errors.As(err, &refused) || done.Load() != n {
+			t.Errorf("the service that has a %s was called %d times so far, want %d, and the error is %v", name, done.Load(), n, err)
+		}
+	}
+}

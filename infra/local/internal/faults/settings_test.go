@@ -1,0 +1,54 @@
+package faults_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/faults"
+)
+
+func TestSettingsAreReadInAnyOrder(t *testing.T) {
+	for text, want := range map[string]faults.Settings{
+		"throttle=0.1,lost=0.2,slow=0.3,delay=250ms,seed=7": {Throttle: 0.1, Lost: 0.2, Slow: 0.3, Delay: 250 * time.Millisecond, Seed: 7},
+		"seed=0, lost=1":                         {Lost: 1, Delay: time.Second},
+		"throttle=0.5":                           {Throttle: 0.5, Delay: time.Second, Seed: 1},
+		"delay=0s,slow=0.7,lost=.2,throttle=0.1": {Throttle: 0.1, Lost: 0.2, Slow: 0.7, Seed: 1},
+	} {
+		got, err := faults.Parse(text)
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s is read with the error %v (-want +got):\n%s", text, err, diff)
+		}
+		if again, err := faults.Parse(got.String()); err != nil || again != got {
+			t.Errorf("%s is written as %s, which is read as %+v, %v", text, got, again, err)
+		}
+	}
+}
+
+func TestAllProblemsAreSaidAtOnce(t *testing.T) {
+	_, err := faults.Parse("throttle=0.6,lost=NaN,slow=0.5,delay=1,seed=-1,fast=1,throttle=0.6")
+	if err == nil {
+		t.Fatal("there is no error")
+	}
+	want := []string{
+		`lost is "NaN"; give a share of the calls from 0 to 1, such as 0.1`,
+		`delay is "1"; give a duration, such as 1s or 250ms`,
+		`seed is "-1"; give a whole number from 0, such as 7`,
+		`"fast=1" is not known; throttle, lost, slow, delay and seed are, such as in throttle=0.1,lost=0.1,slow=0.1,delay=1s,seed=7`,
+		`throttle is given twice; give it once`,
+		`throttle, lost and slow are 1.1 together; give at most 1, since a call meets one fault`,
+	}
+	if diff := cmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {
+		t.Errorf("the problems are not those that were expected (-want +got):\n%s", diff)
+	}
+}
+
+func TestValuesThatOnlyLookRightAreRefused(t *testing.T) {
+	for _, text := range []string{"", ",", "lost", "lost=", "lost=-0.1", "lost=1.1", "lost=10%", "delay=-1s", "seed=1.5", "=1"} {
+		if s, err := faults.Parse(text); err == nil {
+			t.Errorf("%q is read as %+v, want an error", text, s)
+		}
+	}
+}
