@@ -63,7 +63,7 @@ func TestTheNextProxyJudgesALostOne(t *testing.T) {
 	if len(a) != 2 || a[0].Proxy != "proxy-1" || a[0].Wait != 5*time.Second || a[1].Proxy != "proxy-3" || a[1].Status != 200 {
 		t.Errorf("the attempts are %+v, want one of proxy-1 that is followed by a wait, and one of proxy-3", a)
 	}
-	if diff := cmp.Diff([]string{"Proxy-1", "Lost-1", "Check-1", "Proxy-2", "Check-2", "Wait-2", "Proxy-3", "Check-3", "Succeeded"}, execution.States); diff != "" {
+	if diff := cmp.Diff([]string{"Enter", "Proxy-1", "Lost-1", "Check-1", "Proxy-2", "Check-2", "Wait-2", "Proxy-3", "Check-3", "Succeeded"}, execution.States); diff != "" {
 		t.Errorf("it went another way (-want +got):\n%s", diff)
 	}
 }
@@ -75,7 +75,7 @@ func TestAFaultOfTheServiceIsRepeatedByTheTask(t *testing.T) {
 	execution := bench.Machine("ProxyStateMachine").Run(`{}`, map[string]stacktest.Task{
 		"proxy-1": answers(throttled, throttled, answering(succeeded)),
 	})
-	if execution.Status != stacktest.Succeeded || len(execution.States) != 3 {
-		t.Errorf("the execution %s through %v, want SUCCEEDED through three states", execution.Status, execution.States)
+	if execution.Status != stacktest.Succeeded || len(execution.States) != 4 {
+		t.Errorf("the execution %s through %v, want SUCCEEDED through four states", execution.Status, execution.States)
 	}
 }

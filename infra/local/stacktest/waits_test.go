@@ -33,7 +33,7 @@ func TestAWaitOfMinutesIsWaitedForAndSpendsNoTime(t *testing.T) {
 	if diff := cmp.Diff([]stacktest.Wait{{State: "Wait-1", Duration: 240 * time.Second}}, run.Waits); diff != "" {
 		t.Errorf("the waits are not what was expected (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"Proxy-1", "Check-1", "Wait-1", "Proxy-2", "Check-2", "Succeeded"}, run.States); diff != "" {
+	if diff := cmp.Diff([]string{"Enter", "Proxy-1", "Check-1", "Wait-1", "Proxy-2", "Check-2", "Succeeded"}, run.States); diff != "" {
 		t.Errorf("the states are not what was expected (-want +got):\n%s", diff)
 	}
 	if run.Elapsed != 240*time.Second {

@@ -40,7 +40,7 @@ func TestAnAnswerThatDoesNotEndIsNoAnswer(t *testing.T) {
 	u := play(t, stall, status(http.StatusOK))
 	s := start(t, u.URL, policy(`{"attemptTimeout":"1s"}`))
 	get(t, s, "/").expect(t, http.StatusOK, "OK",
-		`proxy-1; error=http_response_timeout; details="the answer began, and did not end in time", proxy-2; received-status=200`)
+		`proxy-1; error=http_response_timeout; received-status=200; details="the answer began, and did not end in time", proxy-2; received-status=200`)
 }
 
 func TestAnUpstreamThatIsDownIsA502WithEachAttempt(t *testing.T) {
