@@ -25,7 +25,7 @@ type state struct {
 	Resource       string
 	Parameters     map[string]any
 	ResultSelector map[string]any
-	ResultPath     any
+	ResultPath     json.RawMessage // null discards the result
 	OutputPath     string
 	TimeoutSeconds float64
 	SecondsPath    string

@@ -163,7 +163,10 @@ func (s *stage) get(path string, into any) {
 // ask sends a request to the console. The headers are added to those of JSON.
 func (s *stage) ask(method, path, body string, headers map[string]string) (status int, answer string) {
 	s.t.Helper()
-	request, err := http.NewRequest(method, s.url+path, strings.NewReader(body))
+	// Events that are let out by mistake have no end.
+	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, s.url+path, strings.NewReader(body))
 	if err != nil {
 		s.t.Fatal(err)
 	}

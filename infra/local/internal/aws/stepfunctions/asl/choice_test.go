@@ -77,6 +77,7 @@ func TestComparisonsHoldAsTheirTypesAllow(t *testing.T) {
 		{`"NumericEqualsPath":"$.other.n"`, `5.0`, true},
 		{`"NumericGreaterThanPath":"$.other.n"`, `6`, true},
 		{`"NumericLessThanEqualsPath":"$.other.s"`, `1`, false},
+		{`"NumericGreaterThanPath":"$.other.s"`, `1`, false},
 		{`"BooleanEqualsPath":"$.other.b"`, `true`, true},
 		{`"TimestampLessThanPath":"$.other.t"`, `"2025-01-01T00:00:00Z"`, true},
 		{`"StringEqualsPath":"$$.Execution.Name"`, `"e"`, true},

@@ -1,0 +1,72 @@
+//go:build !race
+
+package apiproxy_test
+
+import (
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/jsii-runtime-go"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy"
+)
+
+// environment is what a function is told in its variables.
+func environment(function *resource) map[string]string {
+	told := map[string]string{}
+	variables, _ := function.at("Environment", "Variables").(map[string]any)
+	for name, value := range variables {
+		told[name] = flat(value)
+	}
+	return told
+}
+
+func TestFunctionsAreToldEverythingThatTheyRead(t *testing.T) {
+	gateway := []string{
+		"IDEMPOTENCY_CACHE_HEADERS", "IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_SERVER_CACHE_HIT", "PROXY_COUNT", "RETRY_POLICY",
+		"STATE_MACHINE_ARN", "TABLE_NAME",
+	}
+	proxy := []string{"IDEMPOTENCY_TTL", "PROXY_COUNT", "PROXY_NAME", "RETRY_POLICY", "UPSTREAM_BASE_URL"}
+	if diff := cmp.Diff(gateway, slices.Sorted(maps.Keys(environment(variants()["Minimal"].gateway())))); diff != "" {
+		t.Errorf("the gateway is told something else (-want +got):\n%s", diff)
+	}
+	for _, function := range variants()["Minimal"].proxies() {
+		if diff := cmp.Diff(proxy, slices.Sorted(maps.Keys(environment(function)))); diff != "" {
+			t.Errorf("%s is told something else (-want +got):\n%s", function.name(), diff)
+		}
+	}
+}
+
+func TestEachPropOfIdempotencyReachesTheVariableOfItsName(t *testing.T) {
+	type told struct{ Required, CacheHeaders, ServerCacheHit, TTL string }
+	app := newApp(nothingBundled)
+	cases := map[string]struct {
+		idempotency apiproxy.Idempotency
+		want        told
+	}{
+		"Nothing":  {apiproxy.Idempotency{}, told{"never", "false", "false", "24h0m0s"}},
+		"Required": {apiproxy.Idempotency{Required: apiproxy.KeyAlwaysRequired}, told{"always", "false", "false", "24h0m0s"}},
+		"Headers":  {apiproxy.Idempotency{CacheHeaders: true}, told{"never", "true", "false", "24h0m0s"}},
+		"Hit":      {apiproxy.Idempotency{ServerCacheHit: true}, told{"never", "false", "true", "24h0m0s"}},
+		"TTL":      {apiproxy.Idempotency{TTL: 90 * time.Second}, told{"never", "false", "false", "1m30s"}},
+	}
+	for name, c := range cases {
+		props := minimal()
+		props.ProxyCount, props.Idempotency = 1, c.idempotency
+		apiproxy.NewRetryingApiProxy(awscdk.NewStack(app, jsii.String(name), nil), jsii.String("Orders"), props)
+	}
+	templates := synthesise(app)
+	for name, c := range cases {
+		gateway, proxy := environment(templates[name].gateway()), environment(templates[name].proxies()[0])
+		got := told{
+			gateway["IDEMPOTENCY_KEY_REQUIRED"], gateway["IDEMPOTENCY_CACHE_HEADERS"], gateway["IDEMPOTENCY_SERVER_CACHE_HIT"], proxy["IDEMPOTENCY_TTL"],
+		}
+		if got != c.want {
+			t.Errorf("%s: the functions are told %+v, want %+v", name, got, c.want)
+		}
+	}
+}
