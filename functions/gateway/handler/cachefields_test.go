@@ -8,7 +8,7 @@ import (
 )
 
 func TestAnAnswerThatIsNotRecordedGetsNoFieldsForCaches(t *testing.T) {
-	b := newBench(t, ends(message.Answer(retry.Succeeded, "", message.Response{StatusCode: 200, Body: "{}"}, nil)))
+	b := newBench(t, ends(message.Answer("request-1", retry.Succeeded, "", message.Response{StatusCode: 200, Body: "{}"}, nil)))
 	b.cache = cacheHeaders
 	response := b.send(t, request("GET", "/"))
 	for _, name := range []string{"etag", "cache-control", "vary"} {
