@@ -28,8 +28,8 @@ func TestAUrlWithoutAuthLetsEverybodyInByBothPermissionsAndThroughTheUrlOnly(t *
 		}
 		got := map[string]map[string]any{}
 		for _, permission := range template.ofType("AWS::Lambda::Permission") {
-			if to := template.referred(permission.at("FunctionName")); to != template.gateway() {
-				t.Errorf("%s: a permission is for %s; want the gateway", name, to.name())
+			if to := template.referred(permission.at("FunctionName")); to != template.aliasOf(t, template.gateway()) {
+				t.Errorf("%s: a permission is for %s; want the alias of the gateway", name, to.id)
 			}
 			rest := map[string]any{}
 			for key, value := range permission.Properties {
@@ -64,12 +64,36 @@ func TestGrantInvokeGivesBothPermissionsThatACallNeedsAndNoOthers(t *testing.T) 
 	if difference := cmp.Diff(want, template.actionsOf(caller)); difference != "" {
 		t.Errorf("the caller's rights (-want +got):\n%s", difference)
 	}
-	gateway := []string{"${" + template.gateway().id + ".Arn}"}
+	gateway := []string{"${" + template.aliasOf(t, template.gateway()).id + "}"}
 	for _, action := range want {
 		if difference := cmp.Diff(gateway, template.resourcesOf(caller, action)); difference != "" {
 			t.Errorf("%s on (-want +got):\n%s", action, difference)
 		}
 	}
+}
+
+// Lambda changes the code and the environment of a function one after the other, and an alias at once.
+func TestTheUrlIsThatOfTheGatewaysLiveAlias(t *testing.T) {
+	forEachVariant(t, func(t *testing.T, template template) {
+		url := template.the("AWS::Lambda::Url")
+		if template.referred(url.at("TargetFunctionArn")) != template.gateway() || url.at("Qualifier") != "live" {
+			t.Errorf("the URL is that of %v with the qualifier %v", url.at("TargetFunctionArn"), url.at("Qualifier"))
+		}
+		template.aliasOf(t, template.gateway())
+	})
+}
+
+func TestTheGatewayStartsTheVersionOfTheStateMachineThatItWasDeployedWith(t *testing.T) {
+	forEachVariant(t, func(t *testing.T, template template) {
+		version := template.the("AWS::StepFunctions::StateMachineVersion")
+		if got := flat(template.gateway().at("Environment", "Variables", "STATE_MACHINE_ARN")); got != "${"+version.id+"}" {
+			t.Errorf("it starts %s, want the version", got)
+		}
+		if flat(version.at("StateMachineArn")) != "${"+template.machine().id+"}" ||
+			flat(version.at("StateMachineRevisionId")) != "${"+template.machine().id+".StateMachineRevisionId}" {
+			t.Errorf("the version is %v", version.Properties)
+		}
+	})
 }
 
 func TestTheUrlsAddressIsAnOutput(t *testing.T) {
