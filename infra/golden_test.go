@@ -20,6 +20,7 @@ var update = flag.Bool("update", false, "rewrite the golden file in testdata")
 // What changes with every change of a handler: the hash of its asset, and the hash in the id of the function's version.
 var (
 	assetHash   = regexp.MustCompile(`[0-9a-f]{64}\.zip`)
+	machineHash = regexp.MustCompile(`(StateMachineVersion)[0-9a-f]{16}[0-9A-F]{8}`)
 	versionHash = regexp.MustCompile(`(CurrentVersion[0-9A-F]{8})[0-9a-f]{32}`)
 )
 
@@ -43,7 +44,7 @@ func (t template) stable() []byte {
 		panic(err)
 	}
 	text := assetHash.ReplaceAll(b.Bytes(), []byte("(asset).zip"))
-	return versionHash.ReplaceAll(text, []byte("$1(hash)"))
+	return machineHash.ReplaceAll(versionHash.ReplaceAll(text, []byte("$1(hash)")), []byte("$1(hash)"))
 }
 
 func TestTheStackIsAsInItsGoldenFile(t *testing.T) {

@@ -41,9 +41,11 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
-// What changes with every change of a handler: the hash of its asset, and the hash in the id of the function's version.
+// What changes with every change of a handler: the hash of its asset, and the hashes in the ids of
+// the versions of functions and state machine.
 var (
 	assetHash   = regexp.MustCompile(`[0-9a-f]{64}\.zip`)
+	machineHash = regexp.MustCompile(`(StateMachineVersion)[0-9a-f]{16}[0-9A-F]{8}`)
 	versionHash = regexp.MustCompile(`(CurrentVersion[0-9A-F]{8})[0-9a-f]{32}`)
 )
 
@@ -61,7 +63,7 @@ func (t template) stable() []byte {
 	encoder.SetIndent("", "  ")
 	must(encoder.Encode(document))
 	text := assetHash.ReplaceAll(b.Bytes(), []byte("(asset).zip"))
-	return versionHash.ReplaceAll(text, []byte("$1(hash)"))
+	return machineHash.ReplaceAll(versionHash.ReplaceAll(text, []byte("$1(hash)")), []byte("$1(hash)"))
 }
 
 // The stack that package infra has by default. What else is in it has a golden file there.

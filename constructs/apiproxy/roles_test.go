@@ -133,7 +133,9 @@ func TestTheStateMachineMayInvokeTheLiveAliasesOfAllProxiesThatTheRingCanHaveAnd
 			// By the name that the function had, or would have, below that of the construct, which is shortened if it is long.
 			construct, _, _ := strings.Cut(proxies[0].name(), "-proxy-")
 			construct, end := construct[:min(len(construct), 20)], "-proxy-"+strconv.Itoa(number)+":live"
-			if !slices.ContainsFunc(may, func(arn string) bool { return strings.HasSuffix(arn, end) && strings.Contains(arn, ":function:"+construct) }) {
+			if !slices.ContainsFunc(may, func(arn string) bool {
+				return strings.HasSuffix(arn, end) && strings.Contains(arn, ":function:"+construct)
+			}) {
 				t.Errorf("it may not invoke %s, of %v", end, may)
 			}
 		}

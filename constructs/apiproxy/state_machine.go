@@ -1,6 +1,10 @@
 package apiproxy
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
@@ -70,11 +74,23 @@ func grantFormerProxies(r *RetryingApiProxy, machine awsstepfunctions.StateMachi
 	}))
 }
 
+// definitionHashBytes is how many bytes of a hash tell one definition from another.
+const definitionHashBytes = 8
+
 // newStateMachineVersion publishes the definition as a version of the state machine, and returns its ARN. A version of the
 // gateway starts the one that it was deployed with, so that a rollback of the one rolls back the other. Versions are kept
 // for that when the next one is published; they go with the state machine.
+//
+// The id holds a hash of the definition. Whether a new version of the gateway is published depends on what the template
+// says of it, and so on the name of what it refers to: a definition that changes has to have another name.
 func newStateMachineVersion(r *RetryingApiProxy) *string {
-	version := awsstepfunctions.NewCfnStateMachineVersion(r, jsii.String("StateMachineVersion"), &awsstepfunctions.CfnStateMachineVersionProps{
+	definition, err := json.Marshal(awscdk.Stack_Of(r).Resolve(r.StateMachine.Node().DefaultChild().(awsstepfunctions.CfnStateMachine).DefinitionString()))
+	if err != nil {
+		panic(err) // what is resolved is made of maps, lists and strings
+	}
+	sum := sha256.Sum256(definition)
+	id := "StateMachineVersion" + hex.EncodeToString(sum[:definitionHashBytes])
+	version := awsstepfunctions.NewCfnStateMachineVersion(r, &id, &awsstepfunctions.CfnStateMachineVersionProps{
 		StateMachineArn:        r.StateMachine.StateMachineArn(),
 		StateMachineRevisionId: r.StateMachine.StateMachineRevisionId(),
 	})

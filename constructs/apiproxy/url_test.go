@@ -3,6 +3,7 @@
 package apiproxy_test
 
 import (
+	"regexp"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -94,6 +95,18 @@ func TestTheGatewayStartsTheVersionOfTheStateMachineThatItWasDeployedWith(t *tes
 			t.Errorf("the version is %v", version.Properties)
 		}
 	})
+}
+
+// Only then is a new version of the gateway published, and the alias moves to it.
+func TestADefinitionThatChangesGivesTheVersionAnotherName(t *testing.T) {
+	minimal, shorter := variants()["Minimal"], variants()["ShortDeadline"]
+	one, other := minimal.the("AWS::StepFunctions::StateMachineVersion").id, shorter.the("AWS::StepFunctions::StateMachineVersion").id
+	if one == other || !regexp.MustCompile(`^OrdersStateMachineVersion[0-9a-f]{16}[0-9A-F]{8}$`).MatchString(one) {
+		t.Errorf("the versions of two definitions are called %s and %s", one, other)
+	}
+	if granted := variants()["Granted"].the("AWS::StepFunctions::StateMachineVersion").id; granted != one {
+		t.Errorf("the versions of one definition are called %s and %s", one, granted)
+	}
 }
 
 func TestTheUrlsAddressIsAnOutput(t *testing.T) {
