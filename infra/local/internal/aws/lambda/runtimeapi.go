@@ -64,15 +64,18 @@ func (s *sandbox) serveNext(w http.ResponseWriter, r *http.Request) {
 	case inv = <-s.invocations:
 	case <-r.Context().Done(): // the process is gone, or will ask again
 	}
+	if inv != nil {
+		s.mu.Lock()
+		s.current = inv
+		s.mu.Unlock()
+	}
 	if frozen {
+		// What it writes from now on, such as when a timer fires that was due, belongs to the invocation.
 		s.process.resume()
 	}
 	if inv == nil {
 		return
 	}
-	s.mu.Lock()
-	s.current = inv
-	s.mu.Unlock()
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
 	header.Set("Content-Length", strconv.Itoa(len(inv.payload)))
