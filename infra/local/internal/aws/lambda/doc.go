@@ -17,7 +17,8 @@
 //
 // Between invocations a sandbox is frozen: its process group is stopped (SIGSTOP) once the process, having answered, asks
 // for more work, and continued (SIGCONT) with the next invocation. Nothing of it runs meanwhile: no timer fires, and
-// nobody reads what arrives on its connections, so it finds out about those that were closed when it writes to them. The
+// nobody reads what arrives on its connections. When it goes on, the invocation is there together with all that came
+// meanwhile, such as the end of a connection, and it may well write to that connection before it has seen the end. The
 // initialisation is not interrupted. [Config.KeepRunning] lets processes run on.
 //
 // # What differs from Lambda

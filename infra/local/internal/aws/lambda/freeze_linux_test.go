@@ -72,6 +72,17 @@ func TestNothingOfAFrozenFunctionRuns(t *testing.T) {
 	}
 }
 
+func TestALargeEventReachesAFunctionThatWasFrozen(t *testing.T) {
+	host := newHost(t, lambda.Config{}, echo())
+	first := invokeReport(t, host, `{}`)
+	for range 5 {
+		awaitState(t, first.PID, "T")
+		if r := invokeReport(t, host, `{"padding":"`+strings.Repeat("x", 5<<20)+`"}`); r.PID != first.PID {
+			t.Errorf("the event went to process %d, want %d", r.PID, first.PID)
+		}
+	}
+}
+
 func TestASandboxRunsOnWhereFreezingIsOff(t *testing.T) {
 	var logged logs
 	host := newHost(t, lambda.Config{Log: logged.add, KeepRunning: true}, echo())

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"sync"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/localonly"
 )
@@ -21,6 +22,9 @@ const (
 	headerRuntimeErrorType     = "Lambda-Runtime-Function-Error-Type"
 	trailerRuntimeErrorBody    = "Lambda-Runtime-Function-Error-Body"
 )
+
+// sentFrozen is how much of an event is sent to a process that is frozen, in bytes. The connection's buffers hold it.
+const sentFrozen = 16 * 1024
 
 // runtimeAPI returns the API that this sandbox's process, and no other, talks to: nor does a page in a browser, which
 // could take an invocation from it.
@@ -72,12 +76,16 @@ func (s *sandbox) serveNext(w http.ResponseWriter, r *http.Request) {
 	case inv = <-s.invocations:
 	case <-r.Context().Done(): // the process is gone, or will ask again
 	}
-	if frozen {
-		s.process.resume()
-	}
+	resume := sync.OnceFunc(func() {
+		if frozen {
+			s.process.resume()
+		}
+	})
+	defer resume()
 	if inv == nil {
 		return
 	}
+	// What the process writes once it goes on, such as when a timer fires that was due, belongs to the invocation.
 	s.mu.Lock()
 	s.current = inv
 	s.mu.Unlock()
@@ -91,7 +99,13 @@ func (s *sandbox) serveNext(w http.ResponseWriter, r *http.Request) {
 	if len(inv.clientContext) > 0 {
 		header.Set(headerRuntimeClientContext, string(inv.clientContext))
 	}
-	w.Write(inv.payload) // should it not arrive, the process is gone
+	// A process that goes on finds the event there, beside whatever else came while it was frozen, such as the end of a
+	// connection. Only so much of it is there as a process that does not read can be sent.
+	begin := min(len(inv.payload), sentFrozen)
+	w.Write(inv.payload[:begin]) // should it not arrive, the process is gone
+	http.NewResponseController(w).Flush()
+	resume()
+	w.Write(inv.payload[begin:])
 }
 
 func (s *sandbox) serveResponse(w http.ResponseWriter, r *http.Request) {
