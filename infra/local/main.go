@@ -132,7 +132,7 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 		Concurrency:      s.concurrency,
 		Faults:           s.faults,
 		KeepRunning:      s.keepRunning,
-		Log:              logTo(stderr, s.verbose),
+		Log:              logTo(ctx, stderr, s.verbose),
 		Middleware: func(url http.Handler) http.Handler {
 			handler = shown.Middleware(printer.Middleware(url))
 			return handler
@@ -204,9 +204,12 @@ func warnIfDown(ctx context.Context, upstream string, stderr io.Writer) {
 	connection.Close()
 }
 
-// logTo prints what functions write, and always what ends them.
-func logTo(out io.Writer, verbose bool) func(lambda.LogEvent) {
+// logTo prints what functions write, and always what ends them, unless the stack ends and ends them itself.
+func logTo(ctx context.Context, out io.Writer, verbose bool) func(lambda.LogEvent) {
 	return func(event lambda.LogEvent) {
+		if ctx.Err() != nil {
+			return
+		}
 		if verbose || event.Type == lambda.LogFault {
 			fmt.Fprintf(out, "%s  %s\n", event.Function, terminal.Line(event.Message))
 		}

@@ -357,8 +357,8 @@ func TestWhatIsPrintedCanBeOpenedWhateverTheAddress(t *testing.T) {
 func TestWhatAFunctionWritesCannotMoveTheCursor(t *testing.T) {
 	var out strings.Builder
 	for _, verbose := range []bool{false, true} {
-		logTo(&out, verbose)(lambda.LogEvent{Function: "proxy-1", Type: lambda.LogFunction, Message: "panic: \x1b[2J\u009b\u202e\a"})
-		logTo(&out, verbose)(lambda.LogEvent{Function: "proxy-1", Type: lambda.LogFault, Message: "one\ntwo"})
+		logTo(t.Context(), &out, verbose)(lambda.LogEvent{Function: "proxy-1", Type: lambda.LogFunction, Message: "panic: \x1b[2J\u009b\u202e\a"})
+		logTo(t.Context(), &out, verbose)(lambda.LogEvent{Function: "proxy-1", Type: lambda.LogFault, Message: "one\ntwo"})
 	}
 	want := "proxy-1  one\\ntwo\n" + `proxy-1  panic: \x1b[2J\u009b\u202e\x07` + "\n" + "proxy-1  one\\ntwo\n"
 	if got := out.String(); got != want {
