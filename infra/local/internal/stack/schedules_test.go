@@ -21,7 +21,7 @@ import (
 // How many schedules are run, and the seed that they are drawn with. SCHEDULES and SEED change them, to run more, or the
 // same ones again. The order in which requests at the same time meet faults is not repeated.
 const (
-	schedules     = 600
+	schedules     = 1000
 	schedulesSeed = 7
 	atOnce        = 8
 )
@@ -212,7 +212,7 @@ func variable(t *testing.T, name string, fallback int) int {
 // AWS are throttled, slow, or lose their replies, and the upstream answers, limits, fails and breaks off.
 func TestRandomSchedulesKeepThePromises(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short: six hundred requests through the real binaries take half a minute")
+		t.Skip("-short: a thousand requests through the real binaries take half a minute")
 	}
 	count, seed := variable(t, "SCHEDULES", schedules), uint64(variable(t, "SEED", schedulesSeed))
 	random := rand.New(rand.NewPCG(seed, 0))
