@@ -36,13 +36,16 @@ func TestMain(m *testing.M) {
 }
 
 // oneAtATime sends one request after another: moto_server answers in threads, and between the condition of a write and
-// the write itself another thread can come in, which in DynamoDB cannot happen.
+// the write itself another thread can come in, which in DynamoDB cannot happen. Each has a connection of its own, since
+// net/http would repeat a write by itself on one that the server has closed, and the model knows of one write.
 type oneAtATime struct{ mu sync.Mutex }
+
+var motoTransport = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
 func (o *oneAtATime) Do(request *http.Request) (*http.Response, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return http.DefaultClient.Do(request)
+	return motoTransport.Do(request)
 }
 
 // motoClient returns a client of moto_server, or skips the test where that is not installed.

@@ -125,6 +125,8 @@ func startStack(ctx context.Context, t *testing.T, config stack.Config) *stack.S
 	if config.Binaries, err = assembly.NativeBinaries(ctx, config.Template); err != nil {
 		t.Fatal(err)
 	}
+	// The checks name the proxies in the order in which they are asked.
+	config.Environment = map[string]map[string]string{"gateway": {"RING_START": "1"}}
 	running, err := stack.Start(config)
 	if err != nil {
 		t.Fatal(err)

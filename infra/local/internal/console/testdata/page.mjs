@@ -77,7 +77,7 @@ await check('a request is seen while it runs and when it has ended', {}, async (
     assert.doesNotMatch(await page.locator(`.state[data-state="${name}"]`).getAttribute('class'), /visited/, name);
   }
   assert.equal(await page.locator('.way.taken').count(), 1 + 8, 'ways that are drawn as taken');
-  assert.equal(await text(page, '#machine-path span'), 'Proxy-1 → Check-1 → Wait-1 → Proxy-2 → Check-2 → Wait-2 → Proxy-3 → Check-3 → Failed');
+  assert.equal(await text(page, '#machine-path span'), 'Enter → Proxy-1 → Check-1 → Wait-1 → Proxy-2 → Check-2 → Wait-2 → Proxy-3 → Check-3 → Failed');
   assert.equal(await page.locator('#attempts li').count(), 3);
   await says(page, '#attempts li:nth-child(1)', '503 Service Unavailable');
   await says(page, '#attempts li:nth-child(1)', /Waits .* s: .*RateLimit asks for/);
@@ -94,7 +94,7 @@ await check('an attempt at another address is drawn as the way without a wait', 
   await fetch(new URL('/get', url)); // uses up the address of proxy-1
   await page.click('text="Send"');
   await says(page, '#request-outcome', 'Answered 200 OK after 2 attempts, in');
-  assert.equal(await text(page, '#machine-path span'), 'Proxy-1 → Check-1 → Proxy-2 → Check-2 → Succeeded');
+  assert.equal(await text(page, '#machine-path span'), 'Enter → Proxy-1 → Check-1 → Proxy-2 → Check-2 → Succeeded');
   await says(page, '#attempts li:nth-child(1)', 'quick try');
   await page.click('#history summary');
   await says(page, '#events tr:last-child', 'ExecutionSucceeded');
