@@ -1,6 +1,7 @@
 package stacktest
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -45,6 +46,10 @@ type settings struct {
 	policy      json.Marshaler
 	concurrency int
 	start       int
+	http2       bool
+
+	// certificates is a file of authorities that the proxies trust, or empty.
+	certificates string
 }
 
 // Policy gives the functions another retry policy than the one that the stack was synthesised with: a retry.Policy, or
@@ -80,9 +85,15 @@ func Load(t testing.TB, dir string, options ...Option) *Bench {
 	for _, option := range options {
 		option(&s)
 	}
+	var certified *tls.Certificate
+	if s.http2 {
+		var own tls.Certificate
+		own, s.certificates = certificate(t)
+		certified = &own
+	}
 	b := &Bench{
 		t:          t,
-		upstream:   newUpstream(t),
+		upstream:   newUpstream(t, certified),
 		executions: &executions{all: map[string]*recording{}},
 		client: &http.Client{
 			Transport:     &http.Transport{DisableCompression: true, DisableKeepAlives: true},
@@ -103,8 +114,8 @@ func Load(t testing.TB, dir string, options ...Option) *Bench {
 	if config.Binaries, err = assembly.NativeBinaries(t.Context(), config.Template); err != nil {
 		t.Fatalf("stacktest: %v", err)
 	}
-	config.Upstream = "http://" + b.upstream.address
-	if config.Environment, err = s.environment(config.Template, b.upstream.address); err != nil {
+	config.Upstream = b.upstream.url()
+	if config.Environment, err = s.environment(config.Template, b.upstream.url()); err != nil {
 		t.Fatalf("stacktest: %v", err)
 	}
 	if b.stack, err = stack.Start(config); err != nil {
@@ -137,7 +148,10 @@ func (s settings) environment(loaded *cloudformation.Stack, upstream string) (ma
 		}
 		// The path of the base URL stays, since it is a part of what the upstream is asked for.
 		if base, err := url.Parse(f.Environment[message.UpstreamVariable]); err == nil && base.Host != "" {
-			base.Scheme, base.Host = "http", upstream
+			base.Scheme, base.Host, _ = strings.Cut(upstream, "://")
+			if s.certificates != "" {
+				own["SSL_CERT_FILE"] = s.certificates
+			}
 			own[message.UpstreamVariable] = base.String()
 		}
 		all[f.Name] = own

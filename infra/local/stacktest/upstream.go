@@ -1,6 +1,7 @@
 package stacktest
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/terminal"
 )
 
@@ -17,6 +20,7 @@ import (
 type Reply struct {
 	respond http.HandlerFunc
 	refuse  bool
+	frames  func(framer *http2.Framer, stream uint32) // over HTTP/2
 
 	// What respond writes, if it is nil.
 	status int
@@ -90,6 +94,7 @@ type upstream struct {
 	t       testing.TB
 	server  *http.Server
 	address string
+	tls     *tls.Config // set if HTTP/2 is spoken
 
 	mu       sync.Mutex
 	listener net.Listener // nil while connections are refused
@@ -100,7 +105,7 @@ type upstream struct {
 	received []Received
 }
 
-func newUpstream(t testing.TB) *upstream {
+func newUpstream(t testing.TB, certified *tls.Certificate) *upstream {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatalf("stacktest: %v", err)
@@ -109,8 +114,19 @@ func newUpstream(t testing.TB) *upstream {
 	u.server = &http.Server{Handler: u, ReadHeaderTimeout: readHeaderTimeout}
 	// Each attempt connects anew, so that one that is to be refused is.
 	u.server.SetKeepAlivesEnabled(false)
+	if certified != nil {
+		u.tls = &tls.Config{Certificates: []tls.Certificate{*certified}, NextProtos: []string{"h2"}}
+	}
 	u.listen(listener)
 	return u
+}
+
+// url is the upstream's base URL.
+func (u *upstream) url() string {
+	if u.tls != nil {
+		return "https://" + u.address
+	}
+	return "http://" + u.address
 }
 
 // readHeaderTimeout ends connections on which no request comes.
@@ -118,6 +134,10 @@ const readHeaderTimeout = 30 * time.Second
 
 func (u *upstream) listen(listener net.Listener) {
 	u.listener = listener
+	if u.tls != nil {
+		go u.serveHTTP2(tls.NewListener(listener, u.tls))
+		return
+	}
 	go func() { _ = u.server.Serve(listener) }()
 }
 
@@ -195,6 +215,9 @@ func (r Reply) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 			return
 		}
 	}
+	if r.frames != nil {
+		panic("stacktest: the reply is made of HTTP/2 frames; give the bench the option HTTP2")
+	}
 	if r.respond != nil {
 		r.respond(w, request)
 		return
@@ -211,6 +234,9 @@ func (u *upstream) close() (left int) {
 	u.mu.Lock()
 	u.closed = true
 	left = len(u.replies)
+	if u.listener != nil {
+		u.listener.Close()
+	}
 	u.mu.Unlock()
 	u.server.Close()
 	return left
