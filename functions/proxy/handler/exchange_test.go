@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"io"
 	"net"
 	"net/http"
@@ -38,6 +37,20 @@ func TestEachAttemptHasAConnectionOfItsOwn(t *testing.T) {
 	}
 	if connections.Load() != 3 || requests.Load() != 3 {
 		t.Errorf("three attempts made %d requests over %d connections", requests.Load(), connections.Load())
+	}
+}
+
+func TestTheNextAttemptResumesTheSessionOfTheConnectionBefore(t *testing.T) {
+	var resumed []bool
+	server := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { resumed = append(resumed, r.TLS.DidResume) }))
+	defer server.Close()
+	b := newBench(t, server.URL)
+	b.trust(server)
+	for range 3 {
+		b.invoke(t, b.call(message.Request{Method: "GET"}))
+	}
+	if len(resumed) != 3 || resumed[0] || !resumed[1] || !resumed[2] {
+		t.Errorf("connections resumed a session: %t", resumed)
 	}
 }
 
@@ -206,9 +219,7 @@ func frames(t *testing.T, react func(framer *http2.Framer, stream uint32)) (b *b
 	}()
 	b = newBench(t, "https://"+listener.Addr().String())
 	b.policy.AttemptTimeout = 2 * time.Second
-	pool := x509.NewCertPool()
-	pool.AddCert(certified.Certificate())
-	b.transport.TLSClientConfig.RootCAs = pool
+	b.trust(certified)
 	b.transport.TLSClientConfig.ServerName = "example.com"
 	return b, streams
 }

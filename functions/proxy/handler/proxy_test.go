@@ -3,6 +3,7 @@ package handler
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -56,6 +57,13 @@ func newBench(t testing.TB, baseURL string) *bench {
 		Random: func() float64 { return 0.5 },
 	})
 	return b
+}
+
+// trust has the proxy take the certificate of a server that tests with TLS.
+func (b *bench) trust(server *httptest.Server) {
+	pool := x509.NewCertPool()
+	pool.AddCert(server.Certificate())
+	b.transport.TLSClientConfig.RootCAs = pool
 }
 
 // Now is the time on the bench's clock.

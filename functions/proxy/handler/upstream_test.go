@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"crypto/x509"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -302,9 +301,7 @@ func TestHTTP2IsSpokenWhereTheUpstreamDoes(t *testing.T) {
 	server.StartTLS()
 	defer server.Close()
 	b := newBench(t, server.URL+"/v1")
-	pool := x509.NewCertPool()
-	pool.AddCert(server.Certificate())
-	b.transport.TLSClientConfig.RootCAs = pool
+	b.trust(server)
 
 	out := b.invoke(t, b.call(message.Request{Method: "PUT", Path: "/a%2Fb", Query: "q=1", Body: "payload", Headers: map[string]string{"accept": "*/*"}}))
 	want := sent{"PUT", "/v1/a%2Fb?q=1", "HTTP/2.0", http.Header{"Accept": {"*/*"}, "Content-Length": {"7"}}, "payload"}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -81,6 +82,19 @@ func TestBelowTheLocalRunAreOnlyTheBenchAndWhatIsInternal(t *testing.T) {
 			[]string{"infra/local", "infra/local/stacktest", "infra/local/internal/..."},
 			func(pattern string) bool { return matches(pattern, importer) }) {
 			t.Errorf("%s is a promise to importers; move it below infra/local/internal", importer)
+		}
+	}
+}
+
+func TestTheArchitectureNamesEachPackage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for importer := range importsOf(t, "...") {
+		if folder, own := strings.CutPrefix(importer, module); own && !bytes.Contains(page, []byte("`"+folder+"`")) {
+			t.Errorf("docs/architecture.md does not say what is in %s", folder)
 		}
 	}
 }

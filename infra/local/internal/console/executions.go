@@ -30,7 +30,7 @@ type Execution struct {
 	// Record is the id of the request's idempotency record, if it has one.
 	Record string `json:"record,omitempty"`
 
-	// Status is the status of the execution, RUNNING say.
+	// Status is the status of the execution, such as RUNNING.
 	Status asl.Status `json:"status"`
 
 	// StatusCode is the HTTP status that the execution ended with, or zero. Failure says why it did not succeed.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
 // clocksAhead tells how far the clock of a function is ahead, by the name that it is invoked by.
@@ -15,7 +17,7 @@ func (s *Stack) clocksAhead(clocks map[string]time.Duration) (func(invoked strin
 	unknown := maps.Clone(clocks)
 	var proxies []string
 	for _, f := range s.Template.Functions {
-		if _, calls := f.Environment[upstreamVariable]; !calls {
+		if _, calls := f.Environment[message.UpstreamVariable]; !calls {
 			continue
 		}
 		proxies = append(proxies, s.ShortName(f.Name))

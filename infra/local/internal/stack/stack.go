@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudformation"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/dynamodb"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
@@ -270,12 +271,12 @@ func (s *Stack) createFunctions(config Config) error {
 		for name, value := range f.Environment {
 			environment[name] = value
 		}
-		if _, calls := environment[upstreamVariable]; calls && config.Upstream != "" {
+		if _, calls := environment[message.UpstreamVariable]; calls && config.Upstream != "" {
 			upstreams++
-			if environment[upstreamVariable], err = s.upstreamFor(upstreams, config); err != nil {
+			if environment[message.UpstreamVariable], err = s.upstreamFor(upstreams, config); err != nil {
 				return err
 			}
-			environment[allowedNetworksVariable] = loopbackNetworks
+			environment[message.AllowedNetworksVariable] = loopbackNetworks
 		}
 		maps.Copy(environment, config.Environment[f.Name])
 		maps.Copy(environment, config.Environment[short])
@@ -305,12 +306,8 @@ func (s *Stack) createFunctions(config Config) error {
 	return errors.Join(problems...)
 }
 
-// The variables by which a function knows its upstream.
-const (
-	upstreamVariable        = "UPSTREAM_BASE_URL"
-	allowedNetworksVariable = "UPSTREAM_ALLOWED_NETWORKS"
-	loopbackNetworks        = "127.0.0.0/8,::1/128"
-)
+// loopbackNetworks are what proxies may call here besides public addresses.
+const loopbackNetworks = "127.0.0.0/8,::1/128"
 
 // upstreamFor gives the upstream of the i-th function that calls it, counted from 1.
 func (s *Stack) upstreamFor(i int, config Config) (string, error) {
