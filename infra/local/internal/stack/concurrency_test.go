@@ -6,7 +6,9 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/demo"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/egress"
@@ -97,5 +99,45 @@ func TestAnUpstreamThatIsDownIsSeenAsRefusedThroughSourceAddressesToo(t *testing
 	p := send(t, s, http.MethodPost, "/", "").problem(t, http.StatusBadGateway, "no-answer")
 	if len(p.Attempts) != 3 || p.Attempts[0].Error != "connection_refused" {
 		t.Errorf("the attempts are %+v, want three refused ones: nothing was sent, so even a POST may be repeated", p.Attempts)
+	}
+}
+
+// Deploy finding 1: where as many callers came as the account has slots, a POST whose proxy was throttled was answered as if
+// the upstream might have processed it.
+func TestWhereGatewaysTakeAllSlotsACallerIsToldThatNothingWasDone(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{http.MethodPost, http.MethodGet} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			var processed atomic.Int32
+			url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				processed.Add(1)
+				time.Sleep(6 * time.Millisecond) // 300 ms by the clock of the waits
+				status(http.StatusOK)(w, r)
+			})
+			s := start(t, url, func(_ testing.TB, c *config) { c.Concurrency = 10 })
+			var answered atomic.Int32
+			var callers sync.WaitGroup
+			for range 10 {
+				callers.Go(func() {
+					switch a := send(t, s, method, "/", ""); a.Status {
+					case http.StatusOK:
+						answered.Add(1)
+					case http.StatusServiceUnavailable:
+						a.problem(t, http.StatusServiceUnavailable, "proxies-unavailable")
+						if a.Header.Get("Retry-After") != "5" {
+							t.Errorf("Retry-After is %q, want 5", a.Header.Get("Retry-After"))
+						}
+					case http.StatusTooManyRequests: // of the function URL, which has no room for the gateway
+					default:
+						t.Errorf("the answer is %d %s", a.Status, a.Body)
+					}
+				})
+			}
+			callers.Wait()
+			if processed.Load() != answered.Load() || answered.Load() == 0 {
+				t.Errorf("%d requests were processed, and %d callers were told so", processed.Load(), answered.Load())
+			}
+		})
 	}
 }
