@@ -2,21 +2,15 @@ package stacktest
 
 import (
 	"crypto/tls"
-	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/url"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/assembly"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudformation"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
@@ -39,39 +33,6 @@ type Bench struct {
 	log  []string
 }
 
-// An Option changes the stack that a bench runs.
-type Option func(*settings)
-
-type settings struct {
-	policy      json.Marshaler
-	concurrency int
-	start       int
-	http2       bool
-
-	// certificates is a file of authorities that the proxies trust, or empty.
-	certificates string
-}
-
-// Policy gives the functions another retry policy than the one that the stack was synthesised with: a retry.Policy, or
-// its JSON as a [json.RawMessage]. The state machine and its timeouts stay as they are, so that a policy which waits for
-// longer than the stack was made for ends in the state machine's timeout, as it would in AWS.
-func Policy(policy json.Marshaler) Option {
-	return func(s *settings) { s.policy = policy }
-}
-
-// Concurrency limits how many invocations of functions run at once, over all functions, as an account of AWS does. Each
-// request takes one for the gateway as long as it lasts and, while an attempt is made, one for a proxy. What functions have
-// reserved is set aside for them. The default is 1000, which is AWS's.
-func Concurrency(n int) Option {
-	return func(s *settings) { s.concurrency = n }
-}
-
-// Start says which proxy makes the first attempt of each request, by its number. Default: 1, so that a test can name the
-// proxies; in AWS the gateway draws one.
-func Start(proxy int) Option {
-	return func(s *settings) { s.start = proxy }
-}
-
 // Load runs the stack in the cloud assembly in dir, such as cdk.out, until the test ends. The assembly holds one stack, with
 // the resources of one RetryingApiProxy and nothing else: what cannot be run here is named, and fails the test at once.
 // Functions that were compiled for another machine are compiled for this one, which needs the go command and may take
@@ -84,6 +45,10 @@ func Load(t testing.TB, dir string, options ...Option) *Bench {
 	s := settings{start: 1}
 	for _, option := range options {
 		option(&s)
+	}
+	injected, err := s.faults()
+	if err != nil {
+		t.Fatalf("stacktest: %v", err)
 	}
 	var certified *tls.Certificate
 	if s.http2 {
@@ -107,7 +72,15 @@ func Load(t testing.TB, dir string, options ...Option) *Bench {
 	t.Cleanup(func() { listener.Close() })
 	t.Cleanup(b.close)
 
-	config := stack.Config{Listener: listener, Clock: clock.NewVirtual(time.Now()), Concurrency: s.concurrency, Log: b.logged}
+	config := stack.Config{
+		Listener:            listener,
+		Clock:               clock.NewVirtual(time.Now()),
+		Concurrency:         s.concurrency,
+		Faults:              injected,
+		EndpointIdleTimeout: s.endpointIdleTimeout,
+		ClocksAhead:         s.clocksAhead,
+		Log:                 b.logged,
+	}
 	if config.Template, err = stack.Load(dir, listener); err != nil {
 		t.Fatalf("stacktest: %v", err)
 	}
@@ -124,42 +97,6 @@ func Load(t testing.TB, dir string, options ...Option) *Bench {
 	b.stack.StepFunctions.Observe(b.executions.observe)
 	b.stack.StepFunctions.Observe(b.prepareUpstream)
 	return b
-}
-
-// environment is what each function is told differently from what its template says.
-func (s settings) environment(loaded *cloudformation.Stack, upstream string) (map[string]map[string]string, error) {
-	var policy []byte
-	if s.policy != nil {
-		var err error
-		if policy, err = json.Marshal(s.policy); err != nil {
-			return nil, fmt.Errorf("the policy of the bench: %w", err)
-		}
-	}
-	all := map[string]map[string]string{}
-	policies := 0
-	for _, f := range loaded.Functions {
-		own := map[string]string{}
-		if _, starts := f.Environment[message.StateMachineVariable]; starts {
-			own[message.RingStartVariable] = strconv.Itoa(s.start)
-		}
-		if _, known := f.Environment[message.RetryPolicyVariable]; known && policy != nil {
-			own[message.RetryPolicyVariable] = string(policy)
-			policies++
-		}
-		// The path of the base URL stays, since it is a part of what the upstream is asked for.
-		if base, err := url.Parse(f.Environment[message.UpstreamVariable]); err == nil && base.Host != "" {
-			base.Scheme, base.Host, _ = strings.Cut(upstream, "://")
-			if s.certificates != "" {
-				own["SSL_CERT_FILE"] = s.certificates
-			}
-			own[message.UpstreamVariable] = base.String()
-		}
-		all[f.Name] = own
-	}
-	if policy != nil && policies == 0 {
-		return nil, fmt.Errorf("the bench has a policy, but no function of %s has the variable %s", loaded.Name, message.RetryPolicyVariable)
-	}
-	return all, nil
 }
 
 // Upstream adds replies to what the upstream does: one for each attempt, in the order in which the attempts are made. A

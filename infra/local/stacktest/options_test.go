@@ -1,0 +1,61 @@
+package stacktest_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stacktest"
+)
+
+func TestAStepFunctionsThatThrottlesStartsNothing(t *testing.T) {
+	t.Parallel()
+	bench := stacktest.Load(t, cdkOut(t), stacktest.Faults("throttle=1"))
+	run := bench.Run(stacktest.Post("/orders", "tea"))
+	if run.StatusCode != 503 || run.Header.Get("Retry-After") == "" || len(run.States) != 0 {
+		t.Errorf("the answer is %v, want 503 with Retry-After, and no execution", run)
+	}
+}
+
+func TestFaultsThatCannotBeReadFailTheTest(t *testing.T) {
+	t.Parallel()
+	dir := cdkOut(t)
+	fails(t, func(t testing.TB) { stacktest.Load(t, dir, stacktest.Faults("trottle=0.1,lost=2")) },
+		`the faults of the bench are "trottle=0.1,lost=2"`, `"trottle=0.1" is not known`, `lost is "2"`)
+}
+
+// The gateway is frozen between requests, so that it does not see that its connections were closed.
+func TestConnectionsToAWSThatWereClosedMeanwhileAreNotUsed(t *testing.T) {
+	t.Parallel()
+	bench := stacktest.Load(t, cdkOut(t), stacktest.EndpointIdleTimeout(10*time.Millisecond))
+	for range 5 {
+		bench.Upstream(stacktest.Answer(201))
+		if run := bench.Run(stacktest.Post("/orders", "tea")); run.StatusCode != 201 {
+			t.Errorf("the answer is %v, want 201", run)
+		}
+		time.Sleep(30 * time.Millisecond) // in which the endpoints close the connection
+	}
+}
+
+func TestToAProxyWhoseClockIsAheadTheDeadlineHasPassed(t *testing.T) {
+	t.Parallel()
+	bench := stacktest.Load(t, cdkOut(t), stacktest.ClockAhead("proxy-1", time.Hour))
+	if run := bench.Run(stacktest.Get("/")); run.StatusCode != 504 || len(bench.Received()) != 0 {
+		t.Errorf("the answer is %v, want 504 and no request", run)
+	}
+}
+
+func TestTheClockOfAFunctionThatIsNoProxyFailsTheTest(t *testing.T) {
+	t.Parallel()
+	dir := cdkOut(t)
+	fails(t, func(t testing.TB) { stacktest.Load(t, dir, stacktest.ClockAhead("gateway", time.Hour)) }, `"gateway"`, "proxy-1, proxy-2, proxy-3")
+}
+
+func TestTheFirstAttemptIsTheProxysThatTheTestNames(t *testing.T) {
+	t.Parallel()
+	bench := stacktest.Load(t, cdkOut(t), stacktest.Start(3), policy(`{"networkFailures":{"attempts":3,"base":"1ms","max":"1ms"}}`))
+	bench.Upstream(stacktest.Reset(), stacktest.Answer(200))
+	run := bench.Run(stacktest.Get("/"))
+	if run.StatusCode != 200 || len(run.Attempts) != 2 || run.Attempts[0].Proxy != "proxy-3" || run.Attempts[1].Proxy != "proxy-1" {
+		t.Errorf("the attempts are %+v, want one of proxy-3 and one of proxy-1", run.Attempts)
+	}
+}
