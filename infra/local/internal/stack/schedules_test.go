@@ -271,5 +271,19 @@ func TestRandomSchedulesKeepThePromises(t *testing.T) {
 	}
 	close(work)
 	group.Wait()
+
+	// Where the call failed that was to free a key, it stays locked until its lease ends: the deadline and half a minute.
+	locked := 0
+	for _, record := range records(t, s) {
+		if record["status"] != "INPROGRESS" {
+			continue
+		}
+		locked++
+		until, err := strconv.ParseInt(fmt.Sprint(record["in_progress_expiration"]), 10, 64)
+		if left := time.Until(time.UnixMilli(until)); err != nil || left > 90*time.Second {
+			t.Errorf("a key is locked for another %v (%v), want 90 s at most: %v", left, err, record)
+		}
+	}
+	t.Logf("of the keys %d are locked until their lease ends", locked)
 	t.Logf("compared %d random schedules with what the stack promises: %d requests on the wire, answered with %v", count, requests, statuses)
 }
