@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/internal/rawupstream"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
@@ -38,29 +39,13 @@ func clientOf(t *testing.T, dial func(context.Context) (net.Conn, error)) Engine
 // service dials a service that reads a request, answers it so, and closes the connection.
 func service(t *testing.T, answer string) func(context.Context) (net.Conn, error) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				if r, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-					io.Copy(io.Discard, r.Body)
-					io.WriteString(conn, answer)
-				}
-			}()
+	address := rawupstream.Listen(t, func(conn net.Conn) {
+		if r, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+			io.Copy(io.Discard, r.Body)
+			io.WriteString(conn, answer)
 		}
-	}()
-	return func(ctx context.Context) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "tcp", listener.Addr().String())
-	}
+	})
+	return func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", address) }
 }
 
 // faulty is the answer of a service to a request that it does not carry out.
@@ -70,14 +55,8 @@ func faulty(status, code string) string {
 }
 
 func TestAnEngineThatWasNotStartedIsUnavailableForNow(t *testing.T) {
-	closed := func(ctx context.Context) (net.Conn, error) {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		listener.Close()
-		return new(net.Dialer).DialContext(ctx, "tcp", listener.Addr().String())
-	}
+	address := rawupstream.Closed(t)
+	closed := func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", address) }
 	for what, c := range map[string]struct {
 		dial func(context.Context) (net.Conn, error)
 		says string

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/internal/rawupstream"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
@@ -58,8 +59,8 @@ func TestTheNextAttemptResumesTheSessionOfTheConnectionBefore(t *testing.T) {
 // a second one.
 func TestAConnectionThatTheUpstreamHasClosedIsNotUsedAgain(t *testing.T) {
 	var requests atomic.Int32
-	address := listen(t, func(conn net.Conn) {
-		readHead(conn)
+	address := rawupstream.Listen(t, func(conn net.Conn) {
+		rawupstream.ReadHead(conn)
 		requests.Add(1)
 		io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 		// Keep-alive was promised, and is not kept.
@@ -84,8 +85,8 @@ func TestARequestIsNotRepeatedBelowThePolicy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var requests atomic.Int32
-			b := newBench(t, "http://"+listen(t, func(conn net.Conn) {
-				readHead(conn)
+			b := newBench(t, "http://"+rawupstream.Listen(t, func(conn net.Conn) {
+				rawupstream.ReadHead(conn)
 				requests.Add(1)
 				reset(conn)
 			}))
@@ -110,7 +111,7 @@ func TestAnswersThatAreNotHTTPEndTheAttemptAtOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, "http://"+listen(t, func(conn net.Conn) {
+			b := newBench(t, "http://"+rawupstream.Listen(t, func(conn net.Conn) {
 				answer(text)(conn)
 				stall(conn) // the connection stays open
 			}))
@@ -152,7 +153,7 @@ func TestAStatusLineAndHeaderSectionHoldAlthoughTheBodyWasCutOff(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, "http://"+listen(t, c.upstream))
+			b := newBench(t, "http://"+rawupstream.Listen(t, c.upstream))
 			b.policy.AttemptTimeout, b.policy.Scope = impatience, retry.PerAccount
 			out := b.invoke(t, b.call(message.Request{Method: "GET"}))
 			a := out.Attempts[0]
@@ -171,7 +172,7 @@ func TestAStatusLineAndHeaderSectionHoldAlthoughTheBodyWasCutOff(t *testing.T) {
 }
 
 func TestTheLastAnswerIsHandedBackWithoutABodyThatWasCutOff(t *testing.T) {
-	b := newBench(t, "http://"+listen(t, answer("HTTP/1.1 503 X\r\nX-Order: 7\r\nContent-Encoding: gzip\r\nContent-Length: 100\r\n\r\nhalf")))
+	b := newBench(t, "http://"+rawupstream.Listen(t, answer("HTTP/1.1 503 X\r\nX-Order: 7\r\nContent-Encoding: gzip\r\nContent-Length: 100\r\n\r\nhalf")))
 	out := b.invoke(t, b.call(message.Request{Method: "GET"}, failed, failed))
 	if out.Outcome != retry.Failed || out.StatusCode != 503 || out.Headers["x-order"] != "7" || out.Body != "" || out.Headers["content-encoding"] != "" {
 		t.Errorf("it ended with %+v", out)
@@ -184,13 +185,8 @@ func frames(t *testing.T, react func(framer *http2.Framer, stream uint32)) (b *b
 	streams = new(atomic.Int32)
 	certified := httptest.NewTLSServer(http.NotFoundHandler())
 	t.Cleanup(certified.Close)
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: certified.TLS.Certificates, NextProtos: []string{"h2"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	serve := func(conn net.Conn) {
-		defer conn.Close()
+	b = newBench(t, "https://"+rawupstream.Listen(t, func(plain net.Conn) {
+		conn := tls.Server(plain, &tls.Config{Certificates: certified.TLS.Certificates, NextProtos: []string{"h2"}})
 		preface := make([]byte, len(http2.ClientPreface))
 		if _, err := io.ReadFull(conn, preface); err != nil {
 			return
@@ -207,17 +203,7 @@ func frames(t *testing.T, react func(framer *http2.Framer, stream uint32)) (b *b
 				react(framer, headers.StreamID)
 			}
 		}
-	}
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go serve(conn)
-		}
-	}()
-	b = newBench(t, "https://"+listener.Addr().String())
+	}))
 	b.policy.AttemptTimeout = 2 * time.Second
 	b.trust(certified)
 	b.transport.TLSClientConfig.ServerName = "example.com"

@@ -14,47 +14,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/internal/rawupstream"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
-// listen accepts connections on 127.0.0.1 and does with each what the test says, until the test ends.
-func listen(t *testing.T, serve func(net.Conn)) (address string) {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				serve(conn)
-			}()
-		}
-	}()
-	return listener.Addr().String()
-}
-
-// readHead reads a request without a body.
-func readHead(conn net.Conn) {
-	var head []byte
-	for b := make([]byte, 1); !strings.HasSuffix(string(head), "\r\n\r\n"); head = append(head, b[0]) {
-		if _, err := conn.Read(b); err != nil {
-			return
-		}
-	}
-}
-
 // answer reads a request and writes bytes, whatever they are.
 func answer(text string) func(net.Conn) {
 	return func(conn net.Conn) {
-		readHead(conn)
+		rawupstream.ReadHead(conn)
 		io.WriteString(conn, text)
 	}
 }
@@ -72,7 +40,7 @@ const impatience = 50 * time.Millisecond
 
 func TestEveryKindOfNetworkFailureIsNamedAndJudged(t *testing.T) {
 	over := func(scheme string, serve func(net.Conn)) func(*testing.T) *bench {
-		return func(t *testing.T) *bench { return newBench(t, scheme+"://"+listen(t, serve)) }
+		return func(t *testing.T) *bench { return newBench(t, scheme+"://"+rawupstream.Listen(t, serve)) }
 	}
 	dialing := func(dial func(ctx context.Context, network, address string) (net.Conn, error)) func(*testing.T) *bench {
 		return func(t *testing.T) *bench {
@@ -108,14 +76,7 @@ func TestEveryKindOfNetworkFailureIsNamedAndJudged(t *testing.T) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}), retry.ConnectionTimeout, again, again},
-		{"the port is closed", func(t *testing.T) *bench {
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			listener.Close()
-			return newBench(t, "http://"+listener.Addr().String())
-		}, retry.ConnectionRefused, again, again},
+		{"the port is closed", func(t *testing.T) *bench { return newBench(t, "http://"+rawupstream.Closed(t)) }, retry.ConnectionRefused, again, again},
 		{"nobody vouches for the certificate", func(t *testing.T) *bench {
 			server := httptest.NewUnstartedServer(http.NotFoundHandler())
 			server.Config.ErrorLog = log.New(io.Discard, "", 0) // which would tell of the failed handshake
@@ -131,9 +92,9 @@ func TestEveryKindOfNetworkFailureIsNamedAndJudged(t *testing.T) {
 			conn.Read(make([]byte, 1))
 			reset(conn)
 		}), retry.ConnectionTerminated, again, again},
-		{"the connection is reset after the request", over("http", func(conn net.Conn) { readHead(conn); reset(conn) }),
+		{"the connection is reset after the request", over("http", func(conn net.Conn) { rawupstream.ReadHead(conn); reset(conn) }),
 			retry.ConnectionTerminated, again, unsafe},
-		{"the connection is closed without an answer", over("http", readHead), retry.ConnectionTerminated, again, unsafe},
+		{"the connection is closed without an answer", over("http", rawupstream.ReadHead), retry.ConnectionTerminated, again, unsafe},
 		{"no answer comes", over("http", stall), retry.ConnectionReadTimeout, again, unsafe},
 		{"the answer stalls in its body", over("http", func(conn net.Conn) {
 			answer("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")(conn)
@@ -147,7 +108,7 @@ func TestEveryKindOfNetworkFailureIsNamedAndJudged(t *testing.T) {
 			retry.HTTPResponseHeaderSectionSize, lasting, unsafe},
 		{"the answer is not HTTP", over("http", answer("220 mail.example\r\n\r\n")), retry.HTTPProtocolError, again, unsafe},
 		{"the address is prohibited", func(t *testing.T) *bench {
-			b := newBench(t, "http://"+listen(t, func(net.Conn) { t.Error("it was called all the same") }))
+			b := newBench(t, "http://"+rawupstream.Listen(t, func(net.Conn) { t.Error("it was called all the same") }))
 			b.Proxy = newProxy(settings{name: b.name, proxies: b.proxies, baseURL: b.baseURL, policy: b.policy}, Dependencies{Log: b.log, Clock: b})
 			return b
 		}, retry.DestinationIPProhibited, lasting, lasting},
@@ -257,7 +218,7 @@ func TestAnAnswerWhoseBodyIsNotReadToItsEndIsJudgedByItsStatus(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			with := func(status string) *bench {
-				return newBench(t, "http://"+listen(t, func(conn net.Conn) {
+				return newBench(t, "http://"+rawupstream.Listen(t, func(conn net.Conn) {
 					answer("HTTP/1.1 " + status + "\r\n\r\n")(conn)
 					body(conn)
 				}))

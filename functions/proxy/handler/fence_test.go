@@ -11,6 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/internal/rawupstream"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
@@ -104,7 +105,7 @@ func TestWhatIsNotAnAddressIsNotDialled(t *testing.T) {
 
 func TestANameThatResolvesToThisMachineIsRefused(t *testing.T) {
 	called := false
-	address := listen(t, func(net.Conn) { called = true })
+	address := rawupstream.Listen(t, func(net.Conn) { called = true })
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)

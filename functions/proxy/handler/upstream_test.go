@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/internal/rawupstream"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
@@ -214,7 +215,7 @@ func TestCompressedBytesPassThroughAsTheyAre(t *testing.T) {
 }
 
 func TestFieldsOfTheAnswerComeBackExceptThoseOfTheConnection(t *testing.T) {
-	b := newBench(t, "http://"+listen(t, answer(strings.Join([]string{
+	b := newBench(t, "http://"+rawupstream.Listen(t, answer(strings.Join([]string{
 		"HTTP/1.1 200 OK",
 		"Content-Type: text/plain",
 		"Content-Length: 5",

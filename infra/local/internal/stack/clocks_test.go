@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -23,77 +21,28 @@ func seconds(t *rapid.T, name string) time.Duration {
 func TestWhateverFunctionsTakeTheTimeForTheWholeStackKeepsItsPromises(t *testing.T) {
 	requests, attempts := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
-		method := rapid.SampledFrom([]string{"GET", "POST", "PUT"}).Draw(t, "method")
-		keyed := rapid.Bool().Draw(t, "with a key")
+		method, keyed := methods.Draw(t, "method"), rapid.Bool().Draw(t, "with a key")
 		clocks := off{gateway: seconds(t, "gateway"), another: seconds(t, "another gateway")}
 		for i := range clocks.proxies {
 			clocks.proxies[i] = seconds(t, fmt.Sprintf("proxy-%d", i+1))
 		}
 		slowest := slices.Min(clocks.proxies[:])
-		todo := append(steps.Draw(t, "steps"), step{status: 200, retryAfter: -1})
-		current := todo[0]
-		w, end := newWholeWithClocks(t, `{"networkFailures":{"attempts":4}}`, func() float64 { return current.random }, clocks)
+		c := drawCourse(t)
+		w, end := newWholeWithClocks(t, `{"networkFailures":{"attempts":4}}`, c.random, clocks)
 		defer end()
-
-		var (
-			floor     time.Time // that the upstream gave, and a proxy has heard
-			succeeded bool      // an answer of 200 was given
-			unproved  bool      // a request was sent of which nobody knows that nothing was done
-			repeated  bool      // and another one after it
-		)
-		w.fate = func(string) fate {
-			current = todo[0]
-			if len(todo) > 1 {
-				todo = todo[1:]
-			}
-			return current.fate
-		}
-		w.upstream = func(_ int, rw http.ResponseWriter) {
-			now := w.clock.Now()
-			if now.Before(floor) {
-				w.broken = fmt.Sprintf("it was asked %v early", floor.Sub(now))
-			}
-			repeated = repeated || unproved
-			limited := current.status == 429 || current.status == 503 && current.retryAfter >= 0
-			unproved = unproved || !limited || current.fate == crashesAfter
-			succeeded = succeeded || current.status == 200
-			if current.retryAfter >= 0 && current.status >= 400 {
-				rw.Header().Set("Retry-After", strconv.Itoa(current.retryAfter))
-				if current.fate == runs && current.status != 429 {
-					floor = now.Add(time.Duration(current.retryAfter) * time.Second)
-				}
-			}
-			rw.WriteHeader(current.status)
-		}
-		var fields []string
-		if keyed {
-			fields = []string{"idempotency-key", "k"}
-		}
-		answer := w.ask(method, "/", fields...)
+		c.of(w)
+		answer := w.ask(method, "/", key(keyed)...)
 		requests++
 		attempts += len(w.sent)
 
-		if method == "POST" && !keyed && repeated {
-			t.Fatalf("a POST without a key was sent %d times, although nothing proved that nothing was done", len(w.sent))
-		}
 		// By the clock of the proxy that is slowest, the deadline is so much later.
-		limit := 62*time.Second + max(0, clocks.gateway-slowest)
-		if took := w.clock.Now().Sub(dawn); took > limit {
-			t.Fatalf("it took %v, want at most %v", took, limit)
-		}
-		if answer.StatusCode == 200 && !succeeded {
-			t.Fatalf("the caller was told of a success that there was not")
-		}
-		if told := strings.Count(answer.Headers["proxy-status"], "received-status"); told > len(w.sent) {
-			t.Fatalf("%d answers are told, of %d requests that were sent", told, len(w.sent))
-		}
+		c.judge(t, w, method, keyed, answer, 62*time.Second+max(0, clocks.gateway-slowest))
 		if !keyed {
 			return
 		}
-		current, todo = step{}, []step{{status: 200, retryAfter: -1}}
-		floor = time.Time{}
+		c.succeedsFromNowOn()
 		before := len(w.sent)
-		again := w.askOf(w.another, method, "/", fields...)
+		again := w.askOf(w.another, method, "/", key(true)...)
 		replayed := again.Headers["idempotent-replayed"] == "true"
 		// To a proxy whose clock is ahead by the whole deadline there is no time left.
 		late := again.StatusCode == 504 && clocks.proxies[0]-clocks.another > 55*time.Second

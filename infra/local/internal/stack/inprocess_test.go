@@ -374,85 +374,118 @@ var steps = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {
 	}
 }), 0, 20)
 
+// A course is what becomes of a request in which upstream and proxies take steps that were drawn, the last one again and
+// again, and what of it the promises speak about.
+type course struct {
+	steps   []step
+	current step
+
+	floor     time.Time // that the upstream gave, and a proxy has heard
+	succeeded bool      // an answer of 200 was given
+	unproved  bool      // a request was sent of which nobody knows that nothing was done
+	repeated  bool      // and another one after it
+}
+
+// drawCourse draws the steps before one that succeeds.
+func drawCourse(t *rapid.T) *course {
+	all := append(steps.Draw(t, "steps"), step{status: 200, retryAfter: -1})
+	return &course{steps: all, current: all[0]}
+}
+
+func (c *course) random() float64 { return c.current.random }
+
+// of has a stack take this course.
+func (c *course) of(w *whole) {
+	w.fate = func(string) fate {
+		c.current = c.steps[0]
+		if len(c.steps) > 1 {
+			c.steps = c.steps[1:]
+		}
+		return c.current.fate
+	}
+	w.upstream = func(_ int, rw http.ResponseWriter) {
+		now := w.clock.Now()
+		if now.Before(c.floor) {
+			w.broken = fmt.Sprintf("it was asked %v early", c.floor.Sub(now))
+		}
+		c.repeated = c.repeated || c.unproved
+		limited := c.current.status == 429 || c.current.status == 503 && c.current.retryAfter >= 0
+		c.unproved = c.unproved || !limited || c.current.fate == crashesAfter
+		c.succeeded = c.succeeded || c.current.status == 200
+		if c.current.retryAfter >= 0 && c.current.status >= 400 {
+			rw.Header().Set("Retry-After", strconv.Itoa(c.current.retryAfter))
+			// A limit may be by address, so the next proxy tries at once.
+			if c.current.fate == runs && c.current.status != 429 {
+				c.floor = now.Add(time.Duration(c.current.retryAfter) * time.Second)
+			}
+		}
+		rw.WriteHeader(c.current.status)
+	}
+}
+
+// succeedsFromNowOn has what comes be right, and asks for no wait any more.
+func (c *course) succeedsFromNowOn() {
+	c.current, c.steps, c.floor = step{}, []step{{status: 200, retryAfter: -1}}, time.Time{}
+}
+
+// judge compares what a caller was told with what was done. The answer may take as long as the limit.
+func (c *course) judge(t *rapid.T, w *whole, method string, keyed bool, answer events.LambdaFunctionURLResponse, limit time.Duration) {
+	if method == "POST" && !keyed && c.repeated {
+		t.Fatalf("a POST without a key was sent %d times, although nothing proved that nothing was done", len(w.sent))
+	}
+	if took := w.clock.Now().Sub(dawn); took > limit {
+		t.Fatalf("it took %v, want at most %v", took, limit)
+	}
+	if answer.StatusCode == 200 && !c.succeeded {
+		t.Fatalf("the caller was told of a success that there was not")
+	}
+	if told := strings.Count(answer.Headers["proxy-status"], "received-status"); told > len(w.sent) {
+		t.Fatalf("%d answers are told, of %d requests that were sent", told, len(w.sent))
+	}
+}
+
+// methods are those of the requests.
+var methods = rapid.SampledFrom([]string{"GET", "POST", "PUT"})
+
+// key gives the fields of a request with a key, or none.
+func key(keyed bool) []string {
+	if keyed {
+		return []string{"idempotency-key", "k"}
+	}
+	return nil
+}
+
 // TestWhateverHappensTheWholeStackKeepsItsPromises lets the upstream answer, limit and fail, and proxies crash and be
 // throttled, in any order.
 func TestWhateverHappensTheWholeStackKeepsItsPromises(t *testing.T) {
 	requests, attempts := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
-		method := rapid.SampledFrom([]string{"GET", "POST", "PUT"}).Draw(t, "method")
-		keyed := rapid.Bool().Draw(t, "with a key")
-		todo := append(steps.Draw(t, "steps"), step{status: 200, retryAfter: -1})
-		current := todo[0]
-		w, end := newWhole(t, `{"networkFailures":{"attempts":4}}`, func() float64 { return current.random })
+		method, keyed := methods.Draw(t, "method"), rapid.Bool().Draw(t, "with a key")
+		c := drawCourse(t)
+		w, end := newWhole(t, `{"networkFailures":{"attempts":4}}`, c.random)
 		defer end()
-
-		var (
-			floor     time.Time // that the upstream gave, and a proxy has heard
-			succeeded bool      // an answer of 200 was given
-			unproved  bool      // a request was sent of which nobody knows that nothing was done
-			repeated  bool      // and another one after it
-		)
-		w.fate = func(string) fate {
-			current = todo[0]
-			if len(todo) > 1 {
-				todo = todo[1:]
-			}
-			return current.fate
-		}
-		w.upstream = func(_ int, rw http.ResponseWriter) {
-			now := w.clock.Now()
-			if now.Before(floor) {
-				w.broken = fmt.Sprintf("it was asked %v early", floor.Sub(now))
-			}
-			repeated = repeated || unproved
-			limited := current.status == 429 || current.status == 503 && current.retryAfter >= 0
-			unproved = unproved || !limited || current.fate == crashesAfter
-			succeeded = succeeded || current.status == 200
-			if current.retryAfter >= 0 && current.status >= 400 {
-				rw.Header().Set("Retry-After", strconv.Itoa(current.retryAfter))
-				// A limit may be by address, so the next proxy tries at once.
-				if current.fate == runs && current.status != 429 {
-					floor = now.Add(time.Duration(current.retryAfter) * time.Second)
-				}
-			}
-			rw.WriteHeader(current.status)
-		}
-		var fields []string
-		if keyed {
-			fields = []string{"idempotency-key", "k"}
-		}
-		answer := w.ask(method, "/", fields...)
+		c.of(w)
+		answer := w.ask(method, "/", key(keyed)...)
 		requests++
 		attempts += len(w.sent)
 
-		if method == "POST" && !keyed && repeated {
-			t.Fatalf("a POST without a key was sent %d times, although nothing proved that nothing was done", len(w.sent))
-		}
-		if took := w.clock.Now().Sub(dawn); took > 62*time.Second {
-			t.Fatalf("it took %v, although the deadline is a minute", took)
-		}
-		if answer.StatusCode == 200 && !succeeded {
-			t.Fatalf("the caller was told of a success that there was not")
-		}
-		if told := strings.Count(answer.Headers["proxy-status"], "received-status"); told > len(w.sent) {
-			t.Fatalf("%d answers are told, of %d requests that were sent", told, len(w.sent))
-		}
+		c.judge(t, w, method, keyed, answer, 62*time.Second) // the deadline is a minute
 		if answer.Headers["content-type"] == "application/problem+json" {
 			var document struct{ Attempts []json.RawMessage }
 			if err := json.Unmarshal([]byte(answer.Body), &document); err != nil || len(document.Attempts) == 0 {
 				t.Fatalf("a problem without attempts: %s", answer.Body)
 			}
 		}
-		if keyed {
-			// Whatever came of the first request, the second one is answered, and from the record if that was final.
-			current, todo = step{}, []step{{status: 200, retryAfter: -1}}
-			floor = time.Time{}
-			before := len(w.sent)
-			again := w.ask(method, "/", fields...)
-			replayed := again.Headers["idempotent-replayed"] == "true"
-			if again.StatusCode != 200 || replayed != (answer.StatusCode == 200) || replayed && len(w.sent) != before {
-				t.Fatalf("after %d the second request with the key was answered with %d, replayed %v, after %d more requests", answer.StatusCode, again.StatusCode, replayed, len(w.sent)-before)
-			}
+		if !keyed {
+			return
+		}
+		// Whatever came of the first request, the second one is answered, and from the record if that was final.
+		c.succeedsFromNowOn()
+		before := len(w.sent)
+		again := w.ask(method, "/", key(true)...)
+		replayed := again.Headers["idempotent-replayed"] == "true"
+		if again.StatusCode != 200 || replayed != (answer.StatusCode == 200) || replayed && len(w.sent) != before {
+			t.Fatalf("after %d the second request with the key was answered with %d, replayed %v, after %d more requests", answer.StatusCode, again.StatusCode, replayed, len(w.sent)-before)
 		}
 	})
 	t.Logf("compared %d requests, which led to %d attempts, with what the stack promises", requests, attempts)
