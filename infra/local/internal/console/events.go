@@ -16,6 +16,10 @@ const (
 	// lookInterval is how often one looks at what does not say that it has changed: the records and the calls of the
 	// upstream.
 	lookInterval = time.Second
+
+	// writeTimeout is how long a listener may take to read what it is told. For one that does not read, such as a page that
+	// the browser has put to sleep, changes would be marked without end. It is left, and comes back to a snapshot.
+	writeTimeout = 10 * time.Second
 )
 
 // A listener is somebody who is told of changes.
@@ -76,8 +80,10 @@ func (s *stream) changed(name string, value any) {
 func (c *Console) getEvents(rw http.ResponseWriter, r *http.Request) {
 	rw.Header().Set("Content-Type", "text/event-stream")
 	l := &listener{executions: map[string]struct{}{}, requests: map[int64]struct{}{}, wake: make(chan struct{}, 1)}
-	flush := http.NewResponseController(rw).Flush
+	connection := http.NewResponseController(rw)
 	s := &stream{rw: rw, last: map[string][]byte{}}
+	// A writer that has no deadlines is a test's.
+	_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout))
 
 	c.mu.Lock()
 	c.listeners[l] = struct{}{}
@@ -96,13 +102,14 @@ func (c *Console) getEvents(rw http.ResponseWriter, r *http.Request) {
 
 	look := time.NewTicker(lookInterval)
 	defer look.Stop()
-	for s.err == nil && flush() == nil {
+	for s.err == nil && connection.Flush() == nil {
 		select {
 		case <-r.Context().Done():
 			return
 		case <-look.C:
 		case <-l.wake:
 		}
+		_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout))
 		c.tellChanges(s, l)
 		select {
 		case <-r.Context().Done():

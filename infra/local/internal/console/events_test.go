@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
@@ -156,4 +159,36 @@ func TestAListenerThatDoesNotReadHoldsNothingUp(t *testing.T) {
 	if !slices.ContainsFunc(got.Executions, func(e console.Execution) bool { return e.Status == asl.Succeeded }) {
 		t.Error("no execution is shown")
 	}
+}
+
+// asleep is the connection of a listener that does not read.
+type asleep struct {
+	header   http.Header
+	deadline time.Time
+}
+
+func (a *asleep) Header() http.Header                { return a.header }
+func (a *asleep) WriteHeader(int)                    {}
+func (a *asleep) Flush()                             {}
+func (a *asleep) SetWriteDeadline(t time.Time) error { a.deadline = t; return nil }
+
+func (a *asleep) Write([]byte) (int, error) {
+	if a.deadline.IsZero() {
+		select {}
+	}
+	time.Sleep(time.Until(a.deadline))
+	return 0, os.ErrDeadlineExceeded
+}
+
+func TestAListenerThatDoesNotReadIsLeftAfterTenSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := console.New(console.Config{Upstream: "http://127.0.0.1:7"})
+		request := httptest.NewRequest(http.MethodGet, "http://localhost/-/local/events", nil)
+		request.RemoteAddr = "127.0.0.1:1"
+		began := time.Now()
+		c.Middleware(http.NotFoundHandler()).ServeHTTP(&asleep{header: http.Header{}}, request)
+		if took := time.Since(began); took != 10*time.Second {
+			t.Errorf("it was left after %v, want 10 s", took)
+		}
+	})
 }
