@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/faults"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack"
 )
 
 // How many schedules are run, and the seed that they are drawn with. SCHEDULES and SEED change them, to run more, or the
@@ -208,6 +209,22 @@ func variable(t *testing.T, name string, fallback int) int {
 	return n
 }
 
+// lockedKeys counts the keys that are locked. A key may be for the deadline of its request and half a minute more.
+func lockedKeys(t *testing.T, s *stack.Stack) (locked int) {
+	for _, record := range records(t, s) {
+		lease, _ := record["in_progress_expiration"].(float64)
+		until := time.UnixMilli(int64(lease))
+		if record["status"] != "INPROGRESS" || !until.After(time.Now()) {
+			continue
+		}
+		locked++
+		if left := time.Until(until); left > 90*time.Second {
+			t.Errorf("a key is locked for another %v, want 90 s at most", left)
+		}
+	}
+	return locked
+}
+
 // TestRandomSchedulesKeepThePromises runs requests through the real binaries, frozen between invocations, while calls to
 // AWS are throttled, slow, or lose their replies, and the upstream answers, limits, fails and breaks off.
 func TestRandomSchedulesKeepThePromises(t *testing.T) {
@@ -266,24 +283,21 @@ func TestRandomSchedulesKeepThePromises(t *testing.T) {
 			}
 		})
 	}
+	locked := 0
 	for i := range all {
 		work <- i
+		if i%10 == 0 {
+			locked += lockedKeys(t, s)
+		}
 	}
 	close(work)
 	group.Wait()
-
-	// Where the call failed that was to free a key, it stays locked until its lease ends: the deadline and half a minute.
-	locked := 0
-	for _, record := range records(t, s) {
-		if record["status"] != "INPROGRESS" {
-			continue
-		}
-		locked++
-		until, err := strconv.ParseInt(fmt.Sprint(record["in_progress_expiration"]), 10, 64)
-		if left := time.Until(time.UnixMilli(until)); err != nil || left > 90*time.Second {
-			t.Errorf("a key is locked for another %v (%v), want 90 s at most: %v", left, err, record)
-		}
+	if left := lockedKeys(t, s); left > count/20 {
+		t.Errorf("%d keys are locked at the end; want few, since only a call that failed can leave one", left)
 	}
-	t.Logf("of the keys %d are locked until their lease ends", locked)
+	if locked == 0 && count >= 100 {
+		t.Error("no key was seen that was locked")
+	}
+
 	t.Logf("compared %d random schedules with what the stack promises: %d requests on the wire, answered with %v", count, requests, statuses)
 }
