@@ -123,7 +123,7 @@ func (s settings) context() map[string]any {
 
 func (s settings) describeUpstream(url string) string {
 	if s.upstream == "" {
-		return url + " (the demo: httpbin behind a limit by source address, with failures)"
+		return url + " (the demo: httpbin, which fails now and then, behind a limit by source address)"
 	}
 	return url
 }

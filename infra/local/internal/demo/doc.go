@@ -1,3 +1,3 @@
-// Package demo is an upstream to try things with: the endpoints of httpbin, behind a rate limit by source address, and
-// with failures.
+// Package demo is an upstream to try things with: the endpoints of httpbin, which fail now and then, behind a rate limit by
+// source address.
 package demo

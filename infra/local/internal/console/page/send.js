@@ -5,7 +5,7 @@ import { statusText } from './attempts.js';
 // What httpbin, the demo upstream, can be asked.
 const demoPaths = {
   '/anything': 'tells back what it was sent', '/get': 'tells back a GET', '/post': 'tells back a POST', '/uuid': 'another one each time',
-  '/status/404': 'a final answer, not tried again', '/status/500': 'tried again, in vain', '/delay/3': 'takes three seconds',
+  '/status/404': 'a final answer, not tried again', '/status/500': 'tried again, and fails each time', '/delay/3': 'takes three seconds',
   '/bytes/100': 'not text', '/redirect-to?url=/get': 'redirects are answers, too', '/unstable?failure_rate=0.5': 'fails half of the time',
 };
 
