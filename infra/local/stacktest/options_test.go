@@ -1,6 +1,7 @@
 package stacktest_test
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -27,10 +28,14 @@ func TestFaultsThatCannotBeReadFailTheTest(t *testing.T) {
 func TestConnectionsToAWSThatWereClosedMeanwhileAreNotUsed(t *testing.T) {
 	t.Parallel()
 	bench := stacktest.Load(t, cdkOut(t), stacktest.EndpointIdleTimeout(10*time.Millisecond))
-	for range 5 {
+	for i := range 10 {
 		bench.Upstream(stacktest.Answer(201))
-		if run := bench.Run(stacktest.Post("/orders", "tea")); run.StatusCode != 201 {
-			t.Errorf("the answer is %v, want 201", run)
+		request := stacktest.Post("/orders", "tea")
+		if i%2 == 1 { // which DynamoDB is asked for, too
+			request = request.IdempotencyKey(strconv.Itoa(i))
+		}
+		if run := bench.Run(request); run.StatusCode != 201 {
+			t.Errorf("request %d is answered with %v, want 201", i+1, run)
 		}
 		time.Sleep(30 * time.Millisecond) // in which the endpoints close the connection
 	}
