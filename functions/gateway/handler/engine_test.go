@@ -64,7 +64,6 @@ func TestAnEngineThatWasNotStartedIsUnavailableForNow(t *testing.T) {
 		"throttled":             {service(t, faulty("400 Bad Request", "ThrottlingException")), "ThrottlingException"},
 		"no permission":         {service(t, faulty("400 Bad Request", "AccessDeniedException")), "AccessDeniedException"},
 		"no such state machine": {service(t, faulty("400 Bad Request", "StateMachineDoesNotExist")), "StateMachineDoesNotExist"},
-		"out of order":          {service(t, faulty("503 Service Unavailable", "ServiceUnavailable")), "ServiceUnavailable"},
 		"closed port":           {closed, "could not be reached"},
 		"no such name": {func(context.Context) (net.Conn, error) {
 			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "states.test", IsNotFound: true}}
@@ -85,6 +84,7 @@ func TestAnEngineThatWasNotStartedIsUnavailableForNow(t *testing.T) {
 
 func TestAConnectionThatBreaksLeavesOpenWhetherTheUpstreamWasCalled(t *testing.T) {
 	for what, answer := range map[string]string{
+		"out of order":             faulty("503 Service Unavailable", "ServiceUnavailable"),
 		"an error inside":          faulty("500 Internal Server Error", "InternalFailure"),
 		"a gateway's timeout":      "HTTP/1.1 504 Gateway Timeout\r\nConnection: close\r\n\r\n<html></html>",
 		"closed without an answer": "",

@@ -319,7 +319,7 @@ func withoutInput(err error) string {
 
 // startProblem says what an error of StartSyncExecution means to the caller. Only where the execution cannot have been
 // started is the request free to be sent again: where the service refused it, or where it was not sent, for want of a
-// connection.
+// connection. Of a 5xx nobody knows who says it, and when: a load balancer may answer 503 while the execution runs.
 func startProblem(err error, unsent bool) *problem {
 	var served *smithyhttp.ResponseError
 	var answered smithy.APIError
@@ -328,7 +328,7 @@ func startProblem(err error, unsent bool) *problem {
 		return engineUnavailable("Step Functions could not be reached. The upstream was not called.")
 	case errors.Is(err, context.DeadlineExceeded):
 		return deadlineExceeded("The state machine did not end in time.", nil)
-	case errors.As(err, &served) && served.HTTPStatusCode() >= 500 && served.HTTPStatusCode() != http.StatusServiceUnavailable:
+	case errors.As(err, &served) && served.HTTPStatusCode() >= 500:
 		return engineFailed("Step Functions failed, perhaps while the execution ran. Whether the upstream was called is not known.")
 	case errors.As(err, &answered):
 		return engineUnavailable("Step Functions refused to start the execution: " + answered.ErrorCode() + ". The upstream was not called.")

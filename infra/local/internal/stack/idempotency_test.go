@@ -219,8 +219,7 @@ func TestARecordThatHasExpiredIsNotReplayed(t *testing.T) {
 func TestAnEngineThatIsDownIsA503AndLeavesTheKeyFree(t *testing.T) {
 	t.Parallel()
 	u := play(t) // nothing may arrive
-	s := start(t, u.URL)
-	s.StepFunctions.Close()
+	s := start(t, u.URL, environment("gateway", "AWS_ENDPOINT_URL_SFN", closedAddress(t)))
 	a := order(t, s, "{}")
 	a.problem(t, http.StatusServiceUnavailable, "engine-unavailable")
 	if a.Header.Get("Retry-After") == "" {
