@@ -10,7 +10,7 @@ import (
 func TestAProxyThatCrashesIsFollowedByTheNextOne(t *testing.T) {
 	t.Parallel()
 	u := play(t, status(http.StatusOK))
-	s := start(t, u.URL, crashing("proxy-1"))
+	s := start(t, u.URL, crashing("proxy-1"), withoutBackoff)
 	get(t, s, "/").expect(t, http.StatusOK, "OK", `proxy-1; error=proxy_internal_error; details="Runtime.ExitError", proxy-2; received-status=200`)
 }
 
@@ -58,7 +58,7 @@ func TestCrashesEndWithThePolicysAttemptsWhateverTheirNumber(t *testing.T) {
 func TestACrashCountsWithTheFailuresBeforeIt(t *testing.T) {
 	t.Parallel()
 	u := play(t, status(http.StatusTooManyRequests), status(http.StatusOK))
-	s := start(t, u.URL, crashing("proxy-2"))
+	s := start(t, u.URL, crashing("proxy-2"), withoutBackoff)
 	get(t, s, "/").expect(t, http.StatusOK, "OK",
 		`proxy-1; received-status=429, proxy-2; error=proxy_internal_error; details="Runtime.ExitError", proxy-3; received-status=200`)
 }
@@ -79,7 +79,7 @@ func TestAPOSTWhoseProxyCrashedIsNotSentAgain(t *testing.T) {
 func TestAPOSTWithAnIdempotencyKeyWhoseProxyCrashedIsSentAgain(t *testing.T) {
 	t.Parallel()
 	u := play(t, status(http.StatusCreated))
-	s := start(t, u.URL, crashing("proxy-1"))
+	s := start(t, u.URL, crashing("proxy-1"), withoutBackoff)
 	send(t, s, http.MethodPost, "/orders", "one", "Idempotency-Key", `"order-1"`).
 		expect(t, http.StatusCreated, "Created", `proxy-1; error=proxy_internal_error; details="Runtime.ExitError", proxy-2; received-status=201`)
 }
@@ -95,6 +95,6 @@ func TestAProxyThatHangsIsEndedAtItsTimeoutAndFollowedByTheNextOne(t *testing.T)
 		}
 	})
 	u := play(t, status(http.StatusOK))
-	s := start(t, u.URL, from(short), crashing("proxy-1"), environment("proxy-1", "HANG", "1"))
+	s := start(t, u.URL, from(short), crashing("proxy-1"), environment("proxy-1", "HANG", "1"), withoutBackoff)
 	get(t, s, "/").expect(t, http.StatusOK, "OK", `proxy-1; error=proxy_internal_error; details="Sandbox.Timedout", proxy-2; received-status=200`)
 }

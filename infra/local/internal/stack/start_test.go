@@ -242,7 +242,7 @@ func TestAGatewayWithoutConcurrencyIsThrottled(t *testing.T) {
 func TestAProxyThatLambdaDoesNotCallIsFollowedByTheNextOne(t *testing.T) {
 	t.Parallel()
 	u := play(t, status(http.StatusOK))
-	s := start(t, u.URL, withConcurrency(t, "proxy-1", 0))
+	s := start(t, u.URL, withConcurrency(t, "proxy-1", 0), withoutBackoff)
 	get(t, s, "/").expect(t, http.StatusOK, "OK",
 		`proxy-1; error=proxy_internal_error; details="Lambda.TooManyRequestsException", proxy-2; received-status=200`)
 	if n := invocations(t, s); n < 3 {
