@@ -87,7 +87,7 @@ func costs(table retry.Timetable, ring int) []Cost {
 	for i, start := range table.Starts {
 		mean := start.Shortest/2 + start.Longest/2
 		waiting += mean
-		slept += min(mean, maxSleep/2)
+		slept += min(mean, waitUnit/2)
 		if start.Longest >= time.Second {
 			waits++
 		}

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
 // expressDuration is the longest that an Express execution can take.
@@ -11,13 +13,15 @@ const expressDuration = 5 * time.Minute
 
 // Timeouts nest: the attempt ends before its function, the function before its Task, the machine before the gateway.
 const (
-	// maxSleep is what a proxy may sleep before its attempt: the part of a delay that a Wait state, which knows whole
-	// seconds only, cannot wait.
-	maxSleep = 1 * time.Second
+	// waitUnit is what a Wait state can wait: whole seconds. The rest of a delay is for the proxy to sleep.
+	waitUnit = 1 * time.Second
 
-	// proxyMargin is the time that a proxy function has in addition to its attempt: for the sleep before it, a cold start, and the writing of
-	// the answer.
-	proxyMargin = maxSleep + 4*time.Second
+	// maxSleep is what a proxy may sleep before its attempt: the rest of a delay, or the backoff after a loss.
+	maxSleep = message.MaxLossSleep
+
+	// proxyMargin is the time that a proxy function has in addition to its attempt: for the sleep before it, a cold start,
+	// and the writing of the answer.
+	proxyMargin = maxSleep + 3*time.Second
 
 	// taskMargin is the time that a Task has in addition to the function: for the queueing of the invocation.
 	taskMargin = 5 * time.Second
@@ -25,8 +29,8 @@ const (
 	// machineMargin is the time that an execution has in addition to its last Task.
 	machineMargin = 1 * time.Second
 
-	// deadlineMargin is the time that an execution has in addition to the longest deadline, for what is not an attempt: starting, the
-	// last transitions, and writing the record.
+	// deadlineMargin is the time that an execution has in addition to the longest deadline, for what is not an attempt:
+	// starting, the last transitions, and writing the record.
 	deadlineMargin = 10 * time.Second
 
 	// gatewayMargin is the time that the gateway function has in addition to the longest execution.

@@ -31,6 +31,11 @@ type Losses struct {
 // the losses then.
 const ProxiesLost retry.Reason = "ProxiesLost"
 
+// MaxLossSleep is the longest backoff that a proxy which judges a loss sleeps before it makes the attempt itself. The
+// default policy draws none that is longer. What is longer is for the state machine to wait, and then another proxy makes
+// the attempt: a whole ring of them may have to be gone round to come to one that works.
+const MaxLossSleep = 2 * time.Second
+
 // FaultPath is where the Catch of a Task that calls a proxy puts the error.
 const FaultPath = "$.fault"
 

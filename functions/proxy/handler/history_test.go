@@ -31,23 +31,24 @@ func TestALossStaysInTheHistoryWhenTheAttemptAfterItIsRepeated(t *testing.T) {
 	}
 }
 
-func TestABackoffOfASecondAfterALossIsLeftToTheStateMachine(t *testing.T) {
+func TestABackoffOfMoreThanTwoSecondsAfterALossIsLeftToTheStateMachine(t *testing.T) {
 	for _, c := range []struct {
 		window  time.Duration // the jitter draws the middle of it
 		waited  int64         // seconds, by the state machine
+		rest    int64         // milliseconds, by the next proxy
 		slept   time.Duration
 		request int32
 	}{
-		{1998 * time.Millisecond, 0, 999 * time.Millisecond, 1},
-		{2000 * time.Millisecond, 1, 0, 0},
+		{4000 * time.Millisecond, 0, 0, 2 * time.Second, 1},
+		{4002 * time.Millisecond, 2, 1, 0, 0},
 	} {
 		url, requests := counted(t)
 		b := newBench(t, url)
 		b.policy.NetworkFailures = retry.Budget{Attempts: 3, Base: c.window, Max: c.window, Jitter: retry.FullJitter}
 		out := b.invoke(t, afterLosses(b.call(message.Request{Method: "GET"}), "Runtime.ExitError"))
-		if slept := b.Now().Sub(morning); slept != c.slept || out.WaitSeconds != c.waited || out.SleepMilliseconds != 0 || requests.Load() != c.request {
-			t.Errorf("of a window of %v the proxy slept %v, left %d s and %d ms to others, and sent %d requests; want %v, %d s and %d requests",
-				c.window, slept, out.WaitSeconds, out.SleepMilliseconds, requests.Load(), c.slept, c.waited, c.request)
+		if slept := b.Now().Sub(morning); slept != c.slept || out.WaitSeconds != c.waited || out.SleepMilliseconds != c.rest || requests.Load() != c.request {
+			t.Errorf("of a window of %v the proxy slept %v, left %d s and %d ms to others, and sent %d requests; want %v, %d s, %d ms and %d requests",
+				c.window, slept, out.WaitSeconds, out.SleepMilliseconds, requests.Load(), c.slept, c.waited, c.rest, c.request)
 		}
 	}
 }

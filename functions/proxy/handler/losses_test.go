@@ -62,6 +62,18 @@ func TestAfterALossTheBackoffPassesBeforeAnythingIsSent(t *testing.T) {
 	}
 }
 
+// With two of three proxies lost, the third has to make the attempt, whatever is drawn: by the state machine's way it would
+// be the first one's turn again.
+func TestTheLongestBackoffThatTheDefaultDrawsAfterLossesIsSleptAndTheAttemptMade(t *testing.T) {
+	url, requests := counted(t)
+	b := newBench(t, url)
+	b.random = func() float64 { return 0.99999999 }
+	out := b.invoke(t, afterLosses(b.call(message.Request{Method: "GET"}), "Runtime.ExitError", "Runtime.ExitError"))
+	if slept := b.Now().Sub(morning); slept != 2*time.Second || out.Outcome != retry.Succeeded || requests.Load() != 1 {
+		t.Errorf("the proxy slept %v, sent %d requests, and it ended with %+v; want 2 s and one", slept, requests.Load(), out)
+	}
+}
+
 func TestALongBackoffAfterALossIsLeftToTheStateMachine(t *testing.T) {
 	url, requests := counted(t)
 	b := newBench(t, url)
@@ -106,8 +118,6 @@ func TestWhatIsUnsafeToRepeatIsSentAfterALossOnlyIfTheProxyNeverRan(t *testing.T
 	} {
 		url, requests := counted(t)
 		b := newBench(t, url)
-		// So that two losses do not come to a wait that is left to the state machine.
-		b.policy.NetworkFailures = retry.Budget{Attempts: 3, Base: time.Millisecond, Max: time.Millisecond}
 		out := b.invoke(t, afterLosses(b.call(message.Request{Method: "POST"}), c.errors...))
 		if sent := requests.Load() == 1; sent != c.sent {
 			t.Errorf("after %v the POST was sent: %v, want %v", c.errors, sent, c.sent)

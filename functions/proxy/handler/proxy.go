@@ -95,7 +95,7 @@ func (p *Proxy) Handle(ctx context.Context, in message.Envelope) (*message.Envel
 	switch {
 	case loss.Outcome == retry.Failed:
 		return p.withoutAnswer(call, loss, history, p.clock.Now()), nil
-	case loss.Delay >= time.Second:
+	case loss.Delay > message.MaxLossSleep:
 		// The state machine waits, and the proxy after this one makes the attempt.
 		return message.ToProxy(call, p.policy, history, loss.Delay), nil
 	}

@@ -325,11 +325,13 @@ func TestALostProxyInTheWholeStack(t *testing.T) {
 		{"a POST with a key goes on", "POST", true, []fate{crashesAfter}, 200, 2, `proxy-1; error=proxy_internal_error; details="Sandbox.Timedout", proxy-2; received-status=200`},
 		{"a POST whose proxy was throttled goes on", "POST", false, []fate{throttled, throttled, throttled, throttled}, 200, 1,
 			`proxy-1; error=proxy_internal_error; details="Lambda.TooManyRequestsException", proxy-2; received-status=200`},
+		{"the third of three goes on", "GET", false, []fate{crashesBefore, crashesBefore}, 200, 1,
+			`proxy-1; error=proxy_internal_error; details="Runtime.ExitError", proxy-2; error=proxy_internal_error; details="Runtime.ExitError", proxy-3; received-status=200`},
 		{"all are lost", "GET", false, []fate{crashesBefore, crashesBefore, crashesBefore}, 502, 0,
 			`proxy-1; error=proxy_internal_error; details="Runtime.ExitError", proxy-2; error=proxy_internal_error; details="Runtime.ExitError", proxy-3; error=proxy_internal_error; details="Runtime.ExitError"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w, end := newWhole(t, "", half)
+			w, end := newWhole(t, "", func() float64 { return 0.9999 }) // the longest backoff
 			defer end()
 			w.upstream = func(int, http.ResponseWriter) {}
 			fates := c.fates

@@ -211,8 +211,7 @@ func crashing(proxies ...string) setting {
 	}
 }
 
-// withoutBackoff is a policy whose backoff is no wait. A backoff of a second, which the default draws once in 2,000 times,
-// is waited for by the state machine instead of the proxy that judges a loss, and another proxy makes the attempt.
+// withoutBackoff is a policy whose backoff is no wait. The one after a loss is slept in real time.
 var withoutBackoff = policy(`{"networkFailures":{"base":"1ms","max":"1ms"}}`)
 
 // policy gives the functions another retry policy than the stack's.
