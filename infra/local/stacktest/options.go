@@ -66,14 +66,14 @@ func EndpointIdleTimeout(d time.Duration) Option {
 	return func(s *settings) { s.endpointIdleTimeout = d }
 }
 
-// ClockAhead has the clock of a proxy, such as proxy-2, be ahead of the others, or behind them if it is below zero. The
-// gateway's clock cannot be set: one that is behind is the same as proxies that are all ahead.
-func ClockAhead(proxy string, ahead time.Duration) Option {
+// ClockAhead has the clock of a function, which is gateway or a proxy such as proxy-2, be ahead of the others, or behind
+// them if it is below zero. The option can be given for several functions.
+func ClockAhead(function string, ahead time.Duration) Option {
 	return func(s *settings) {
 		if s.clocksAhead == nil {
 			s.clocksAhead = map[string]time.Duration{}
 		}
-		s.clocksAhead[proxy] = ahead
+		s.clocksAhead[function] = ahead
 	}
 }
 

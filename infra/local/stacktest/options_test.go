@@ -49,10 +49,27 @@ func TestToAProxyWhoseClockIsAheadTheDeadlineHasPassed(t *testing.T) {
 	}
 }
 
-func TestTheClockOfAFunctionThatIsNoProxyFailsTheTest(t *testing.T) {
+func TestWhereTheGatewaysClockIsBehindTheDeadlineHasPassedForAllProxies(t *testing.T) {
+	t.Parallel()
+	bench := stacktest.Load(t, cdkOut(t), stacktest.ClockAhead("gateway", -time.Hour))
+	if run := bench.Run(stacktest.Get("/")); run.StatusCode != 504 || len(bench.Received()) != 0 {
+		t.Errorf("the answer is %v, want 504 and no request", run)
+	}
+}
+
+func TestFunctionsWhoseClocksAreWrongByTheSameSeeNothingOfIt(t *testing.T) {
+	t.Parallel()
+	bench := stacktest.Load(t, cdkOut(t), stacktest.ClockAhead("gateway", time.Hour), stacktest.ClockAhead("proxy-1", time.Hour))
+	bench.Upstream(stacktest.Answer(200))
+	if run := bench.Run(stacktest.Get("/")); run.StatusCode != 200 {
+		t.Errorf("the answer is %v, want 200", run)
+	}
+}
+
+func TestTheClockOfAFunctionThatIsNotThereFailsTheTest(t *testing.T) {
 	t.Parallel()
 	dir := cdkOut(t)
-	fails(t, func(t testing.TB) { stacktest.Load(t, dir, stacktest.ClockAhead("gateway", time.Hour)) }, `"gateway"`, "proxy-1, proxy-2, proxy-3")
+	fails(t, func(t testing.TB) { stacktest.Load(t, dir, stacktest.ClockAhead("proxy-9", time.Hour)) }, `"proxy-9"`, "gateway", "proxy-1, proxy-2, proxy-3")
 }
 
 func TestTheFirstAttemptIsTheProxysThatTheTestNames(t *testing.T) {

@@ -11,32 +11,46 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
-// clocksAhead tells how far the clock of a function is ahead, by the name that it is invoked by.
+// clocksAhead tells how far the clock of a function is ahead of the gateway's, by the name that it is invoked by.
+//
+// Moments travel between the gateway and the proxies only, and are moved there. So a gateway whose clock is ahead is one
+// whose proxies' clocks are all behind.
 func (s *Stack) clocksAhead(clocks map[string]time.Duration) (func(invoked string) time.Duration, error) {
-	byARN := map[string]time.Duration{}
 	unknown := maps.Clone(clocks)
-	var proxies []string
-	for _, f := range s.Template.Functions {
-		if _, calls := f.Environment[message.UpstreamVariable]; !calls {
-			continue
-		}
-		proxies = append(proxies, s.ShortName(f.Name))
-		for _, name := range []string{f.Name, s.ShortName(f.Name)} {
-			if ahead, given := clocks[name]; given {
-				byARN[f.ARN] = ahead
+	of := func(name string) (ahead time.Duration) {
+		for _, name := range []string{name, s.ShortName(name)} {
+			if given, found := clocks[name]; found {
+				ahead = given
 				delete(unknown, name)
 			}
 		}
+		return ahead
+	}
+	var gateway time.Duration
+	byARN := map[string]time.Duration{}
+	var names []string
+	for _, f := range s.Template.Functions {
+		_, calls := f.Environment[message.UpstreamVariable]
+		_, starts := f.Environment[message.StateMachineVariable]
+		switch {
+		case calls:
+			byARN[f.ARN] = of(f.Name)
+		case starts:
+			gateway = of(f.Name)
+		default:
+			continue
+		}
+		names = append(names, s.ShortName(f.Name))
 	}
 	var problems []error
 	for _, name := range slices.Sorted(maps.Keys(unknown)) {
-		problems = append(problems, fmt.Errorf("stack: Config.ClocksAhead names %q; the functions that call the upstream are %s",
-			name, strings.Join(proxies, ", ")))
+		problems = append(problems, fmt.Errorf("stack: Config.ClocksAhead names %q; the functions with a clock are %s",
+			name, strings.Join(names, ", ")))
 	}
 	return func(invoked string) time.Duration {
 		for arn, ahead := range byARN {
 			if invoked == arn || strings.HasPrefix(invoked, arn+":") { // with an alias or a version
-				return ahead
+				return ahead - gateway
 			}
 		}
 		return 0

@@ -87,7 +87,7 @@ func TestAKeyIsLockedForItsLeaseAndWhatClocksDiffer(t *testing.T) {
 	}
 }
 
-// ahead sets the clocks of proxies.
+// ahead sets the clocks of functions.
 func ahead(clocks map[string]time.Duration) setting {
 	return func(_ testing.TB, c *config) { c.ClocksAhead = clocks }
 }
@@ -113,11 +113,11 @@ func TestWhatAProxyTellsOfTheTimeIsByItsOwnClock(t *testing.T) {
 	get(t, s, "/").expect(t, http.StatusOK, "OK", "proxy-1; received-status=500, proxy-2; received-status=200")
 }
 
-func TestAClockOfAFunctionThatIsNoProxyIsRefused(t *testing.T) {
+func TestAClockOfAFunctionThatIsNotThereIsRefused(t *testing.T) {
 	t.Parallel()
-	_, err := launch(t, config{}, []setting{ahead(map[string]time.Duration{"gateway": time.Second, "proxy-1": time.Second, "proxy-9": time.Second})})
-	want := `stack: Config.ClocksAhead names "gateway"; the functions that call the upstream are proxy-1, proxy-2, proxy-3
-stack: Config.ClocksAhead names "proxy-9"; the functions that call the upstream are proxy-1, proxy-2, proxy-3`
+	_, err := launch(t, config{}, []setting{ahead(map[string]time.Duration{"proxy-1": time.Second, "proxy-8": time.Second, "proxy-9": time.Second})})
+	want := `stack: Config.ClocksAhead names "proxy-8"; the functions with a clock are gateway, proxy-1, proxy-2, proxy-3
+stack: Config.ClocksAhead names "proxy-9"; the functions with a clock are gateway, proxy-1, proxy-2, proxy-3`
 	if err == nil || err.Error() != want {
 		t.Errorf("the error is %v, want %s", err, want)
 	}

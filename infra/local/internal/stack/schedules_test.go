@@ -226,7 +226,7 @@ func lockedKeys(t *testing.T, s *stack.Stack) (locked int) {
 }
 
 // TestRandomSchedulesKeepThePromises runs requests through the real binaries, frozen between invocations, while calls to
-// AWS are throttled, slow, or lose their replies, and the upstream answers, limits, fails and breaks off.
+// AWS are throttled, slow, or lose their replies, clocks are wrong, and the upstream answers, limits, fails and breaks off.
 func TestRandomSchedulesKeepThePromises(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: a thousand requests through the real binaries take half a minute")
@@ -248,6 +248,7 @@ func TestRandomSchedulesKeepThePromises(t *testing.T) {
 	defer upstream.Close()
 	s := start(t, upstream.URL, func(_ testing.TB, c *config) {
 		c.Faults = faults.Settings{Throttle: 0.05, Lost: 0.03, Slow: 0.05, Delay: 20 * time.Millisecond, Seed: seed}
+		c.ClocksAhead = map[string]time.Duration{"gateway": 5 * time.Second, "proxy-1": 15 * time.Second, "proxy-2": -15 * time.Second}
 	}, environment("gateway", "RING_START", ""))
 
 	var group sync.WaitGroup

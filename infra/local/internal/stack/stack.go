@@ -68,9 +68,8 @@ type Config struct {
 	// DataFile is where the tables are kept; empty keeps them in memory.
 	DataFile string
 
-	// ClocksAhead says how far the clocks of functions are ahead of the others, by the functions' names or short names; below
-	// zero they are behind. They have to be functions that call the upstream; a gateway whose clock is behind sees the same as
-	// one whose proxies' clocks are all ahead. See [timeshift.Ahead].
+	// ClocksAhead says how far the clocks of the gateway and the proxies are ahead of the others, by the functions' names or
+	// short names; below zero they are behind. The clocks of DynamoDB and Step Functions are right. See [timeshift.Ahead].
 	ClocksAhead map[string]time.Duration
 
 	// Environment adds variables to functions, by the functions' names or short names.
