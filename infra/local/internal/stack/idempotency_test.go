@@ -179,12 +179,8 @@ func longLived() setting {
 
 func TestADuplicateThatDoesNotWaitLongEnoughIsToldToComeAgain(t *testing.T) {
 	t.Parallel()
-	called, release := make(chan struct{}), make(chan struct{})
-	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		close(called)
-		<-release
-		status(http.StatusCreated)(w, r)
-	})
+	upstream, called, release := held(status(http.StatusCreated))
+	url := serve(t, upstream)
 	s := start(t, url)
 	first := make(chan answer)
 	go func() { first <- order(t, s, "{}") }()

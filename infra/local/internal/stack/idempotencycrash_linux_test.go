@@ -73,12 +73,8 @@ func TestAKeyWhoseGatewayDiedBeforeItStartedAnythingIsFreeWhenItsLeaseEnds(t *te
 
 func TestDuplicatesThatWaitAreAnsweredAlthoughTheFirstOnesGatewayDied(t *testing.T) {
 	t.Parallel()
-	called, release := make(chan struct{}), make(chan struct{})
-	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		close(called) // a second call would panic
-		<-release
-		respond(http.StatusCreated, "made once")(w, r)
-	})
+	upstream, called, release := held(respond(http.StatusCreated, "made once"))
+	url := serve(t, upstream)
 	directory := t.TempDir()
 	const duplicates = 5
 	all := make(chan struct{})

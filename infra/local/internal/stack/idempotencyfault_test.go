@@ -149,12 +149,8 @@ func TestAnAnswerOfDynamoDBThatIsLostDoesNotMakeARequestItsOwnDuplicate(t *testi
 
 func TestADuplicateThatCannotLookAtTheRecordIsA503AndTheFirstGoesOn(t *testing.T) {
 	t.Parallel()
-	called, release := make(chan struct{}), make(chan struct{})
-	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		close(called) // a second call would panic
-		<-release
-		status(http.StatusCreated)(w, r)
-	})
+	upstream, called, release := held(status(http.StatusCreated))
+	url := serve(t, upstream)
 	s := tapped(t, url, func(w http.ResponseWriter, r *http.Request, operation string, next http.Handler) {
 		if operation == "GetItem" {
 			refuse(w, http.StatusBadRequest, "AccessDeniedException")

@@ -84,12 +84,8 @@ func TestAKeyIsForOneQueryAndOneBodyAndForAnyHeaderFields(t *testing.T) {
 
 func TestAnotherRequestWithAKeyThatIsInUseIsRefusedAtOnce(t *testing.T) {
 	t.Parallel()
-	called, release := make(chan struct{}), make(chan struct{})
-	s := start(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
-		close(called)
-		<-release
-		status(http.StatusCreated)(w, r)
-	}))
+	upstream, called, release := held(status(http.StatusCreated))
+	s := start(t, serve(t, upstream))
 	first := make(chan answer)
 	go func() { first <- order(t, s, `{"item":"tea"}`) }()
 	<-called

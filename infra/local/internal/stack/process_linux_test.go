@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -90,24 +89,14 @@ func TestClosingAStackThatIsAtWorkLeavesNoProcess(t *testing.T) {
 
 func TestWhatAGatewayThatDiedWasWaitingForIsNotLost(t *testing.T) {
 	t.Parallel()
-	called, release := make(chan struct{}), make(chan struct{})
-	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		close(called) // a second call would panic
-		<-release
-		respond(http.StatusCreated, "made once")(w, r)
-	})
+	upstream, called, release := held(respond(http.StatusCreated, "made once"))
+	url := serve(t, upstream)
 	directory := t.TempDir()
 	s := start(t, url, ownBinaries(directory))
 	first := make(chan answer)
 	go func() { first <- order(t, s, "{}") }()
 	<-called
-	for id, name := range processes(t, directory) {
-		if name == "gateway" {
-			if err := syscall.Kill(id, syscall.SIGKILL); err != nil {
-				t.Error(err)
-			}
-		}
-	}
+	killGateways(t, directory)
 	if a := <-first; a.Status != http.StatusBadGateway {
 		t.Errorf("the caller of the gateway that died got %d %s, want 502", a.Status, a.Body)
 	}

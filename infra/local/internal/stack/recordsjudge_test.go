@@ -171,12 +171,8 @@ func typesOf(i item) []string {
 
 func TestTheAttributesOfARecordHaveTheTypesOfPowertools(t *testing.T) {
 	t.Parallel()
-	called, release := make(chan struct{}), make(chan struct{})
-	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		close(called)
-		<-release
-		respond(http.StatusCreated, `{"id":7}`, "Content-Type", "application/json")(w, r)
-	})
+	upstream, called, release := held(respond(http.StatusCreated, `{"id":7}`, "Content-Type", "application/json"))
+	url := serve(t, upstream)
 	s := start(t, url)
 	d := tableOf(t, s)
 	began := time.Now()
@@ -374,15 +370,13 @@ func (d table) saveInProgress() item {
 
 func TestPowertoolsFindsOurRecordsInItsWayWhileTheyAreAndNotAfterwards(t *testing.T) {
 	t.Parallel()
-	called, release := make(chan struct{}), make(chan struct{})
+	upstream, called, release := held(status(http.StatusCreated))
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/fails" {
 			status(http.StatusInternalServerError)(w, r)
 			return
 		}
-		close(called)
-		<-release
-		status(http.StatusCreated)(w, r)
+		upstream(w, r)
 	})
 	s := start(t, url)
 	d := tableOf(t, s)

@@ -89,6 +89,16 @@ func hang(_ http.ResponseWriter, r *http.Request) {
 	<-r.Context().Done()
 }
 
+// held gives the answer to one request when it is released, and tells when that has arrived. A second request panics.
+func held(answer http.HandlerFunc) (handler http.HandlerFunc, called <-chan struct{}, release chan<- struct{}) {
+	arrived, released := make(chan struct{}), make(chan struct{})
+	return func(w http.ResponseWriter, r *http.Request) {
+		close(arrived)
+		<-released
+		answer(w, r)
+	}, arrived, released
+}
+
 // closedAddress is a URL at which nothing listens.
 func closedAddress(t testing.TB) string { return "http://" + freeAddress(t) }
 
