@@ -3,6 +3,7 @@ package message
 import (
 	"encoding/base64"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -73,4 +74,12 @@ func isText(body []byte) bool {
 		}
 	}
 	return utf8.Valid(body)
+}
+
+// IsToken says whether a text is a token, as methods and the names of header fields are (RFC 9110 section 5.6.2).
+func IsToken(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
+		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+		return !letter && (r < '0' || '9' < r) && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
+	})
 }

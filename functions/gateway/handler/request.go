@@ -39,7 +39,7 @@ func readRequest(event *events.LambdaFunctionURLRequest, pseudonym string) (*mes
 		Body:            event.Body,
 		IsBase64Encoded: event.IsBase64Encoded,
 	}
-	if !isToken(request.Method) || request.Method == http.MethodConnect {
+	if !message.IsToken(request.Method) || request.Method == http.MethodConnect {
 		return nil, invalidRequest("The method " + printable(request.Method) + " is not one that can be forwarded.")
 	}
 	if reason := refusedPath(request.Path); reason != "" {
@@ -51,7 +51,7 @@ func readRequest(event *events.LambdaFunctionURLRequest, pseudonym string) (*mes
 
 	for name, value := range event.Headers {
 		name = strings.ToLower(name)
-		if !isToken(name) {
+		if !message.IsToken(name) {
 			return nil, invalidRequest("A header field has the name " + printable(name) + ", which is not a token.")
 		}
 		if hasControl(strings.ReplaceAll(value, "\t", " ")) {
@@ -178,22 +178,6 @@ func hasControl(text string) bool {
 	return false
 }
 
-// isToken says whether a text is a token, RFC 9110 section 5.6.2.
-func isToken(text string) bool {
-	if text == "" {
-		return false
-	}
-	for _, r := range text {
-		switch {
-		case isAlphanumeric(r):
-		case strings.ContainsRune("!#$%&'*+-.^_`|~", r):
-		default:
-			return false
-		}
-	}
-	return true
-}
-
 func isAlphanumeric(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
 }
@@ -203,7 +187,7 @@ func printable(text string) string { return structuredString(text) }
 
 // httpVersion is the received protocol as Via has it: 1.1 for HTTP/1.1.
 func httpVersion(protocol string) string {
-	if _, version, found := strings.Cut(protocol, "/"); found && isToken(version) {
+	if _, version, found := strings.Cut(protocol, "/"); found && message.IsToken(version) {
 		return version
 	}
 	return "1.1"

@@ -334,7 +334,7 @@ func sendable(t *testing.T, r *message.Request) {
 		t.Fatalf("%+v is sent as %+v", r, request)
 	}
 	for name, value := range r.Headers {
-		if name != strings.ToLower(name) || !isToken(name) || hasControl(strings.ReplaceAll(value, "\t", "")) {
+		if name != strings.ToLower(name) || !message.IsToken(name) || hasControl(strings.ReplaceAll(value, "\t", "")) {
 			t.Fatalf("the field %q is %q", name, value)
 		}
 		for _, prefix := range prefixesNotForwarded {

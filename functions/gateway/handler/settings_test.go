@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
@@ -106,7 +107,7 @@ func TestAllProblemsOfTheSettingsAreReportedAtOnce(t *testing.T) {
 
 func TestEveryDeploymentHasAPseudonymOfItsOwn(t *testing.T) {
 	a, b := settings{stateMachineARN: "arn:a"}.pseudonym(), settings{stateMachineARN: "arn:b"}.pseudonym()
-	if a == b || a != (settings{stateMachineARN: "arn:a"}).pseudonym() || !isToken(a) {
+	if a == b || a != (settings{stateMachineARN: "arn:a"}).pseudonym() || !message.IsToken(a) {
 		t.Errorf("two deployments are called %s and %s", a, b)
 	}
 }

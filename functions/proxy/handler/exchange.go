@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"strings"
 	"sync/atomic"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
@@ -79,16 +78,11 @@ func notHTTP(r *http.Response) string {
 		return fmt.Sprintf("the upstream answered with the status %d; statuses that end a request are 200 to 599", r.StatusCode)
 	}
 	for name := range r.Header {
-		if name == "" || strings.ContainsFunc(name, func(c rune) bool { return !isTokenChar(c) }) {
+		if !message.IsToken(name) {
 			return "the upstream answered with a header field whose name is not a token"
 		}
 	}
 	return ""
-}
-
-// isTokenChar says whether a character may stand in a token, RFC 9110 section 5.6.2.
-func isTokenChar(c rune) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", c)
 }
 
 // writtenKey is the key, in the context of an attempt, of a count of the bytes that are written to its connection: an

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
 // Limits of what is sent from the page, and kept of it.
@@ -203,7 +205,7 @@ func (s Sending) request(url string) (*http.Request, error) {
 		case "Connection", "Content-Length", "Host", "Transfer-Encoding", "Trailer", "Upgrade":
 			problem("header %s is for the connection, and is set by whoever sends", name)
 		default:
-			if !isToken(field.Name) {
+			if !message.IsToken(field.Name) {
 				problem("header name %q is not one: give letters, digits and hyphens", field.Name)
 			}
 			if strings.ContainsAny(field.Value, "\r\n\x00") {
@@ -213,15 +215,6 @@ func (s Sending) request(url string) (*http.Request, error) {
 		}
 	}
 	return request, errors.Join(problems...)
-}
-
-// isToken says whether a text is a token (RFC 9110 section 5.6.2), as the names of fields are.
-func isToken(text string) bool {
-	const others = "!#$%&'*+-.^_`|~"
-	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
-		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
-		return !letter && (r < '0' || '9' < r) && !strings.ContainsRune(others, r)
-	})
 }
 
 // transport leaves answers as they are.
