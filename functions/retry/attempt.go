@@ -22,6 +22,10 @@ type Attempt struct {
 	// Details is a short text for people that says more about the failure. It holds no payload.
 	Details string `json:"details,omitempty"`
 
+	// MaybeProcessed says that the upstream may have acted on the request, although the attempt brought no final answer.
+	// Where it is false, what came of the attempt is proof that nothing was done.
+	MaybeProcessed bool `json:"maybeProcessed,omitempty"`
+
 	// Kind is the budget that the attempt was charged to.
 	Kind Kind `json:"kind,omitempty"`
 

@@ -45,6 +45,9 @@ type Decision struct {
 	// Kind is the budget that the attempt was charged to; empty if it was a success or a final answer.
 	Kind Kind
 
+	// MaybeProcessed says that the upstream may have acted on the request, if the outcome is not Succeeded.
+	MaybeProcessed bool
+
 	// Delay is how long to wait before the next attempt, if the outcome is Again. It is never below a floor that the
 	// upstream gave.
 	Delay time.Duration
@@ -53,7 +56,9 @@ type Decision struct {
 	// did not say.
 	NotBefore time.Time
 
-	// RetryAfter is how long the upstream still wants to be left alone, if the outcome is Failed and it said so.
+	// RetryAfter is how long whoever wants to send the request again should wait, if the outcome is Failed: as long as
+	// the upstream said, now or before, or else the backoff before a next attempt. Zero if the upstream said nothing and
+	// another attempt would meet the same.
 	RetryAfter time.Duration
 
 	// Why says in a few words, for people, what was decided and by which rule.

@@ -37,17 +37,23 @@ func (p Policy) Next(req Request, history []Attempt, result Result, random func(
 	}
 
 	fail := func(reason Reason, why string) Decision {
+		retryAfter := j.binding(PerAccount)
+		if retryAfter <= 0 && !j.lasting {
+			shortest, longest, _ := j.delay(j.policy.budget(j.kind), j.count(j.kind), 0)
+			retryAfter = max(draw(shortest, longest, random), time.Millisecond)
+		}
 		return Decision{
-			Outcome:    Failed,
-			Reason:     reason,
-			Kind:       j.kind,
-			NotBefore:  j.notBefore,
-			RetryAfter: j.binding(PerAccount),
-			Why:        j.subject + ": " + why,
+			Outcome:        Failed,
+			Reason:         reason,
+			Kind:           j.kind,
+			MaybeProcessed: !j.proof,
+			NotBefore:      j.notBefore,
+			RetryAfter:     retryAfter,
+			Why:            j.subject + ": " + why,
 		}
 	}
 
-	if !j.proof && !req.IdempotencyKey && !slices.Contains(j.policy.RepeatableMethods, req.Method) {
+	if !j.proof && !j.policy.repeatable(req) {
 		return fail(UnsafeToRepeat, fmt.Sprintf("the %s may have been processed, and has no Idempotency-Key", req.Method))
 	}
 	if j.lasting {
@@ -80,11 +86,12 @@ func (p Policy) Next(req Request, history []Attempt, result Result, random func(
 	}
 	delay := draw(shortest, longest, random)
 	return Decision{
-		Outcome:   Again,
-		Kind:      j.kind,
-		Delay:     delay,
-		NotBefore: j.notBefore,
-		Why:       fmt.Sprintf("%s: %s", j.subject, why),
+		Outcome:        Again,
+		Kind:           j.kind,
+		MaybeProcessed: !j.proof,
+		Delay:          delay,
+		NotBefore:      j.notBefore,
+		Why:            fmt.Sprintf("%s: %s", j.subject, why),
 	}
 }
 

@@ -24,11 +24,12 @@ type Result struct {
 // the attempt began, or the zero time if that is not known. decision is what was decided on the result.
 func (r Result) Attempt(proxy string, start time.Time, decision Decision) Attempt {
 	a := Attempt{
-		Proxy:  proxy,
-		Status: r.Status,
-		Kind:   decision.Kind,
-		Wait:   ceil(decision.Delay, time.Millisecond).Milliseconds(),
-		Why:    decision.Why,
+		Proxy:          proxy,
+		Status:         r.Status,
+		MaybeProcessed: decision.MaybeProcessed,
+		Kind:           decision.Kind,
+		Wait:           ceil(decision.Delay, time.Millisecond).Milliseconds(),
+		Why:            decision.Why,
 	}
 	if !start.IsZero() {
 		a.Start = start.UnixMilli()
