@@ -48,7 +48,6 @@ func TestHeaderFieldsGoUpstreamExceptThoseForTheWayToTheGateway(t *testing.T) {
 			"proxy-connection": "close", "proxy-authenticate": "Basic", "proxy-authorization": "Basic eA==", "te": "trailers",
 			"trailer": "x-sum", "transfer-encoding": "chunked", "upgrade": "websocket", "content-length": "5", "expect": "100-continue",
 		}, map[string]string{"x-kept": "c"}},
-		{"what is said to the gateway", map[string]string{"prefer": "wait=10"}, map[string]string{}},
 		{"names in any case", map[string]string{"Content-Type": "text/plain", "Transfer-Encoding": "chunked", "HOST": "a"}, map[string]string{"content-type": "text/plain"}},
 	} {
 		event := request("GET", "/")

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +27,9 @@ type settings struct {
 	keyRequirement idempotencyhttp.Requirement
 	cache          idempotencyhttp.Cache
 	serverCacheHit bool
+
+	links           linkRewriter
+	omitRetryAdvice bool
 }
 
 // requirements are the values of IDEMPOTENCY_KEY_REQUIRED.
@@ -82,6 +86,15 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 		s.cache = cacheHeaders
 	}
 	s.serverCacheHit = flag(message.ServerCacheHitVariable)
+	s.omitRetryAdvice = flag(message.OmitRetryAdviceVariable)
+	for text := range strings.FieldsSeq(getenv(message.LinksVariable)) {
+		base, err := url.Parse(text)
+		if err != nil || base.Scheme == "" || base.Host == "" {
+			problem("%s has %q; it must be a list of URLs with scheme and host, with spaces between them", message.LinksVariable, text)
+			continue
+		}
+		s.links = append(s.links, base)
+	}
 	if err := errors.Join(problems...); err != nil {
 		return settings{}, fmt.Errorf("gateway: the environment is not usable:\n%w", err)
 	}

@@ -231,8 +231,12 @@ func TestAnotherCallerMethodOrPathIsAnotherKey(t *testing.T) {
 
 func TestOnlyFinalResponsesAreRecorded(t *testing.T) {
 	for status, recorded := range map[int]bool{
-		200: true, 204: true, 303: true, 400: true, 404: true, 409: true, 422: true, 0: true,
-		408: false, 425: false, 429: false, 500: false, 502: false, 503: false, 504: false,
+		200: true, 202: true, 204: true, 206: true, 301: true, 303: true, 304: true, 307: true,
+		400: true, 404: true, 405: true, 410: true, 412: true, 413: true, 422: true, 424: true, 451: true, 499: true,
+		401: false, 403: false, 407: false, 408: false, 409: false, 421: false, 423: false, 425: false, 426: false, 428: false,
+		429: false, 431: false,
+		500: false, 501: false, 502: false, 503: false, 504: false, 505: false, 511: false, 520: false, 599: false,
+		0: false, 100: false, 600: false,
 	} {
 		f := setUp(t, idempotencyhttp.Options{Cache: idempotencyhttp.Cache{ETag: true}}, idempotency.Config{})
 		response := idempotencyhttp.Response{StatusCode: status, Body: "body"}
