@@ -67,7 +67,9 @@ func wantAgain(t *testing.T, d retry.Decision, delay time.Duration) {
 	}
 }
 
-// wantFailed checks that the request has failed for a reason.
+// wantFailed checks that the request has failed for a reason, and how long whoever comes again is to wait: as long as the
+// upstream asked for, or else the backoff, which is a millisecond at least. With the lowest number there is, that is what
+// full jitter gives.
 func wantFailed(t *testing.T, d retry.Decision, reason retry.Reason, retryAfter time.Duration) {
 	t.Helper()
 	if d.Outcome != retry.Failed || d.Reason != reason || d.RetryAfter != retryAfter {
@@ -134,7 +136,7 @@ func TestTheUpstreamsOwnAdviceIsFollowed(t *testing.T) {
 	if d := get(t, retry.Policy{}).answers(200, "Stripe-Should-Retry: true"); d.Outcome != retry.Succeeded {
 		t.Errorf("a 200 is %s", d.Outcome)
 	}
-	wantFailed(t, post(t, retry.Policy{}).answers(409, "Stripe-Should-Retry: true"), retry.UnsafeToRepeat, 0)
+	wantFailed(t, post(t, retry.Policy{}).answers(409, "Stripe-Should-Retry: true"), retry.UnsafeToRepeat, time.Millisecond)
 }
 
 func TestAnUnsafeRequestIsNotRepeatedAfterAServerError(t *testing.T) {
@@ -143,7 +145,7 @@ func TestAnUnsafeRequestIsNotRepeatedAfterAServerError(t *testing.T) {
 		for _, status := range []int{408, 425, 500, 502, 503, 504} {
 			c := get(t, retry.Policy{})
 			c.request.Method = method
-			wantFailed(t, c.answers(status), retry.UnsafeToRepeat, 0)
+			wantFailed(t, c.answers(status), retry.UnsafeToRepeat, time.Millisecond)
 		}
 	}
 }
@@ -151,7 +153,7 @@ func TestAnUnsafeRequestIsNotRepeatedAfterAServerError(t *testing.T) {
 func TestAnUnsafeRequestIsNotRepeatedAfterAFailureThatMayHaveBeenProcessed(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []retry.ErrorType{retry.ConnectionReadTimeout, retry.ConnectionTerminated, retry.HTTPResponseIncomplete, retry.ProxyInternalError} {
-		wantFailed(t, post(t, retry.Policy{}).fails(kind, retry.MaybeProcessed), retry.UnsafeToRepeat, 0)
+		wantFailed(t, post(t, retry.Policy{}).fails(kind, retry.MaybeProcessed), retry.UnsafeToRepeat, time.Millisecond)
 	}
 }
 
@@ -168,7 +170,7 @@ func TestAnUnsafeRequestIsRepeatedOnProofThatNothingWasDone(t *testing.T) {
 			t.Errorf("%s: got %s (%s)", name, d.Outcome, d.Why)
 		}
 	}
-	wantFailed(t, post(t, retry.Policy{}).answers(503, "Retry-After: soon"), retry.UnsafeToRepeat, 0)
+	wantFailed(t, post(t, retry.Policy{}).answers(503, "Retry-After: soon"), retry.UnsafeToRepeat, time.Millisecond)
 	wantFailed(t, post(t, retry.Policy{}).answers(503, "X-RateLimit-Reset: 30", "X-RateLimit-Remaining: 0"), retry.UnsafeToRepeat, 30*time.Second)
 	wantFailed(t, post(t, retry.Policy{}).answers(500, "Retry-After: 3"), retry.UnsafeToRepeat, 3*time.Second)
 }
@@ -184,7 +186,7 @@ func TestAnIdempotencyKeyMakesAnyMethodSafeToRepeat(t *testing.T) {
 func TestMethodsCanBeDeclaredRepeatable(t *testing.T) {
 	t.Parallel()
 	wantAgain(t, post(t, retry.Policy{RepeatableMethods: []string{"POST"}}).answers(500), 0)
-	wantFailed(t, get(t, retry.Policy{RepeatableMethods: []string{}}).answers(500), retry.UnsafeToRepeat, 0)
+	wantFailed(t, get(t, retry.Policy{RepeatableMethods: []string{}}).answers(500), retry.UnsafeToRepeat, time.Millisecond)
 }
 
 func TestEachKindOfFailureHasItsOwnBudget(t *testing.T) {
@@ -198,9 +200,9 @@ func TestEachKindOfFailureHasItsOwnBudget(t *testing.T) {
 		wantAgain(t, c.answers(429), 0)
 	}
 	before := *c
-	wantFailed(t, c.answers(503), retry.AttemptsExhausted, 0)
+	wantFailed(t, c.answers(503), retry.AttemptsExhausted, time.Millisecond)
 	c = &before
-	wantFailed(t, c.fails(retry.DNSError, retry.NotProcessed), retry.AttemptsExhausted, 0)
+	wantFailed(t, c.fails(retry.DNSError, retry.NotProcessed), retry.AttemptsExhausted, time.Millisecond)
 	c = &before
 	wantFailed(t, c.answers(429, "Retry-After: 7"), retry.AttemptsExhausted, 7*time.Second)
 }
@@ -403,11 +405,11 @@ func TestAnAttemptThatCannotEndBeforeTheDeadlineIsNotStarted(t *testing.T) {
 
 	c = get(t, policy)
 	c.request.Deadline = noon.Add(time.Second + retry.MinimumAttemptTime - 1)
-	wantFailed(t, c.answers(503), retry.DeadlineExceeded, 0)
+	wantFailed(t, c.answers(503), retry.DeadlineExceeded, time.Second)
 
 	c = get(t, policy)
 	c.request.Deadline = noon.Add(-time.Second)
-	wantFailed(t, c.answers(503), retry.DeadlineExceeded, 0)
+	wantFailed(t, c.answers(503), retry.DeadlineExceeded, time.Second)
 
 	policy.AttemptTimeout = 100 * time.Millisecond
 	c = get(t, policy)
@@ -437,7 +439,7 @@ func TestTheCallerCanAllowFewerAttempts(t *testing.T) {
 	c.request.MaxAttempts = 100
 	wantAgain(t, c.answers(503), 0)
 	wantAgain(t, c.answers(503), 0)
-	wantFailed(t, c.answers(503), retry.AttemptsExhausted, 0)
+	wantFailed(t, c.answers(503), retry.AttemptsExhausted, time.Millisecond)
 }
 
 func TestAFailureThatWouldComeAgainIsNotRepeated(t *testing.T) {
@@ -456,7 +458,7 @@ func TestALostProxyIsANetworkFailure(t *testing.T) {
 	for range retry.DefaultNetworkFailureAttempts - 1 {
 		wantAgain(t, c.fails(retry.ProxyInternalError, retry.MaybeProcessed), 0)
 	}
-	wantFailed(t, c.fails(retry.ProxyInternalError, retry.MaybeProcessed), retry.AttemptsExhausted, 0)
+	wantFailed(t, c.fails(retry.ProxyInternalError, retry.MaybeProcessed), retry.AttemptsExhausted, time.Millisecond)
 }
 
 func TestAnAttemptIsRecordedWithoutLosingAFraction(t *testing.T) {
