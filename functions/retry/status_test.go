@@ -59,7 +59,7 @@ func TestAnErrorThatSaysWhenToComeAgainIsAskedForAgain(t *testing.T) {
 		retry.ServerError: between(400, 599, 403, 429),
 		"":                between(200, 399),
 	}
-	for _, field := range []string{"Retry-After: 2", "Retry-After-Ms: 2000", "Retry-After: Sat, 21 Nov 2026 12:00:02 GMT"} {
+	for _, field := range []string{"Retry-After: 2", "Retry-After-Ms: 2000", "X-Retry-After: 2", "X-RateLimit-Retry-After: 2", "Retry-After: 1, 2", "Retry-After: Sat, 21 Nov 2026 12:00:02 GMT"} {
 		if diff := cmp.Diff(want, charged(t, retry.Policy{}, field)); diff != "" {
 			t.Errorf("%s (-want +got) %s", field, diff)
 		}
