@@ -408,7 +408,11 @@ func (g *Gateway) decorate(envelope *message.Envelope, expiration time.Time) ide
 	if len(envelope.Attempts) > 0 {
 		response.Headers["proxy-status"] = joinFields(response.Headers["proxy-status"], proxyStatus(envelope.Attempts))
 	}
-	response.Headers["via"] = joinFields(response.Headers["via"], "1.1 "+g.pseudonym)
+	protocol := "1.1"
+	if message.IsToken(envelope.Protocol) {
+		protocol = envelope.Protocol
+	}
+	response.Headers["via"] = joinFields(response.Headers["via"], protocol+" "+g.pseudonym)
 	if expiration.Unix() > 0 {
 		response = g.cache.Decorate(response, expiration.Sub(g.now()))
 	}
