@@ -117,7 +117,8 @@ const (
 	// KeyRequiredForUnsafe asks for a key with every method but GET, HEAD, OPTIONS and TRACE, RFC 9110 section 9.2.1.
 	KeyRequiredForUnsafe KeyRequirement = "unsafe"
 
-	// KeyAlwaysRequired asks for a key with every request.
+	// KeyAlwaysRequired asks for a key with every request but preflights, by which browsers ask on their own what a page may
+	// send.
 	KeyAlwaysRequired KeyRequirement = "always"
 )
 

@@ -20,17 +20,20 @@ const (
 	// UnsafeMethods need one, which are all but GET, HEAD, OPTIONS and TRACE (RFC 9110, section 9.2.1).
 	UnsafeMethods
 
-	// Always needs one.
+	// Always needs one, but for preflights.
 	Always
 )
 
-// Requires says whether requests with a method need a key.
-func (r Requirement) Requires(method string) bool {
+// Requires says whether a request needs a key. A preflight never does, since it cannot have one: [Request.Preflight].
+func (r Requirement) Requires(request Request) bool {
+	if request.Preflight() {
+		return false
+	}
 	switch r {
 	case Always:
 		return true
 	case UnsafeMethods:
-		switch method {
+		switch request.Method {
 		case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
 			return false
 		}
@@ -112,7 +115,7 @@ func (f *Front) Serve(ctx context.Context, r Request, handle func(context.Contex
 	}
 	field, present := r.Headers[KeyField]
 	if !present {
-		if f.options.Require.Requires(r.Method) {
+		if f.options.Require.Requires(r) {
 			return MissingKey().Response(), nil
 		}
 		return handle(ctx)
