@@ -87,7 +87,7 @@ func TestAPreflightGoesUpstreamWithoutAKeyIfTheURLHasNoCors(t *testing.T) {
 	s := start(t, u.URL, environment("gateway", "IDEMPOTENCY_KEY_REQUIRED", "always"))
 	a := send(t, s, http.MethodOptions, "/orders", "", preflight...)
 	if a.Status != http.StatusNoContent || a.Header.Get("Access-Control-Allow-Origin") != page || a.Header.Get("Access-Control-Allow-Methods") != "POST" {
-		t.Errorf("the answer is %d %v, want the upstream's", a.Status, a.Header)
+		t.Fatalf("the answer is %d %v, want the upstream's", a.Status, a.Header)
 	}
 	r := u.received()[0]
 	if r.Method != http.MethodOptions || r.Header.Get("Origin") != page || r.Header.Get("Access-Control-Request-Method") != "POST" {
