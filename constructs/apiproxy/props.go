@@ -54,6 +54,13 @@ type RetryingApiProxyProps struct {
 	// grants it to. With NONE everybody may.
 	UrlAuthType awslambda.FunctionUrlAuthType
 
+	// Cors lets pages of other origins call from a browser. The function URL then answers preflights, without invoking
+	// anything, and lets those pages read all answers, also those in which it refuses a request itself. AllowedHeaders
+	// must name what pages send, such as Content-Type, Idempotency-Key and Prefer; for AWS_IAM, Authorization, X-Amz-Date
+	// and X-Amz-Security-Token, too. To ExposedHeaders are added Proxy-Status, Idempotent-Replayed, Retry-After, Location,
+	// Preference-Applied and X-Amzn-Requestid, unless it is *. Default: none; preflights go upstream as every request does.
+	Cors *awslambda.FunctionUrlCorsOptions
+
 	// Architecture is the processor architecture of the functions. Default: ARM_64.
 	Architecture awslambda.Architecture
 

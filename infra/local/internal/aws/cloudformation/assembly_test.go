@@ -283,7 +283,7 @@ func TestAPropertyOfTheWrongKindIsNamed(t *testing.T) {
 
 func TestWhatTheCorsOfAURLCannotHoldIsNamed(t *testing.T) {
 	for cors, want := range map[string]string{
-		`{"AllowMethods":["GET","OPTIONS"]}`: `resource U (AWS::Lambda::Url): Cors allows the method OPTIONS; CloudFormation takes GET, PUT, HEAD, POST, PATCH, DELETE, *`,
+		`{"AllowMethods":["GET","OPTIONS"]}`: `resource U (AWS::Lambda::Url): its Cors allows the method OPTIONS; CloudFormation takes GET, PUT, HEAD, POST, PATCH, DELETE, *`,
 		`{"AllowMethod":["GET"]}`:            `resource U (AWS::Lambda::Url): json: unknown field "AllowMethod"`,
 	} {
 		_, _, err := loadText(t, `{"Resources":{"U":{"Type":"AWS::Lambda::Url","Properties":{"AuthType":"NONE","Cors":`+cors+`}}}}`)

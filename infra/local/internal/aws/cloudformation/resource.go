@@ -292,7 +292,7 @@ func loadURL(l *loader, r *resource, properties map[string]any) error {
 	if p.Cors != nil {
 		for _, method := range p.Cors.AllowMethods {
 			if !slices.Contains(allowedMethods, method) {
-				return fmt.Errorf("Cors allows the method %s; CloudFormation takes %s", method, strings.Join(allowedMethods, ", "))
+				return fmt.Errorf("its Cors allows the method %s; CloudFormation takes %s", method, strings.Join(allowedMethods, ", "))
 			}
 		}
 	}
