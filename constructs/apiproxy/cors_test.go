@@ -68,6 +68,15 @@ func TestTheUrlIsToldCorsAndWhatPagesNeedToRead(t *testing.T) {
 	}
 }
 
+// Browsers refuse an answer that has the fields of both.
+func TestTheGatewayTakesOutWhatTheUpstreamSaysToPagesIfTheUrlHasCors(t *testing.T) {
+	for name, want := range map[string]any{"Pages": "true", "Everything": "true", "Minimal": nil} {
+		if got := variants()[name].gateway().at("Environment", "Variables", "CROSS_ORIGIN"); got != want {
+			t.Errorf("%s: it is told %v, want %v", name, got, want)
+		}
+	}
+}
+
 func TestThePropCorsIsNotChanged(t *testing.T) {
 	names := make([]*string, 1, 10) // with room for more
 	names[0] = jsii.String("ETag")

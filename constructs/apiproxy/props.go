@@ -58,7 +58,8 @@ type RetryingApiProxyProps struct {
 	// anything, and lets those pages read all answers, also those in which it refuses a request itself. AllowedHeaders
 	// must name what pages send, such as Content-Type, Idempotency-Key and Prefer; for AWS_IAM, Authorization, X-Amz-Date
 	// and X-Amz-Security-Token, too. To ExposedHeaders are added Proxy-Status, Idempotent-Replayed, Retry-After, Location,
-	// Preference-Applied and X-Amzn-Requestid, unless it is *. Default: none; preflights go upstream as every request does.
+	// Preference-Applied and X-Amzn-Requestid, unless it is *. What the upstream says to pages in Access-Control fields is
+	// taken out. Default: none; preflights go upstream, and what it says to pages comes back.
 	Cors *awslambda.FunctionUrlCorsOptions
 
 	// Architecture is the processor architecture of the functions. Default: ARM_64.

@@ -11,6 +11,7 @@
 //	IDEMPOTENCY_KEY_REQUIRED      never, unsafe or always: which requests need an Idempotency-Key (default never)
 //	IDEMPOTENCY_CACHE_HEADERS     true adds ETag, Cache-Control and Vary to recorded answers
 //	IDEMPOTENCY_SERVER_CACHE_HIT  true adds serverCacheHit to the JSON body of replays
+//	CROSS_ORIGIN                  true takes Access-Control fields out of the upstream's answers, because the URL has its own
 package main
 
 import (

@@ -21,6 +21,7 @@ const (
 	KeyRequiredVariable    = "IDEMPOTENCY_KEY_REQUIRED"
 	CacheHeadersVariable   = "IDEMPOTENCY_CACHE_HEADERS"
 	ServerCacheHitVariable = "IDEMPOTENCY_SERVER_CACHE_HIT"
+	CrossOriginVariable    = "CROSS_ORIGIN"
 
 	ProxyNameVariable       = "PROXY_NAME" // the proxies
 	UpstreamVariable        = "UPSTREAM_BASE_URL"

@@ -105,6 +105,7 @@ func (g *Gateway) Handle(ctx context.Context, event events.LambdaFunctionURLRequ
 	if out.problem != nil {
 		response = out.problem.response(requestID(ctx))
 	}
+	g.withoutCrossOrigin(response.Headers)
 	if out.applied != "" {
 		response.Headers["preference-applied"] = joinFields(response.Headers["preference-applied"], out.applied)
 	}

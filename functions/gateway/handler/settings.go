@@ -26,6 +26,8 @@ type settings struct {
 	keyRequirement idempotencyhttp.Requirement
 	cache          idempotencyhttp.Cache
 	serverCacheHit bool
+
+	crossOrigin bool // the function URL has Cors
 }
 
 // requirements are the values of IDEMPOTENCY_KEY_REQUIRED.
@@ -82,6 +84,7 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 		s.cache = cacheHeaders
 	}
 	s.serverCacheHit = flag(message.ServerCacheHitVariable)
+	s.crossOrigin = flag(message.CrossOriginVariable)
 	if err := errors.Join(problems...); err != nil {
 		return settings{}, fmt.Errorf("gateway: the environment is not usable:\n%w", err)
 	}

@@ -19,10 +19,15 @@ import (
 // exposed are the fields that the construct adds to those that pages may read.
 const exposed = "Proxy-Status,Idempotent-Replayed,Retry-After,Location,Preference-Applied,X-Amzn-Requestid"
 
-// allowing gives the stack's URL a Cors that lets the pages of an origin call.
+// allowing gives the stack's URL a Cors that lets the pages of an origin call, as the construct does.
 func allowing(t testing.TB, origin string) setting {
 	t.Helper()
 	return from(edited(t, func(template map[string]any) {
+		for _, function := range resources(template, "AWS::Lambda::Function") {
+			if variables := function["Environment"].(map[string]any)["Variables"].(map[string]any); variables["STATE_MACHINE_ARN"] != nil {
+				variables["CROSS_ORIGIN"] = "true"
+			}
+		}
 		resources(template, "AWS::Lambda::Url")[0]["Cors"] = map[string]any{
 			"AllowOrigins":  []string{origin},
 			"AllowMethods":  []string{"*"},
@@ -193,7 +198,8 @@ func TestABrowsersPageCanUseKeysAndReadWhatBecameOfItsRequests(t *testing.T) {
 	}
 	shop, stranger := pages(), pages()
 	u := play(t,
-		respond(http.StatusCreated, `{"id":7}`, "Content-Type", "application/json", "Location", "/orders/7", "X-Order", "7"),
+		respond(http.StatusCreated, `{"id":7}`, "Content-Type", "application/json", "Location", "/orders/7", "X-Order", "7",
+			"Access-Control-Allow-Origin", "*", "Access-Control-Expose-Headers", "X-Order"), // it lets all pages read that
 		status(http.StatusServiceUnavailable, "Retry-After", "7"))
 	s := start(t, u.URL, allowing(t, shop.URL))
 	url = s.URL()
