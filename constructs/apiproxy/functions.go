@@ -56,13 +56,17 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 // newGateway creates the function behind the URL.
 func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Function {
 	environment := map[string]*string{
-		message.StateMachineVariable:   newStateMachineVersion(r),
-		message.ProxyCountVariable:     jsii.String(strconv.Itoa(props.ProxyCount)),
-		message.RetryPolicyVariable:    policyJSON(props),
-		message.TableVariable:          r.Table.TableName(),
-		message.KeyRequiredVariable:    jsii.String(string(props.Idempotency.Required)),
-		message.CacheHeadersVariable:   jsii.String(strconv.FormatBool(props.Idempotency.CacheHeaders)),
-		message.ServerCacheHitVariable: jsii.String(strconv.FormatBool(props.Idempotency.ServerCacheHit)),
+		message.StateMachineVariable:    newStateMachineVersion(r),
+		message.ProxyCountVariable:      jsii.String(strconv.Itoa(props.ProxyCount)),
+		message.RetryPolicyVariable:     policyJSON(props),
+		message.TableVariable:           r.Table.TableName(),
+		message.KeyRequiredVariable:     jsii.String(string(props.Idempotency.Required)),
+		message.CacheHeadersVariable:    jsii.String(strconv.FormatBool(props.Idempotency.CacheHeaders)),
+		message.ServerCacheHitVariable:  jsii.String(strconv.FormatBool(props.Idempotency.ServerCacheHit)),
+		message.OmitRetryAdviceVariable: jsii.String(strconv.FormatBool(props.OmitRetryAdvice)),
+	}
+	if !props.Upstream.KeepLinks {
+		environment[message.LinksVariable] = jsii.String(props.Upstream.BaseURL)
 	}
 	if props.Cors != nil {
 		environment[message.CrossOriginVariable] = jsii.String("true")

@@ -56,11 +56,11 @@ func newRecordState(scope constructs.Construct, table awsdynamodb.ITableV2, next
 	})
 }
 
-// newReleaseState creates the state that frees the key after a failure: a lease that has ended is one that the next
-// caller may take over.
+// newReleaseState creates the state that frees the key after a failure, or after an answer that settles nothing: a lease
+// that has ended is one that the next caller may take over.
 func newReleaseState(scope constructs.Construct, table awsdynamodb.ITableV2, next awsstepfunctions.IChainable) awsstepfunctionstasks.DynamoUpdateItem {
 	return newWrite(scope, "Release", next, &awsstepfunctionstasks.DynamoUpdateItemProps{
-		Comment:          jsii.String("The request failed, and may be tried again with the same Idempotency-Key"),
+		Comment:          jsii.String("The operation is not settled, and may be tried again with the same Idempotency-Key"),
 		Table:            table,
 		UpdateExpression: jsii.String("SET #lease = :ended"),
 		ExpressionAttributeNames: &map[string]*string{

@@ -24,6 +24,10 @@ const serviceFaultMaxDelay = 5 * time.Second
 // not, so all other errors are for the next proxy to judge.
 var serviceFaults = []string{"Lambda.TooManyRequestsException"}
 
+// failedState is the state in which an execution ends whose attempts or time ran out. [RetryingApiProxy.MetricFailed] counts
+// by its name.
+const failedState = "Failed"
+
 // newRing builds the graph: a Choice that leads to the proxy that starts, and for each proxy a Task that calls it, a Choice
 // that looks at its answer, a Wait, and a Pass that takes the place of the answer if the proxy is lost.
 //
@@ -32,18 +36,22 @@ var serviceFaults = []string{"Lambda.TooManyRequestsException"}
 // envelope that it was handed, and the next proxy is handed it at once; that one has the policy judge the loss before it
 // sends anything. The state machine only counts the losses, and gives up if there are too many in a row.
 //
-// On the way to the end the idempotency record is completed or released, if the execution started with one.
+// On the way to the end the idempotency record is completed or released, if the execution started with one. It is completed
+// with a final answer that settles the operation, and released after any other and after a failure.
 func newRing(scope constructs.Construct, props RetryingApiProxyProps, proxies []awslambda.Alias, table awsdynamodb.ITableV2) awsstepfunctions.IChainable {
 	succeeded := awsstepfunctions.NewSucceed(scope, jsii.String("Succeeded"), &awsstepfunctions.SucceedProps{
 		Comment: jsii.String("The upstream gave a final answer"),
 	})
-	failed := awsstepfunctions.NewFail(scope, jsii.String("Failed"), &awsstepfunctions.FailProps{
-		Comment:   jsii.String("Attempts or time ran out; the last answer is in the cause"),
-		ErrorPath: jsii.String(message.ErrorPath),
-		CausePath: jsii.String("States.JsonToString($)"),
+	// Not a Fail state: the last answer would have to go into its cause, which holds 32,768 characters, and which stands in
+	// the logs even if execution data do not.
+	failed := awsstepfunctions.NewSucceed(scope, jsii.String(failedState), &awsstepfunctions.SucceedProps{
+		Comment: jsii.String("Attempts or time ran out; the output has the last answer"),
 	})
 	record := newRecordState(scope, table, succeeded)
-	release := newReleaseState(scope, table, failed)
+	released := awsstepfunctions.NewChoice(scope, jsii.String("Released"), nil)
+	released.When(outcomeIs(retry.Succeeded), succeeded, nil)
+	released.Otherwise(failed)
+	release := newReleaseState(scope, table, released)
 	allLost := newAllLostState(scope, release, failed)
 
 	tasks := make([]awsstepfunctionstasks.LambdaInvoke, len(proxies))
@@ -58,10 +66,10 @@ func newRing(scope constructs.Construct, props RetryingApiProxyProps, proxies []
 		wait.Next(next)
 
 		check := awsstepfunctions.NewChoice(scope, stateName("Check", i), nil)
-		check.When(awsstepfunctions.Condition_And(outcomeIs(retry.Succeeded), hasRecord()), record, nil)
-		check.When(outcomeIs(retry.Succeeded), succeeded, nil)
-		check.When(awsstepfunctions.Condition_And(outcomeIs(retry.Failed), hasRecord()), release, nil)
-		check.When(outcomeIs(retry.Failed), failed, nil)
+		check.When(awsstepfunctions.Condition_And(outcomeIs(retry.Succeeded), awsstepfunctions.Condition_Not(hasRecord())), succeeded, nil)
+		check.When(awsstepfunctions.Condition_And(outcomeIs(retry.Failed), awsstepfunctions.Condition_Not(hasRecord())), failed, nil)
+		check.When(awsstepfunctions.Condition_And(outcomeIs(retry.Succeeded), awsstepfunctions.Condition_Not(isUnsettled())), record, nil)
+		check.When(awsstepfunctions.Condition_Or(outcomeIs(retry.Succeeded), outcomeIs(retry.Failed)), release, nil)
 		check.When(tooManyLosses(), allLost, nil)
 		check.When(awsstepfunctions.Condition_NumberGreaterThanEquals(jsii.String(message.WaitSecondsPath), jsii.Number(1)), wait, nil)
 		check.Otherwise(next)
@@ -114,6 +122,11 @@ func newAllLostState(scope constructs.Construct, release, failed awsstepfunction
 
 func outcomeIs(outcome retry.Outcome) awsstepfunctions.Condition {
 	return awsstepfunctions.Condition_StringEquals(jsii.String(message.OutcomePath), jsii.String(string(outcome)))
+}
+
+// isUnsettled says that the answer does not settle the operation, so that it is not recorded.
+func isUnsettled() awsstepfunctions.Condition {
+	return awsstepfunctions.Condition_IsPresent(jsii.String(message.ReleasePath))
 }
 
 func tooManyLosses() awsstepfunctions.Condition {

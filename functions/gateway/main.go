@@ -11,6 +11,10 @@
 //	IDEMPOTENCY_KEY_REQUIRED      never, unsafe or always: which requests need an Idempotency-Key (default never)
 //	IDEMPOTENCY_CACHE_HEADERS     true adds ETag, Cache-Control and Vary to recorded answers
 //	IDEMPOTENCY_SERVER_CACHE_HIT  true adds serverCacheHit to the JSON body of replays
+//	UPSTREAM_LINKS                the base URLs, with spaces between them, below which links in answers are made to lead here;
+//	                              empty leaves links as they are
+//	OMIT_RETRY_ADVICE             true leaves out what tells callers that the retries are done: X-Should-Retry, and Retry-After
+//	                              where the upstream has said nothing
 //	CROSS_ORIGIN                  true takes Access-Control fields out of the upstream's answers, because the URL has its own
 package main
 

@@ -300,7 +300,7 @@ func (m *Manager) complete(ctx context.Context, r Record, e ending) error {
 		r.Data = m.packed(e.data)
 	}
 	err := m.store.Complete(ctx, r)
-	if errors.Is(err, ErrTooLarge) && !e.failed {
+	if errors.Is(err, ErrTooLarge) && !e.failed && len(e.data) <= maxUnpackedBytes {
 		if p := pack(e.data); len(p) < len(r.Data) {
 			r.Data = p
 			err = m.store.Complete(ctx, r)
@@ -336,7 +336,7 @@ func (m *Manager) packed(result json.RawMessage) json.RawMessage {
 	if _, ambiguous := unwrap(result); ambiguous {
 		return pack(result)
 	}
-	if m.config.CompressAbove > 0 && len(result) > m.config.CompressAbove {
+	if m.config.CompressAbove > 0 && len(result) > m.config.CompressAbove && len(result) <= maxUnpackedBytes {
 		if p := pack(result); len(p) < len(result) {
 			return p
 		}

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// maxUnpackedBytes is how much a compressed result may unpack to, in bytes. What a Lambda function returns is at most 6
-// MB.
-const maxUnpackedBytes = 64 << 20
+// maxUnpackedBytes is how much a compressed result may unpack to, in bytes: what a Lambda function can answer. A larger
+// result is not compressed, and one that claims to be larger is damaged, or made to exhaust memory.
+const maxUnpackedBytes = 6 << 20
 
 // A wrapping is how Data holds what is not a plain result: {"$gzip":"base64"} is a compressed result, {"$error":"text"}
 // a failure. A result that looks like one of them itself is stored compressed.

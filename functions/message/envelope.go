@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
@@ -46,11 +45,11 @@ type Envelope struct {
 	// Outcome says where the state machine goes with this envelope.
 	Outcome retry.Outcome `json:"outcome"`
 
-	// Error names the reason of a failed outcome; it becomes the Error of the execution.
+	// Error names the reason of a failed outcome.
 	Error retry.Reason `json:"error,omitempty"`
 
-	// NotBefore is when the upstream wants to be asked again, in milliseconds since the Unix epoch, if it said so with
-	// the answer that this envelope hands back.
+	// NotBefore is when it makes sense to ask the upstream again, in milliseconds since the Unix epoch, with a failed
+	// outcome: when it said so itself, or after a backoff. Zero if nothing is known to change.
 	NotBefore int64 `json:"notBefore,omitempty"`
 
 	// WaitSeconds is how long the Wait state waits before the next proxy is called, in whole seconds.
@@ -65,6 +64,10 @@ type Envelope struct {
 
 	// Expiration is until when the answer is replayed, in seconds since the Unix epoch, if it is recorded.
 	Expiration int64 `json:"expiration,omitempty"`
+
+	// Release says that the answer, although final, does not settle the operation: it is not recorded, and the key is
+	// free.
+	Release bool `json:"release,omitempty"`
 
 	// Attempts lists the attempts that were made, oldest first. Those of proxies that were lost since the last one are
 	// in Losses.
@@ -87,10 +90,10 @@ type Record struct {
 // that the execution started with.
 const (
 	OutcomePath       = "$.outcome"
-	ErrorPath         = "$.error"
 	StartPath         = "$.start"
 	WaitSecondsPath   = "$.waitSeconds"
 	ExpirationPath    = "$.expiration"
+	ReleasePath       = "$.release"
 	LossesCountPath   = "$.losses.count"
 	LossesAllowedPath = "$.losses.allowed"
 	RecordIDPath      = "$$.Execution.Input.record.id"
@@ -121,21 +124,7 @@ func Answer(requestID string, outcome retry.Outcome, reason retry.Reason, respon
 
 // Failure writes the envelope of a failed outcome without an answer of the upstream.
 func Failure(requestID string, reason retry.Reason, attempts []retry.Attempt) *Envelope {
-	e := Answer(requestID, retry.Failed, reason, Response{}, attempts)
-	e.ShortenAttempts()
-	return e
-}
-
-// ShortenAttempts takes the texts for people out of the attempts, if these alone would not fit into a Cause. That takes
-// more than forty attempts.
-func (e *Envelope) ShortenAttempts() {
-	if len(e.Attempts)*attemptBytes <= MaxCauseBytes {
-		return
-	}
-	e.Attempts = slices.Clone(e.Attempts)
-	for i := range e.Attempts {
-		e.Attempts[i].Why, e.Attempts[i].Details = "", ""
-	}
+	return Answer(requestID, retry.Failed, reason, Response{}, attempts)
 }
 
 // Moments visits each moment in an envelope that a proxy reads: the deadline of the call, and until when the upstream

@@ -166,25 +166,22 @@ func TestThePolicyIsToldOfTheIdempotencyKey(t *testing.T) {
 	}
 }
 
-func TestALongListOfAttemptsFitsIntoACauseWithoutItsTexts(t *testing.T) {
-	attempts := make([]retry.Attempt, 200) // as many as the construct allows
-	for i := range attempts {
-		attempts[i] = retry.Attempt{
-			Proxy: "proxy-20", Start: now.UnixMilli(), Duration: 10_000, Status: 503, Kind: retry.ServerError, Wait: 30_000,
-			NotBefore: now.UnixMilli(), Why: strings.Repeat("w", 200), Details: strings.Repeat("d", 200),
-		}
+func TestAResponseWithoutItsBodyDoesNotSpeakOfIt(t *testing.T) {
+	whole := message.Response{
+		StatusCode: 500,
+		Headers: map[string]string{
+			"content-type": "text/html", "content-encoding": "gzip", "content-range": "bytes 0-1/2", "content-digest": "sha-256=:x:",
+			"content-md5": "x", "digest": "x", "x-order": "7",
+		},
+		Cookies: []string{"a=1"}, Body: "aGVsbG8=", IsBase64Encoded: true,
 	}
-	text, err := message.Marshal(message.Failure("request-1", retry.AttemptsExhausted, attempts))
-	if err != nil {
-		t.Fatal(err)
+	want := message.Response{
+		StatusCode: 500, Headers: map[string]string{"content-type": "text/html", "x-order": "7"}, Cookies: []string{"a=1"},
 	}
-	if len(text) > 32_000 {
-		t.Errorf("it takes %d bytes, and a Cause holds 32,000", len(text))
+	if difference := cmp.Diff(want, whole.WithoutBody()); difference != "" {
+		t.Errorf("(-want +got):\n%s", difference)
 	}
-	if attempts[0].Why == "" {
-		t.Error("the list of the caller has changed")
-	}
-	if short := message.Failure("request-1", retry.AttemptsExhausted, attempts[:10]); short.Attempts[0].Why == "" || short.Attempts[0].Details == "" {
-		t.Error("a short list has lost its texts")
+	if len(whole.Headers) != 7 || whole.Body == "" {
+		t.Error("the response itself has changed")
 	}
 }

@@ -15,13 +15,15 @@ const (
 	ProxyCountVariable  = "PROXY_COUNT"  // both
 	RetryPolicyVariable = "RETRY_POLICY" // both
 
-	StateMachineVariable   = "STATE_MACHINE_ARN" // the gateway
-	RingStartVariable      = "RING_START"
-	TableVariable          = "TABLE_NAME"
-	KeyRequiredVariable    = "IDEMPOTENCY_KEY_REQUIRED"
-	CacheHeadersVariable   = "IDEMPOTENCY_CACHE_HEADERS"
-	ServerCacheHitVariable = "IDEMPOTENCY_SERVER_CACHE_HIT"
-	CrossOriginVariable    = "CROSS_ORIGIN"
+	StateMachineVariable    = "STATE_MACHINE_ARN" // the gateway
+	RingStartVariable       = "RING_START"
+	TableVariable           = "TABLE_NAME"
+	KeyRequiredVariable     = "IDEMPOTENCY_KEY_REQUIRED"
+	CacheHeadersVariable    = "IDEMPOTENCY_CACHE_HEADERS"
+	ServerCacheHitVariable  = "IDEMPOTENCY_SERVER_CACHE_HIT"
+	LinksVariable           = "UPSTREAM_LINKS"
+	OmitRetryAdviceVariable = "OMIT_RETRY_ADVICE"
+	CrossOriginVariable     = "CROSS_ORIGIN"
 
 	ProxyNameVariable       = "PROXY_NAME" // the proxies
 	UpstreamVariable        = "UPSTREAM_BASE_URL"

@@ -3,6 +3,7 @@ package message
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"strings"
 	"unicode/utf8"
 )
@@ -23,6 +24,9 @@ type Request struct {
 	Body            string `json:"body,omitempty"`
 	IsBase64Encoded bool   `json:"isBase64Encoded,omitempty"`
 }
+
+// SetBody stores a body, as text where it is text and in base64 where it is not.
+func (r *Request) SetBody(body []byte) { r.Body, r.IsBase64Encoded = encodeBody(body) }
 
 // BodyBytes decodes the body.
 func (r *Request) BodyBytes() ([]byte, error) { return decodeBody(r.Body, r.IsBase64Encoded) }
@@ -46,6 +50,19 @@ func (r *Response) SetBody(body []byte) { r.Body, r.IsBase64Encoded = encodeBody
 
 // BodyBytes decodes the body.
 func (r *Response) BodyBytes() ([]byte, error) { return decodeBody(r.Body, r.IsBase64Encoded) }
+
+// ofContent are the fields that speak of the content of a response, beside Content-Type.
+var ofContent = []string{"content-encoding", "content-range", "content-digest", "content-md5", "digest"}
+
+// WithoutBody returns the response without its body, and without the fields that would speak of what is not there.
+func (r Response) WithoutBody() Response {
+	r.Headers = maps.Clone(r.Headers)
+	for _, name := range ofContent {
+		delete(r.Headers, name)
+	}
+	r.Body, r.IsBase64Encoded = "", false
+	return r
+}
 
 func encodeBody(body []byte) (text string, isBase64 bool) {
 	if isText(body) {

@@ -7,10 +7,6 @@ const (
 	// left to what the service wraps around a function's answer.
 	MaxStateBytes = 256<<10 - 4<<10
 
-	// MaxCauseBytes is the most that the envelope of a failed outcome may take as JSON. It travels in the Cause of the
-	// execution, which the StartSyncExecution API limits to 32,768 characters.
-	MaxCauseBytes = 32_000
-
 	// MaxRecordBytes is the most that an answer which goes into an idempotency record may take as JSON in a JSON string,
 	// which is how the state machine hands it to DynamoDB. The rest of a state's 256 KiB is left to the other
 	// parameters.

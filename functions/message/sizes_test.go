@@ -78,20 +78,3 @@ func TestMoreAttemptsLeaveLessRoomForTheCall(t *testing.T) {
 		}
 	}
 }
-
-func TestTheEndWithoutAnAnswerFitsIntoACause(t *testing.T) {
-	policy := retry.Default()
-	var history []retry.Attempt
-	for range policy.RateLimits.Attempts - 1 {
-		history = append(history, longest(retry.RateLimit, 0))
-	}
-	for range policy.ServerErrors.Attempts - 1 {
-		history = append(history, longest(retry.ServerError, 0))
-	}
-	for range policy.NetworkFailures.Attempts {
-		history = append(history, longest(retry.NetworkFailure, 0))
-	}
-	if got := size(t, message.Failure("request-1", retry.AttemptsExhausted, history)); got > 32_000 {
-		t.Errorf("the end takes %d bytes; a cause holds 32,000", got)
-	}
-}

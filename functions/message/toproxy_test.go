@@ -58,14 +58,14 @@ func TestAHistoryIsACopy(t *testing.T) {
 func TestThePathsOfTheStateMachineLeadToWhatAnEnvelopeHolds(t *testing.T) {
 	e := message.ToProxy(newCall("GET"), retry.Policy{}, nil, time.Second)
 	e.Start = 3
-	e.Error, e.Expiration, e.Record = "AttemptsExhausted", 1, &message.Record{ID: "id", Owner: "owner"}
+	e.Release, e.Expiration, e.Record = true, 1, &message.Record{ID: "id", Owner: "owner"}
 	text, err := message.Marshal(e)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]any{
 		message.OutcomePath:       "retry",
-		message.ErrorPath:         "AttemptsExhausted",
+		message.ReleasePath:       true,
 		message.WaitSecondsPath:   1.0,
 		message.StartPath:         3.0,
 		message.ExpirationPath:    1.0,

@@ -122,7 +122,7 @@ func TestAnEngineThatDoesNotAnswerInTimeIsATimeout(t *testing.T) {
 	b := newBench(t, clientOf(t, hanging))
 	// So that the deadline and the grace after it are over in a moment, by the clock of the machine.
 	b.clock.now = time.Now().Add(30*time.Millisecond - 62*time.Second)
-	wantProblem(t, b.send(t, request("POST", "/")), 504, "deadline-exceeded")
+	wantProblem(t, b.send(t, request("POST", "/")), 504, "outcome-unknown")
 }
 
 func TestTheEnginesOwnEndsBecomeProblems(t *testing.T) {
@@ -136,7 +136,7 @@ func TestTheEnginesOwnEndsBecomeProblems(t *testing.T) {
 		status int
 		name   string
 	}{
-		"timed out":                  {output("TIMED_OUT", "", "", ""), 504, "deadline-exceeded"},
+		"timed out":                  {output("TIMED_OUT", "", "", ""), 504, "no-answer"},
 		"output without sense":       {output("SUCCEEDED", "{", "", ""), 502, "engine-failed"},
 		"output of another kind":     {output("SUCCEEDED", `{"statusCode":200}`, "", ""), 502, "engine-failed"},
 		"output that leads on":       {output("SUCCEEDED", `{"outcome":"retry"}`, "", ""), 502, "engine-failed"},
@@ -164,7 +164,7 @@ func TestAnErrorThatIsNotOfTheServiceIsNotTakenForARefusal(t *testing.T) {
 		&net.OpError{Op: "read", Net: "tcp", Err: errors.New("connection reset by peer")},
 		io.ErrUnexpectedEOF,
 	} {
-		if p := startProblem(err, false); p.Status != 502 {
+		if p := startProblem(err, false, "POST"); p.Status != 502 {
 			t.Errorf("%v became %d: %s", err, p.Status, p.Detail)
 		}
 	}

@@ -103,8 +103,12 @@ func (g *Gateway) Handle(ctx context.Context, event events.LambdaFunctionURLRequ
 	out := g.respond(ctx, &event, started)
 	response := out.response
 	if out.problem != nil {
-		response = out.problem.response(requestID(ctx))
+		response = out.problem.response(requestID(ctx), field(&event, "accept"))
 	}
+	if out.gaveUp && !g.omitRetryAdvice {
+		adviseAgainstRetry(response.Headers)
+	}
+	g.links.rewrite(response.Headers, endpoint(&event))
 	g.withoutCrossOrigin(response.Headers)
 	if out.applied != "" {
 		response.Headers["preference-applied"] = joinFields(response.Headers["preference-applied"], out.applied)
@@ -118,7 +122,17 @@ func (g *Gateway) Handle(ctx context.Context, event events.LambdaFunctionURLRequ
 		slog.Int("status", response.StatusCode),
 		slog.Int("attempts", out.attempts),
 		slog.Int64("durationMs", g.now().Sub(started).Milliseconds()))
-	return response, nil
+	return urlResponse(response), nil
+}
+
+// adviseAgainstRetry tells the clients that look for it that it would be of no use to send the request again at once: that
+// was done. The fields are those of Stripe, and of OpenAI and Anthropic. What the upstream itself says stands.
+func adviseAgainstRetry(headers map[string]string) {
+	for _, name := range []string{"stripe-should-retry", "x-should-retry"} {
+		if headers[name] == "" {
+			headers[name] = "false"
+		}
+	}
 }
 
 // tell writes a line to the log. Every line names the request.
@@ -128,8 +142,11 @@ func (g *Gateway) tell(ctx context.Context, level slog.Level, text string, attri
 
 // An outcome is how a request ended: with a response, or with a problem in its place.
 type outcome struct {
-	response events.LambdaFunctionURLResponse
+	response idempotencyhttp.Response
 	problem  *problem
+
+	// gaveUp says that the request was tried for as long as it could be, without a final answer.
+	gaveUp bool
 
 	// attempts is how many were made.
 	attempts int
@@ -156,12 +173,18 @@ func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRe
 	if refused != nil {
 		return outcome{problem: refused}
 	}
+	if response, here := maxForwards(request); here {
+		return outcome{response: response}
+	}
 	asked := idempotencyhttp.FromFunctionURL(*event)
 	key, refused := g.keyFor(asked)
 	if refused != nil {
 		return outcome{problem: refused}
 	}
-	wanted := parsePreferences(field(event, "prefer"))
+	wanted, others := parsePreferences(request.Headers["prefer"])
+	if request.Headers["prefer"] = others; others == "" {
+		delete(request.Headers, "prefer")
+	}
 	call := &message.Call{
 		Request:     *request,
 		RequestID:   requestID(ctx),
@@ -169,17 +192,23 @@ func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRe
 		MaxAttempts: wanted.attempts,
 		Recorded:    key != "" && g.records.Enabled(),
 	}
-	if call.Recorded {
+	if call.Recorded && (request.Method == http.MethodGet || request.Method == http.MethodHead) {
 		// The condition is about what is replayed. Upstream it could make a 304 of the answer that everybody is to get.
+		// With other methods it decides whether anything is done, so it goes with the request.
 		delete(call.Request.Headers, "if-none-match")
 	}
-	applied := wanted.applied(g.patience(wanted))
+	out := g.carryOut(ctx, call, asked, key)
+	out.applied = wanted.applied(g.patience(wanted))
+	return out
+}
 
+// carryOut answers a call: with what was recorded for an earlier one with its key, or by the state machine.
+func (g *Gateway) carryOut(ctx context.Context, call *message.Call, asked idempotencyhttp.Request, key string) outcome {
 	var record *idempotency.Record
 	if call.Recorded {
 		acquired, refused := g.acquire(ctx, asked, key, call.DeadlineTime())
 		if refused != nil {
-			return outcome{problem: refused, applied: applied}
+			return outcome{problem: refused}
 		}
 		if acquired.Replay {
 			response, unreadable := g.replay(asked, acquired.Record)
@@ -197,11 +226,9 @@ func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRe
 		if failed.Status == http.StatusServiceUnavailable {
 			g.release(ctx, record) // nothing was started that would do it
 		}
-		return outcome{problem: failed, applied: applied}
+		return outcome{problem: failed}
 	}
-	out := outcome{attempts: len(envelope.Attempts), applied: applied}
-	out.response, out.problem = g.answered(envelope)
-	return out
+	return g.answered(envelope, call.Request.Method)
 }
 
 // field reads a header field of an event, whose names come in lower case from Lambda and in any case from tests.
@@ -231,7 +258,7 @@ func (g *Gateway) input(call *message.Call, record *idempotency.Record) ([]byte,
 	}
 	input, err := message.Marshal(envelope)
 	if err != nil {
-		return nil, engineFailed(err.Error())
+		return nil, engineUnavailable("The request cannot be written as JSON: " + err.Error() + ".")
 	}
 	if limit := message.MaxCallBytes(g.policy); len(input) > limit {
 		return nil, requestTooLarge(fmt.Sprintf(
@@ -265,28 +292,26 @@ func (g *Gateway) execute(ctx context.Context, call *message.Call, input []byte)
 		Name:            aws.String(requestID(ctx)),
 		Input:           aws.String(string(input)),
 	})
+	method := call.Request.Method
 	if err != nil {
 		g.tell(ctx, slog.LevelError, "StartSyncExecution failed", slog.String("error", withoutInput(err)))
-		return nil, startProblem(err, unsent.Load())
+		return nil, startProblem(err, unsent.Load(), method)
 	}
-	envelope := new(message.Envelope)
 	switch execution.Status {
 	case types.SyncExecutionStatusSucceeded:
-		if err := json.Unmarshal([]byte(aws.ToString(execution.Output)), envelope); err != nil || envelope.Outcome != retry.Succeeded {
-			return nil, engineFailed("The output of the execution is not an envelope.")
+		envelope := new(message.Envelope)
+		err := json.Unmarshal([]byte(aws.ToString(execution.Output)), envelope)
+		if err != nil || envelope.Outcome != retry.Succeeded && envelope.Outcome != retry.Failed {
+			return nil, engineFailed(method, "The output of the execution is not an envelope.")
 		}
+		g.judgeLosses(call, envelope)
 		return envelope, nil
 	case types.SyncExecutionStatusTimedOut:
-		return nil, deadlineExceeded("The execution of the state machine timed out.", nil)
+		return nil, withoutAnswer(http.StatusGatewayTimeout, method, true, "The execution of the state machine timed out.")
 	}
-	// Failed in the machine's own Failed state, or failed by the engine itself: only the former has an envelope.
-	if err := json.Unmarshal([]byte(aws.ToString(execution.Cause)), envelope); err != nil || envelope.Outcome != retry.Failed {
-		g.tell(ctx, slog.LevelError, "the state machine failed",
-			slog.String("execution", aws.ToString(execution.ExecutionArn)), slog.String("error", aws.ToString(execution.Error)))
-		return nil, engineFailed(fmt.Sprintf("The execution %s ended with %s.", aws.ToString(execution.ExecutionArn), aws.ToString(execution.Error)))
-	}
-	g.judgeLosses(call, envelope)
-	return envelope, nil
+	g.tell(ctx, slog.LevelError, "the state machine failed",
+		slog.String("execution", aws.ToString(execution.ExecutionArn)), slog.String("error", aws.ToString(execution.Error)))
+	return nil, engineFailed(method, fmt.Sprintf("The execution %s ended with %s.", aws.ToString(execution.ExecutionArn), aws.ToString(execution.Error)))
 }
 
 // judgeLosses completes the envelope of an execution that ended because its proxies were lost, so that no proxy was left
@@ -321,40 +346,55 @@ func withoutInput(err error) string {
 // startProblem says what an error of StartSyncExecution means to the caller. Only where the execution cannot have been
 // started is the request free to be sent again: where the service refused it, or where it was not sent, for want of a
 // connection. Of a 5xx nobody knows who says it, and when: a load balancer may answer 503 while the execution runs.
-func startProblem(err error, unsent bool) *problem {
+func startProblem(err error, unsent bool, method string) *problem {
 	var served *smithyhttp.ResponseError
 	var answered smithy.APIError
 	switch {
 	case unsent:
 		return engineUnavailable("Step Functions could not be reached. The upstream was not called.")
 	case errors.Is(err, context.DeadlineExceeded):
-		return deadlineExceeded("The state machine did not end in time.", nil)
+		return withoutAnswer(http.StatusGatewayTimeout, method, true, "The state machine did not end in time.")
 	case errors.As(err, &served) && served.HTTPStatusCode() >= 500:
-		return engineFailed("Step Functions failed, perhaps while the execution ran. Whether the upstream was called is not known.")
+		return engineFailed(method, "Step Functions failed, perhaps while the execution ran. Whether the upstream was called is not known.")
 	case errors.As(err, &answered):
 		return engineUnavailable("Step Functions refused to start the execution: " + answered.ErrorCode() + ". The upstream was not called.")
 	}
-	return engineFailed("The connection to Step Functions broke while the execution ran. Whether the upstream was called is not known.")
+	return engineFailed(method, "The connection to Step Functions broke while the execution ran. Whether the upstream was called is not known.")
 }
 
 // answered turns the envelope that an execution ended with into HTTP: the upstream's answer, or a problem if there is none.
-func (g *Gateway) answered(envelope *message.Envelope) (events.LambdaFunctionURLResponse, *problem) {
-	var floor time.Duration
-	if envelope.NotBefore > 0 {
-		floor = time.UnixMilli(envelope.NotBefore).Sub(g.now())
-	}
+func (g *Gateway) answered(envelope *message.Envelope, method string) outcome {
+	out := outcome{attempts: len(envelope.Attempts), gaveUp: envelope.Outcome == retry.Failed}
+	retryAfter, known := g.retryAfter(envelope)
 	if envelope.StatusCode == 0 {
-		p := unanswered(envelope)
-		if floor > 0 {
-			p.RetryAfter = floor
+		out.problem = unanswered(envelope, method)
+		if out.gaveUp = out.problem.Status != http.StatusServiceUnavailable; out.gaveUp && known {
+			out.problem.RetryAfter = max(retryAfter, time.Second)
 		}
-		return events.LambdaFunctionURLResponse{}, p
+		return out
 	}
-	response := g.decorate(envelope, time.Unix(envelope.Expiration, 0))
-	if envelope.NotBefore > 0 {
-		response.Headers["retry-after"] = retryAfterSeconds(floor)
+	expiration := time.Unix(envelope.Expiration, 0)
+	if envelope.Release {
+		expiration = time.Unix(0, 0)
 	}
-	return urlResponse(response), nil
+	out.response = g.decorate(envelope, expiration)
+	if known {
+		out.response.Headers["retry-after"] = retryAfterSeconds(retryAfter)
+	}
+	return out
+}
+
+// retryAfter is how long whoever comes again should wait, if the request failed and that is known: until the moment that
+// the upstream named, in the last answer or before, or else until after a backoff.
+func (g *Gateway) retryAfter(envelope *message.Envelope) (wait time.Duration, known bool) {
+	told := false
+	for _, attempt := range envelope.Attempts {
+		told = told || attempt.NotBefore != 0
+	}
+	if envelope.NotBefore == 0 || g.omitRetryAdvice && !told {
+		return 0, false
+	}
+	return max(0, time.UnixMilli(envelope.NotBefore).Sub(g.now())), true
 }
 
 // decorate adds what the gateway says of an upstream's answer: through whom it came, and if it is recorded, how long it
@@ -378,25 +418,50 @@ func (g *Gateway) decorate(envelope *message.Envelope, expiration time.Time) ide
 
 // retryAfterSeconds writes a delay as RFC 9110 section 10.2.3 has it, rounded up so that nobody comes too early.
 func retryAfterSeconds(delay time.Duration) string {
-	return strconv.FormatInt(int64(math.Ceil(max(delay, 0).Seconds())), 10)
+	return strconv.FormatInt(int64(math.Ceil(delay.Seconds())), 10)
 }
 
 // unanswered says that no attempt reached an answer that can be handed back.
-func unanswered(envelope *message.Envelope) *problem {
-	if neverCalled(envelope.Attempts) {
-		return proxiesUnavailable("Lambda ran none of the proxies: "+envelope.Attempts[len(envelope.Attempts)-1].Details+". The upstream was not called.", envelope.Attempts)
+func unanswered(envelope *message.Envelope, method string) *problem {
+	attempts := envelope.Attempts
+	if neverCalled(attempts) {
+		return proxiesUnavailable("Lambda ran none of the proxies: "+attempts[len(attempts)-1].Details+". The upstream was not called.", attempts)
 	}
+	status, detail := http.StatusBadGateway, "The attempts that the policy allows were used up."
 	switch envelope.Error {
 	case retry.DeadlineExceeded:
-		return deadlineExceeded("The deadline came before the upstream gave a final answer.", envelope.Attempts)
+		status, detail = http.StatusGatewayTimeout, "The deadline came before the upstream gave a final answer."
 	case retry.UnsafeToRepeat:
-		return noAnswer("The upstream may have processed the request, and the request is not safe to repeat: its method is not idempotent (RFC 9110 section 9.2.2) and it carries no Idempotency-Key.", envelope.Attempts)
+		detail = "The upstream may have processed the request, and the request is not safe to repeat: its method is not idempotent (RFC 9110 section 9.2.2) and it carries no Idempotency-Key."
 	case retry.NotRetryable:
-		return noAnswer("The attempt failed in a way that another one would have met as well.", envelope.Attempts)
+		detail = "The attempt failed in a way that another one would have met as well."
 	case message.AnswerTooLarge:
-		return noAnswer("The upstream's answer is larger than a state of the state machine can hold.", envelope.Attempts)
+		detail = "The upstream's answer is larger than a state of the state machine can hold."
 	}
-	return noAnswer("The attempts that the policy allows were used up.", envelope.Attempts)
+	if len(attempts) > 0 && timedOut(attempts[len(attempts)-1]) {
+		status = http.StatusGatewayTimeout
+	}
+	maybeProcessed := envelope.Outcome == retry.Succeeded // it has answered, though not with what could be carried
+	for _, attempt := range attempts {
+		maybeProcessed = maybeProcessed || attempt.MaybeProcessed
+	}
+	p := withoutAnswer(status, method, maybeProcessed, detail)
+	p.attempts = attempts
+	return p
+}
+
+// timeouts are the failures of attempts that took too long. RFC 9209 section 2.3 recommends 504 for them.
+var timeouts = map[retry.ErrorType]bool{
+	retry.DNSTimeout:             true,
+	retry.ConnectionTimeout:      true,
+	retry.ConnectionReadTimeout:  true,
+	retry.ConnectionWriteTimeout: true,
+	retry.HTTPResponseTimeout:    true,
+}
+
+// timedOut says whether an attempt ended because it took too long, by its own time or by that of its proxy.
+func timedOut(a retry.Attempt) bool {
+	return timeouts[a.Error] || message.Lost(a) && (a.Details == "States.Timeout" || a.Details == "Sandbox.Timedout")
 }
 
 // neverCalled says whether no attempt came as far as the upstream, because Lambda did not run its proxy.
@@ -417,8 +482,12 @@ func joinFields(before, more string) string {
 	return before + ", " + more
 }
 
-// urlResponse writes a response in the form that the function URL takes.
+// urlResponse writes a response in the form that the function URL takes. The URL would say application/json of content whose
+// type is not given; RFC 9110 section 8.3 has application/octet-stream for it.
 func urlResponse(r idempotencyhttp.Response) events.LambdaFunctionURLResponse {
+	if r.Headers["content-type"] == "" && r.StatusCode != http.StatusNoContent && r.StatusCode != http.StatusNotModified {
+		r.Headers["content-type"] = "application/octet-stream"
+	}
 	return events.LambdaFunctionURLResponse{
 		StatusCode: r.StatusCode, Headers: r.Headers, Cookies: r.Cookies, Body: r.Body, IsBase64Encoded: r.IsBase64Encoded,
 	}

@@ -84,11 +84,6 @@ func execution(e *message.Envelope) *sfn.StartSyncExecutionOutput {
 	if err != nil {
 		panic(err)
 	}
-	if e.Outcome == retry.Failed {
-		return &sfn.StartSyncExecutionOutput{
-			Status: types.SyncExecutionStatusFailed, Error: aws.String(string(e.Error)), Cause: aws.String(string(text)),
-		}
-	}
 	return &sfn.StartSyncExecutionOutput{Status: types.SyncExecutionStatusSucceeded, Output: aws.String(string(text))}
 }
 
@@ -148,10 +143,15 @@ func request(method, path string, fields ...string) events.LambdaFunctionURLRequ
 	return event
 }
 
+// problemBase is what the types of problems start with.
+const problemBase = "https://github.com/retrying-api-proxy/retrying-api-proxy#"
+
 // A document is a problem as it reaches the caller.
 type document struct {
 	Type, Title, Detail, Instance string
 	Status                        int
+	Processed                     string
+	Error                         struct{ Type, Code, Message string }
 	Attempts                      []retry.Attempt
 }
 
@@ -170,6 +170,9 @@ func problemIn(t testing.TB, response events.LambdaFunctionURLResponse) document
 	if d.Instance != "urn:uuid:request-1" {
 		t.Errorf("the instance is %q, want the id of the request", d.Instance)
 	}
+	if code := strings.TrimPrefix(d.Type, problemBase); d.Error.Type != "api_error" || d.Error.Code != code || d.Error.Message != d.Title+": "+d.Detail {
+		t.Errorf("the member error is %+v of a problem of type %s", d.Error, d.Type)
+	}
 	if d.Type == "" || d.Title == "" || d.Detail == "" || d.Status != response.StatusCode {
 		t.Errorf("%d: the problem is not complete: %s", response.StatusCode, response.Body)
 	}
@@ -180,7 +183,7 @@ func problemIn(t testing.TB, response events.LambdaFunctionURLResponse) document
 func wantProblem(t testing.TB, response events.LambdaFunctionURLResponse, status int, name string) document {
 	t.Helper()
 	d := problemIn(t, response)
-	if want := "https://github.com/retrying-api-proxy/retrying-api-proxy#" + name; response.StatusCode != status || d.Type != want {
+	if want := problemBase + name; response.StatusCode != status || d.Type != want {
 		t.Errorf("got %d, %s, want %d, %s: %s", response.StatusCode, d.Type, status, want, d.Detail)
 	}
 	return d
@@ -370,28 +373,20 @@ func TestWithoutAnAnswerAProblemListsTheAttempts(t *testing.T) {
 		{Proxy: "proxy-2", Start: noon.UnixMilli() + 712, Error: retry.ConnectionReadTimeout, Kind: retry.NetworkFailure},
 	}
 	details := make(map[string]bool)
-	for _, c := range []struct {
-		reason retry.Reason
-		status int
-		name   string
-	}{
-		{retry.AttemptsExhausted, 502, "no-answer"},
-		{retry.UnsafeToRepeat, 502, "no-answer"},
-		{retry.NotRetryable, 502, "no-answer"},
-		{message.AnswerTooLarge, 502, "no-answer"},
-		{retry.DeadlineExceeded, 504, "deadline-exceeded"},
+	for _, reason := range []retry.Reason{
+		retry.AttemptsExhausted, retry.UnsafeToRepeat, retry.NotRetryable, message.AnswerTooLarge, retry.DeadlineExceeded,
 	} {
-		response := newBench(t, ends(message.Failure("request-1", c.reason, attempts))).send(t, request("GET", "/"))
-		d := wantProblem(t, response, c.status, c.name)
+		response := newBench(t, ends(message.Failure("request-1", reason, attempts))).send(t, request("GET", "/"))
+		d := wantProblem(t, response, 504, "no-answer") // the last attempt took too long
 		if diff := cmp.Diff(attempts, d.Attempts); diff != "" {
-			t.Errorf("%s: the attempts differ (-want +got):\n%s", c.reason, diff)
+			t.Errorf("%s: the attempts differ (-want +got):\n%s", reason, diff)
 		}
 		want := `proxy-1; error=connection_refused; details="refused", proxy-2; error=connection_read_timeout`
 		if got := response.Headers["proxy-status"]; got != want {
-			t.Errorf("%s: Proxy-Status is %q, want %q", c.reason, got, want)
+			t.Errorf("%s: Proxy-Status is %q, want %q", reason, got, want)
 		}
 		if details[d.Detail] {
-			t.Errorf("%s is explained as another reason is: %s", c.reason, d.Detail)
+			t.Errorf("%s is explained as another reason is: %s", reason, d.Detail)
 		}
 		details[d.Detail] = true
 	}
@@ -518,7 +513,7 @@ func TestIfAllProxiesWereLostAProblemTellsHow(t *testing.T) {
 
 func TestAPostWhoseProxiesWereLostMayHaveBeenProcessed(t *testing.T) {
 	b := newBench(t, ends(lost(nil, "Runtime.ExitError", "Runtime.ExitError", "Runtime.ExitError")))
-	d := wantProblem(t, b.send(t, request("POST", "/")), 502, "no-answer")
+	d := wantProblem(t, b.send(t, request("POST", "/")), 502, "outcome-unknown")
 	if len(d.Attempts) != 1 || !strings.Contains(d.Detail, "may have processed") {
 		t.Errorf("the problem says %q of %+v", d.Detail, d.Attempts)
 	}

@@ -31,8 +31,8 @@ func TestTheKeyStaysLockedAfterEveryEndThatLeavesTheOutcomeOpen(t *testing.T) {
 		status int
 		name   string
 	}{
-		"the execution timed out":          {ended("TIMED_OUT", ""), 504, "deadline-exceeded"},
-		"no answer came in time":           {fails(context.DeadlineExceeded), 504, "deadline-exceeded"},
+		"the execution timed out":          {ended("TIMED_OUT", ""), 504, "outcome-unknown"},
+		"no answer came in time":           {fails(context.DeadlineExceeded), 504, "outcome-unknown"},
 		"the engine failed":                {ended("FAILED", "An error occurred"), 502, "engine-failed"},
 		"the connection broke":             {fails(io.ErrUnexpectedEOF), 502, "engine-failed"},
 		"the connection could not be read": {fails(&net.OpError{Op: "read", Net: "tcp", Err: errors.New("reset")}), 502, "engine-failed"},

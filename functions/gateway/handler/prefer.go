@@ -31,27 +31,26 @@ func (p preferences) applied(wait time.Duration) string {
 // maxPreferred keeps a number of seconds within what a duration can hold.
 const maxPreferred = 1_000_000
 
-// parsePreferences reads Prefer. Preferences that are unknown or malformed are ignored, as RFC 7240 section 2 has it, and
-// so are numbers below 1; of several that are left with the same name the first counts.
-func parsePreferences(field string) preferences {
-	var p preferences
-	for _, preference := range strings.Split(field, ",") {
-		preference, _, _ = strings.Cut(preference, ";") // parameters say nothing here
+// parsePreferences reads Prefer, and returns it without the preferences that are the gateway's: the others are for the
+// upstream (RFC 7240 section 2). Preferences of the gateway's that are malformed are ignored, as that section has it, and so
+// are numbers below 1; of several that are left with the same name the first counts.
+func parsePreferences(field string) (p preferences, others string) {
+	for _, member := range members(field) {
+		preference, _, _ := strings.Cut(member, ";") // parameters say nothing here
 		name, value, _ := strings.Cut(preference, "=")
-		number, err := strconv.Atoi(strings.Trim(strings.TrimSpace(value), `"`))
-		if err != nil || number < 1 || number > maxPreferred {
+		name = strings.ToLower(strings.TrimSpace(name))
+		if name != "wait" && name != "attempts" {
+			others = joinFields(others, member)
 			continue
 		}
-		switch strings.ToLower(strings.TrimSpace(name)) {
-		case "wait":
-			if p.wait == 0 {
-				p.wait = time.Duration(number) * time.Second
-			}
-		case "attempts":
-			if p.attempts == 0 {
-				p.attempts = number
-			}
+		number, err := strconv.Atoi(strings.Trim(strings.TrimSpace(value), `"`))
+		switch {
+		case err != nil || number < 1 || number > maxPreferred:
+		case name == "wait" && p.wait == 0:
+			p.wait = time.Duration(number) * time.Second
+		case name == "attempts" && p.attempts == 0:
+			p.attempts = number
 		}
 	}
-	return p
+	return p, others
 }

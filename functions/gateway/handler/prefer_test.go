@@ -36,8 +36,10 @@ func TestPreferencesAreReadAsFarAsTheyAreUnderstood(t *testing.T) {
 		",,;,=,":                            {},
 		"wait=soon, wait=5":                 {wait: 5 * time.Second},
 		"handling=lenient, attempts=2;wait": {attempts: 2},
+		`x="a, wait=3"`:                     {},
+		`x="\", wait=3", wait=4`:            {wait: 4 * time.Second},
 	} {
-		if got := parsePreferences(field); got != want {
+		if got, _ := parsePreferences(field); got != want {
 			t.Errorf("Prefer: %s is read as %+v, want %+v", field, got, want)
 		}
 	}
@@ -48,9 +50,27 @@ func FuzzPreferencesAreWithinBounds(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, field string) {
-		p := parsePreferences(field)
+		p, _ := parsePreferences(field)
 		if p.wait < 0 || p.wait > maxPreferred*time.Second || p.wait%time.Second != 0 || p.attempts < 0 || p.attempts > maxPreferred {
 			t.Fatalf("Prefer: %q is read as %+v", field, p)
 		}
 	})
+}
+
+// RFC 7240 section 2: a proxy forwards preferences; those of the gateway's own are not the upstream's.
+func TestPreferencesThatAreNotTheGatewaysAreLeftForTheUpstream(t *testing.T) {
+	for field, want := range map[string]string{
+		"":                               "",
+		"wait=10, attempts=2":            "",
+		"return=representation, wait=20": "return=representation",
+		"handling=lenient":               "handling=lenient",
+		"respond-async, wait=10":         "respond-async",
+		"Wait=ten, resolution=merge-duplicates;x=1":    "resolution=merge-duplicates;x=1",
+		`odata.include-annotations="*", x="a, wait=3"`: `odata.include-annotations="*", x="a, wait=3"`,
+		"waiting=1,count=exact,,":                      "waiting=1, count=exact",
+	} {
+		if _, got := parsePreferences(field); got != want {
+			t.Errorf("of Prefer: %s the upstream gets %s, want %s", field, got, want)
+		}
+	}
 }

@@ -1,10 +1,11 @@
 package handler
 
 import (
+	"mime"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
-
-	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
@@ -16,7 +17,18 @@ type problem struct {
 
 	// attempts are told in the document, as its member attempts, and in Proxy-Status.
 	attempts []retry.Attempt
+
+	// processed is the member of this name: whether the upstream may have acted on the request. Empty leaves it out.
+	processed processed
 }
+
+// processed says whether the upstream may have acted on a request.
+type processed string
+
+const (
+	processedNo      processed = "no"
+	processedUnknown processed = "unknown"
+)
 
 func newProblem(name string, status int, title, detail string) *problem {
 	return &problem{Problem: idempotencyhttp.Problem{Type: idempotencyhttp.ProblemTypeBase + name, Title: title, Status: status, Detail: detail}}
@@ -34,20 +46,25 @@ func loopDetected(detail string) *problem {
 	return newProblem("loop-detected", http.StatusLoopDetected, "The request came round to where it was before", detail)
 }
 
-func noAnswer(detail string, attempts []retry.Attempt) *problem {
-	p := newProblem("no-answer", http.StatusBadGateway, "No attempt reached a final answer", detail)
-	p.attempts = attempts
+// withoutAnswer is for a request that the upstream has not answered, as far as anybody knows. Whether it may have acted on
+// it makes no difference with a safe method (RFC 9110 section 9.2.1), which can always be sent again.
+func withoutAnswer(status int, method string, maybeProcessed bool, detail string) *problem {
+	if maybeProcessed && !retry.Safe(method) {
+		p := newProblem("outcome-unknown", status, "The upstream may have processed the request", detail)
+		p.processed = processedUnknown
+		return p
+	}
+	p := newProblem("no-answer", status, "No attempt reached a final answer", detail)
+	p.processed = processedNo
 	return p
 }
 
-func deadlineExceeded(detail string, attempts []retry.Attempt) *problem {
-	p := newProblem("deadline-exceeded", http.StatusGatewayTimeout, "The deadline came before an answer", detail)
-	p.attempts = attempts
+func engineFailed(method, detail string) *problem {
+	p := newProblem("engine-failed", http.StatusBadGateway, "The state machine failed", detail)
+	if p.processed = processedUnknown; retry.Safe(method) {
+		p.processed = processedNo
+	}
 	return p
-}
-
-func engineFailed(detail string) *problem {
-	return newProblem("engine-failed", http.StatusBadGateway, "The state machine failed", detail)
 }
 
 // engineRetryAfter is what a caller is asked to wait when Step Functions could not be reached, or Lambda had no room.
@@ -55,28 +72,66 @@ const engineRetryAfter = 5 * time.Second
 
 func engineUnavailable(detail string) *problem {
 	p := newProblem("engine-unavailable", http.StatusServiceUnavailable, "The state machine could not be started", detail)
-	p.RetryAfter = engineRetryAfter
+	p.RetryAfter, p.processed = engineRetryAfter, processedNo
 	return p
 }
 
 // proxiesUnavailable is for a request whose proxies Lambda did not run, for want of room as a rule.
 func proxiesUnavailable(detail string, attempts []retry.Attempt) *problem {
 	p := newProblem("proxies-unavailable", http.StatusServiceUnavailable, "No proxy could be run", detail)
-	p.RetryAfter = engineRetryAfter
+	p.RetryAfter, p.processed = engineRetryAfter, processedNo
 	p.attempts = attempts
 	return p
 }
 
-// response writes a problem as HTTP. Its instance is the request with this id.
-func (p *problem) response(requestID string) events.LambdaFunctionURLResponse {
+// response writes a problem as HTTP, for a request with this id and this Accept field.
+//
+// The member error is an extension for clients that look for it in the place of the status: the SDKs of Stripe, OpenAI,
+// Anthropic and others take a body without it for a success, or for an error that says nothing.
+func (p *problem) response(requestID, accept string) idempotencyhttp.Response {
 	document := p.Problem
-	document.Extensions = map[string]any{"instance": "urn:uuid:" + requestID}
+	document.Extensions = map[string]any{
+		"instance": "urn:uuid:" + requestID,
+		"error": map[string]string{
+			"type":    "api_error",
+			"code":    strings.TrimPrefix(p.Type, idempotencyhttp.ProblemTypeBase),
+			"message": p.Title + ": " + p.Detail,
+		},
+	}
 	if len(p.attempts) > 0 {
 		document.Extensions["attempts"] = p.attempts
+	}
+	if p.processed != "" {
+		document.Extensions["processed"] = p.processed
 	}
 	response := document.Response()
 	if len(p.attempts) > 0 {
 		response.Headers["proxy-status"] = proxyStatus(p.attempts)
 	}
-	return urlResponse(response)
+	if wantsPlainJSON(accept) {
+		response.Headers["content-type"] = "application/json"
+	}
+	return response
+}
+
+// wantsPlainJSON says whether an Accept field asks for JSON, in whatever form, and not for problem documents. Many clients
+// parse an answer only if its type is application/json.
+func wantsPlainJSON(accept string) bool {
+	plain := false
+	for _, member := range members(accept) {
+		mediaType, parameters, err := mime.ParseMediaType(member)
+		if err != nil {
+			continue
+		}
+		if quality, err := strconv.ParseFloat(parameters["q"], 64); err == nil && quality == 0 {
+			continue
+		}
+		switch {
+		case mediaType == "application/problem+json":
+			return false
+		case mediaType == "application/json", strings.HasPrefix(mediaType, "application/") && strings.HasSuffix(mediaType, "+json"):
+			plain = true
+		}
+	}
+	return plain
 }

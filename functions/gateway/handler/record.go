@@ -4,11 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"time"
-
-	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
@@ -58,26 +57,51 @@ func (g *Gateway) acquire(ctx context.Context, request idempotencyhttp.Request, 
 	return idempotency.Acquisition{}, engineUnavailable("The idempotency record could not be acquired.")
 }
 
+// maxAnswerBytes is what an answer may take as JSON, in bytes: what Lambda takes from a function, 6 MB.
+const maxAnswerBytes = 6 << 20
+
 // replay answers a request with what was recorded for an earlier one.
-func (g *Gateway) replay(request idempotencyhttp.Request, record idempotency.Record) (events.LambdaFunctionURLResponse, *problem) {
-	var envelope message.Envelope
-	data, err := record.Result()
-	if err == nil {
-		if invalid := json.Unmarshal(data, &envelope); invalid != nil || envelope.StatusCode == 0 {
-			err = &idempotency.UnreadableResultError{Record: record, Err: invalid}
-		}
-	}
+func (g *Gateway) replay(request idempotencyhttp.Request, record idempotency.Record) (idempotencyhttp.Response, *problem) {
+	envelope, err := recorded(record)
 	if err != nil {
 		unavailable, _ := idempotencyhttp.ProblemFor(err, g.now())
-		return events.LambdaFunctionURLResponse{}, &problem{Problem: unavailable}
+		return idempotencyhttp.Response{}, &problem{Problem: unavailable}
 	}
-	envelope.Headers = lowerCase(envelope.Headers)
-	response := g.decorate(&envelope, record.Expiration)
+	response := g.decorate(envelope, record.Expiration)
 	response = idempotencyhttp.Replayed(response, g.serverCacheHit)
 	if notModified, matches := idempotencyhttp.NotModified(request, response); matches {
 		response = notModified
 	}
-	return urlResponse(response), nil
+	return response, nil
+}
+
+// recorded reads the envelope that a record holds. Whoever may write to the table may have written anything: what cannot
+// be handed out as an answer is an error.
+func recorded(record idempotency.Record) (*message.Envelope, error) {
+	data, err := record.Result()
+	if err != nil {
+		return nil, err
+	}
+	unreadable := func(err error) (*message.Envelope, error) {
+		return nil, &idempotency.UnreadableResultError{Record: record, Err: err}
+	}
+	if len(data) > maxAnswerBytes {
+		return unreadable(fmt.Errorf("it has %d bytes, more than the %d that can be handed out", len(data), maxAnswerBytes))
+	}
+	envelope := new(message.Envelope)
+	if err := json.Unmarshal(data, envelope); err != nil {
+		return unreadable(err)
+	}
+	if err := idempotencyhttp.Response(envelope.Response).Validate(); err != nil {
+		return unreadable(err)
+	}
+	for _, attempt := range envelope.Attempts {
+		if !message.IsToken(attempt.Proxy) || attempt.Error != "" && !message.IsToken(string(attempt.Error)) {
+			return unreadable(errors.New("an attempt has no proper proxy or error"))
+		}
+	}
+	envelope.Headers = lowerCase(envelope.Headers)
+	return envelope, nil
 }
 
 // lowerCase spells the names of header fields as the proxies do. Other programs that write records need not.

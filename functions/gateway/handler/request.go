@@ -5,9 +5,11 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
@@ -19,7 +21,6 @@ var notForwarded = []string{
 	"host", "content-length", "expect",
 	"forwarded",
 	"x-amzn-trace-id", "x-amzn-tls-cipher-suite", "x-amzn-tls-version", "x-amzn-requestid",
-	"prefer",
 }
 
 // prefixesNotForwarded start the names of the fields that sign a request to the function URL, and of those that
@@ -34,7 +35,7 @@ func readRequest(event *events.LambdaFunctionURLRequest, pseudonym string) (*mes
 	request := &message.Request{
 		Method:          event.RequestContext.HTTP.Method,
 		Path:            escapedPath(event.RawPath),
-		Query:           event.RawQueryString,
+		Query:           idempotencyhttp.WithoutSignature(event.RawQueryString),
 		Headers:         make(map[string]string, len(event.Headers)+1),
 		Body:            event.Body,
 		IsBase64Encoded: event.IsBase64Encoded,
@@ -48,49 +49,88 @@ func readRequest(event *events.LambdaFunctionURLRequest, pseudonym string) (*mes
 	if hasControl(request.Query) || strings.ContainsAny(request.Query, " #") {
 		return nil, invalidRequest("The query holds control characters, spaces or a number sign, which have to be escaped.")
 	}
-
-	for name, value := range event.Headers {
-		name = strings.ToLower(name)
-		if !message.IsToken(name) {
-			return nil, invalidRequest("A header field has the name " + printable(name) + ", which is not a token.")
-		}
-		if hasControl(strings.ReplaceAll(value, "\t", " ")) {
-			return nil, invalidRequest("The header field " + name + " holds control characters.")
-		}
-		if name == "authorization" && strings.HasPrefix(value, signatureScheme) {
-			continue
-		}
-		request.Headers[name] = value
+	if strings.Contains(event.RawPath, "\uFFFD") || !isUnicode(request.Query) {
+		return nil, invalidRequest("The path or the query holds bytes that are not UTF-8, which have to be escaped.")
 	}
-	if len(event.Cookies) > 0 {
-		cookies := strings.Join(event.Cookies, "; ")
-		if hasControl(cookies) {
-			return nil, invalidRequest("A cookie holds control characters.")
-		}
-		request.Headers["cookie"] = cookies
-	}
-	for _, name := range strings.Split(request.Headers["connection"], ",") {
-		delete(request.Headers, strings.ToLower(strings.TrimSpace(name)))
-	}
-	for _, name := range notForwarded {
-		delete(request.Headers, name)
-	}
-	for name := range request.Headers {
-		for _, prefix := range prefixesNotForwarded {
-			if strings.HasPrefix(name, prefix) {
-				delete(request.Headers, name)
-			}
-		}
+	if reason := readHeaders(event, request.Headers); reason != "" {
+		return nil, invalidRequest(reason)
 	}
 
 	via := request.Headers["via"]
-	for _, hop := range strings.Split(via, ",") {
-		if fields := strings.Fields(hop); len(fields) > 1 && fields[1] == pseudonym {
-			return nil, loopDetected("The request's Via names " + pseudonym + ", which is this gateway: the upstream leads back to it.")
+	if names(via, pseudonym) {
+		return nil, loopDetected("The request's Via names " + pseudonym + ", which is this gateway: the upstream leads back to it.")
+	}
+	removeNotForwarded(request.Headers)
+	request.Headers["via"] = joinFields(via, httpVersion(event.RequestContext.HTTP.Protocol)+" "+pseudonym)
+
+	// Lambda hands over as text what it knows to be text, by its type. What else is text takes less room as such.
+	body, err := request.BodyBytes()
+	if err != nil {
+		return nil, invalidRequest("The body is marked as base64 and is not.")
+	}
+	request.SetBody(body)
+	return request, nil
+}
+
+// readHeaders reads the header fields of an event, and its cookies, which stand apart, or says why they cannot be forwarded.
+func readHeaders(event *events.LambdaFunctionURLRequest, headers map[string]string) (refused string) {
+	for name, value := range event.Headers {
+		name = strings.ToLower(name)
+		switch {
+		case !message.IsToken(name):
+			return "A header field has the name " + printable(name) + ", which is not a token."
+		case hasControl(strings.ReplaceAll(value, "\t", " ")):
+			return "The header field " + name + " holds control characters."
+		case !isUnicode(value):
+			return "The header field " + name + " holds bytes that are not UTF-8."
+		case name == "authorization" && strings.HasPrefix(value, signatureScheme):
+			continue
+		}
+		headers[name] = value
+	}
+	if len(event.Cookies) == 0 {
+		return ""
+	}
+	cookies := strings.Join(event.Cookies, "; ")
+	switch {
+	case hasControl(cookies):
+		return "A cookie holds control characters."
+	case !isUnicode(cookies):
+		return "A cookie holds bytes that are not UTF-8."
+	}
+	headers["cookie"] = cookies
+	return ""
+}
+
+// removeNotForwarded removes the fields that stay here.
+func removeNotForwarded(headers map[string]string) {
+	for _, name := range strings.Split(headers["connection"], ",") {
+		delete(headers, strings.ToLower(strings.TrimSpace(name)))
+	}
+	for _, name := range notForwarded {
+		delete(headers, name)
+	}
+	for name := range headers {
+		for _, prefix := range prefixesNotForwarded {
+			if strings.HasPrefix(name, prefix) {
+				delete(headers, name)
+			}
 		}
 	}
-	request.Headers["via"] = strings.TrimPrefix(via+", ", ", ") + httpVersion(event.RequestContext.HTTP.Protocol) + " " + pseudonym
-	return request, nil
+}
+
+// names says whether a Via field names a proxy by its pseudonym, in whatever case, or with a port, as a host is written (RFC
+// 9110 section 7.6.3).
+func names(via, pseudonym string) bool {
+	for _, hop := range members(via) {
+		if fields := strings.Fields(hop); len(fields) > 1 {
+			name, _, _ := strings.Cut(fields[1], ":")
+			if strings.EqualFold(name, pseudonym) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // escapedPath escapes what cannot stand in a path as it is. Function URLs hand a path on as it was sent. What is escaped
@@ -167,6 +207,12 @@ func unescapeAt(text string, i int) (c string, escape bool) {
 	}
 	c, err := url.PathUnescape(text[i:min(i+3, len(text))])
 	return c, err == nil
+}
+
+// isUnicode says whether a text is what its sender wrote. Where a field holds bytes that are not UTF-8, an event has
+// replacement characters in their place.
+func isUnicode(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsRune(text, utf8.RuneError)
 }
 
 func hasControl(text string) bool {

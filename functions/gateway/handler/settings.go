@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -27,7 +28,9 @@ type settings struct {
 	cache          idempotencyhttp.Cache
 	serverCacheHit bool
 
-	crossOrigin bool // the function URL has Cors
+	links           linkRewriter
+	omitRetryAdvice bool
+	crossOrigin     bool // the function URL has Cors
 }
 
 // requirements are the values of IDEMPOTENCY_KEY_REQUIRED.
@@ -84,6 +87,15 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 		s.cache = cacheHeaders
 	}
 	s.serverCacheHit = flag(message.ServerCacheHitVariable)
+	s.omitRetryAdvice = flag(message.OmitRetryAdviceVariable)
+	for text := range strings.FieldsSeq(getenv(message.LinksVariable)) {
+		base, err := url.Parse(text)
+		if err != nil || base.Scheme == "" || base.Host == "" {
+			problem("%s has %q; it must be a list of URLs with scheme and host, with spaces between them", message.LinksVariable, text)
+			continue
+		}
+		s.links = append(s.links, base)
+	}
 	s.crossOrigin = flag(message.CrossOriginVariable)
 	if err := errors.Join(problems...); err != nil {
 		return settings{}, fmt.Errorf("gateway: the environment is not usable:\n%w", err)

@@ -63,7 +63,7 @@ func APIGatewayV1(
 // ID, which is the same in all sessions.
 func FromFunctionURL(e events.LambdaFunctionURLRequest) Request {
 	r := Request{
-		Method: e.RequestContext.HTTP.Method, Path: e.RawPath, Query: e.RawQueryString, Headers: fields(e.Headers, nil),
+		Method: e.RequestContext.HTTP.Method, Path: e.RawPath, Query: WithoutSignature(e.RawQueryString), Headers: fields(e.Headers, nil),
 		Body: e.Body, IsBase64Encoded: e.IsBase64Encoded,
 	}
 	if a := e.RequestContext.Authorizer; a != nil && a.IAM != nil {
@@ -76,7 +76,7 @@ func FromFunctionURL(e events.LambdaFunctionURLRequest) Request {
 // JWT, or the principalId that a Lambda authorizer puts into its context.
 func FromAPIGatewayV2(e events.APIGatewayV2HTTPRequest) Request {
 	r := Request{
-		Method: e.RequestContext.HTTP.Method, Path: e.RawPath, Query: e.RawQueryString, Headers: fields(e.Headers, nil),
+		Method: e.RequestContext.HTTP.Method, Path: e.RawPath, Query: WithoutSignature(e.RawQueryString), Headers: fields(e.Headers, nil),
 		Body: e.Body, IsBase64Encoded: e.IsBase64Encoded,
 	}
 	a := e.RequestContext.Authorizer
@@ -107,7 +107,7 @@ func FromAPIGatewayV1(e events.APIGatewayProxyRequest) Request {
 		}
 	}
 	r := Request{
-		Method: e.HTTPMethod, Path: e.Path, Query: query.Encode(), Headers: fields(e.Headers, e.MultiValueHeaders),
+		Method: e.HTTPMethod, Path: e.Path, Query: WithoutSignature(query.Encode()), Headers: fields(e.Headers, e.MultiValueHeaders),
 		Body: e.Body, IsBase64Encoded: e.IsBase64Encoded,
 	}
 	identity := e.RequestContext.Identity

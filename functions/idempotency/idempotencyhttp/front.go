@@ -48,7 +48,8 @@ type Options struct {
 	// Require says which requests need a key. Default: Never.
 	Require Requirement
 
-	// Store says which responses are recorded; any other leaves the key free. Default: StoreFinal.
+	// Store says which responses are recorded; any other leaves the key free. Responses that AnswersCondition tells of
+	// are never recorded. Default: StoreFinal.
 	Store func(Response) bool
 
 	// Caller says who sends a request. One caller never gets another's responses. Default: Request.Caller, which the
@@ -60,16 +61,6 @@ type Options struct {
 
 	// ServerCacheHit adds "serverCacheHit": true to the body of a replay, if that is a JSON object. Default: false.
 	ServerCacheHit bool
-}
-
-// StoreFinal says whether a response is final: all are, but those that ask for another try, 408, 425, 429 and 5xx.
-func StoreFinal(r Response) bool {
-	switch r.StatusCode {
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-		return false
-	default:
-		return r.StatusCode < 500
-	}
 }
 
 // A Front puts idempotency in front of HTTP handlers. It is safe for concurrent use.
@@ -139,7 +130,7 @@ func (f *Front) Serve(ctx context.Context, r Request, handle func(context.Contex
 		ran = true
 		response, err := handle(ctx)
 		handlerErr = err
-		recorded = err == nil && f.options.Store(response)
+		recorded = err == nil && f.options.Store(response) && !AnswersCondition(r, response.StatusCode)
 		return response, err
 	})
 	switch {
@@ -149,6 +140,9 @@ func (f *Front) Serve(ctx context.Context, r Request, handle func(context.Contex
 		return result.Value, nil
 	case err != nil:
 		return f.refuse(err)
+	}
+	if invalid := result.Value.Validate(); result.Replayed && invalid != nil {
+		return f.refuse(&idempotency.UnreadableResultError{Record: result.Record, Err: invalid})
 	}
 	answer := f.options.Cache.Decorate(result.Value, result.Record.Expiration.Sub(f.manager.Now()))
 	if result.Replayed {

@@ -231,8 +231,12 @@ func TestAnotherCallerMethodOrPathIsAnotherKey(t *testing.T) {
 
 func TestOnlyFinalResponsesAreRecorded(t *testing.T) {
 	for status, recorded := range map[int]bool{
-		200: true, 204: true, 303: true, 400: true, 404: true, 409: true, 422: true, 0: true,
-		408: false, 425: false, 429: false, 500: false, 502: false, 503: false, 504: false,
+		200: true, 202: true, 204: true, 206: true, 301: true, 303: true, 304: true, 307: true,
+		400: true, 404: true, 405: true, 410: true, 412: true, 413: true, 422: true, 424: true, 451: true, 499: true,
+		401: false, 403: false, 407: false, 408: false, 409: false, 421: false, 423: false, 425: false, 426: false, 428: false,
+		429: false, 431: false,
+		500: false, 501: false, 502: false, 503: false, 504: false, 505: false, 511: false, 520: false, 599: false,
+		0: false, 100: false, 600: false,
 	} {
 		f := setUp(t, idempotencyhttp.Options{Cache: idempotencyhttp.Cache{ETag: true}}, idempotency.Config{})
 		response := idempotencyhttp.Response{StatusCode: status, Body: "body"}
@@ -331,5 +335,35 @@ func TestAProblemHasItsExtensionsAndRoundsRetryAfterUp(t *testing.T) {
 	}
 	if _, ok := idempotencyhttp.ProblemFor(errors.New("other"), time.Now()); ok {
 		t.Error("any error has a problem")
+	}
+}
+
+func TestAnAnswerToAConditionOrARangeIsNotRecorded(t *testing.T) {
+	for _, c := range []struct {
+		field    string
+		status   int
+		recorded bool
+	}{
+		{"range", 206, false}, {"if-modified-since", 304, false}, {"if-match", 412, false}, {"if-unmodified-since", 412, false},
+		{"range", 416, false}, {"if-range", 206, false}, {"range", 200, true}, {"x-range", 206, true}, {"if-match", 404, true},
+	} {
+		f := setUp(t, idempotencyhttp.Options{}, idempotency.Config{})
+		response := idempotencyhttp.Response{StatusCode: c.status}
+		f.send(post("k", "", c.field, "x"), response)
+		f.send(post("k", ""), response)
+		if recorded := f.runs == 1; recorded != c.recorded {
+			t.Errorf("%d to a request with %s: %d runs", c.status, c.field, f.runs)
+		}
+	}
+}
+
+// Whoever may write to the table may have written anything.
+func TestARecordThatIsNoResponseIsUnavailable(t *testing.T) {
+	for _, status := range []int{0, 99, 600} {
+		f := setUp(t, idempotencyhttp.Options{Store: func(idempotencyhttp.Response) bool { return true }}, idempotency.Config{})
+		f.send(post("k", ""), idempotencyhttp.Response{StatusCode: status})
+		if got := f.send(post("k", ""), created); got.StatusCode != 409 || f.runs != 1 {
+			t.Errorf("%d is replayed as %d, after %d runs", status, got.StatusCode, f.runs)
+		}
 	}
 }

@@ -26,7 +26,8 @@ var ErrMalformedKey = errors.New("malformed Idempotency-Key")
 
 // ParseKey reads the value of an Idempotency-Key field. The draft has a string of Structured Fields (RFC 9651), in
 // quotes; many clients send the bare key. Both are taken, and "k" in quotes and k without are the same key. Parameters
-// after a quoted key are ignored.
+// after a quoted key are ignored. A comma is taken in a quoted key only: Lambda joins fields with commas, so that a bare key
+// with one may be two keys.
 //
 // A key has 1 to MaxKeyLength characters, none of them a control character.
 func ParseKey(field string) (string, error) {
@@ -37,6 +38,8 @@ func ParseKey(field string) (string, error) {
 			return "", fmt.Errorf("%w: it begins with a quotation mark and is not one string in quotes, as RFC 9651 has it", ErrMalformedKey)
 		}
 		key = item.Value.(string) // what begins with a quotation mark is a string
+	} else if strings.Contains(key, ",") {
+		return "", fmt.Errorf("%w: it holds a comma, so that the field was perhaps sent twice; put a key that has a comma in quotes", ErrMalformedKey)
 	}
 	switch length := utf8.RuneCountInString(key); {
 	case key == "":

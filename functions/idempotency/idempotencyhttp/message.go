@@ -1,6 +1,12 @@
 package idempotencyhttp
 
-import "encoding/base64"
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+
+	"golang.org/x/net/http/httpguts"
+)
 
 // A Request is an HTTP request as it counts for idempotency.
 type Request struct {
@@ -32,6 +38,31 @@ type Response struct {
 
 	Body            string `json:"body"`
 	IsBase64Encoded bool   `json:"isBase64Encoded"`
+}
+
+// Validate says what keeps a response from being one: a status that is not from 200 to 599, a header field whose name is
+// not a token or whose value holds control characters, a body that is marked as base64 and is not. It is nil for a
+// response that can be sent.
+func (r Response) Validate() error {
+	if r.StatusCode < 200 || r.StatusCode > 599 {
+		return fmt.Errorf("the status is %d; responses have 200 to 599", r.StatusCode)
+	}
+	for name, value := range r.Headers {
+		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
+			return fmt.Errorf("the header field %q has no proper name or value", name)
+		}
+	}
+	for _, cookie := range r.Cookies {
+		if !httpguts.ValidHeaderFieldValue(cookie) {
+			return errors.New("a cookie holds control characters")
+		}
+	}
+	if r.IsBase64Encoded {
+		if _, err := base64.StdEncoding.DecodeString(r.Body); err != nil {
+			return fmt.Errorf("the body is not base64: %w", err)
+		}
+	}
+	return nil
 }
 
 // withHeaders returns the response with header fields of its own, which may be changed.

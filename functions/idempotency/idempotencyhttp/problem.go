@@ -123,7 +123,8 @@ func ProblemFor(err error, now time.Time) (Problem, bool) {
 			"Nothing was done. Repeat the request with the same key.")
 		p.RetryAfter = StoreRetryAfter
 		return p, true
-	case errors.Is(err, idempotency.ErrResultNotStored), errors.As(err, new(*idempotency.UnreadableResultError)):
+	case errors.Is(err, idempotency.ErrResultNotStored), errors.As(err, new(*idempotency.UnreadableResultError)),
+		errors.As(err, new(*idempotency.StoredFailureError)):
 		return problem(ResultUnavailable, http.StatusConflict, "The response to this request was not kept",
 			"An earlier request with this key was carried out, and its response could not be kept. It was not carried out again."), true
 	default:

@@ -6,8 +6,10 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
 // BenchmarkAttempt measures what it costs that each attempt has a connection of its own, beside one that is kept: over
@@ -27,7 +29,7 @@ func BenchmarkAttempt(b *testing.B) {
 		call := bench.call(message.Request{Method: "GET"})
 		b.Run(scheme+"/own connection", func(b *testing.B) {
 			for b.Loop() {
-				if result, _ := bench.attempt(b.Context(), &call.Call.Request); result.Status != 200 {
+				if result, _ := bench.attempt(b.Context(), time.Minute, func(retry.Result) bool { return false }, &call.Call.Request); result.Status != 200 {
 					b.Fatalf("%+v", result.Failure)
 				}
 			}

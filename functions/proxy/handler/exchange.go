@@ -3,10 +3,10 @@ package handler
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
+	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
@@ -18,14 +18,15 @@ import (
 // does not repeat anything on it: what it does by itself where it manages the connections, on one that was closed while
 // idle and on HTTP/2's GOAWAY and REFUSED_STREAM. So an attempt is one request at the most.
 //
-// There is a result and no response if the answer has a body that is larger than can be carried: the upstream has
-// answered, whatever becomes of it. If the body was cut off, the response has none.
-func (p *Proxy) attempt(ctx context.Context, r *message.Request) (retry.Result, *message.Response) {
+// The connection has to come about within a time of its own. So has the rest of an answer after whose header section another
+// attempt follows, as again says: the timeout of attempts that can be repeated.
+func (p *Proxy) attempt(ctx context.Context, connect time.Duration, again func(retry.Result) bool, r *message.Request) (retry.Result, upstreamAnswer) {
+	begun := time.Now()
 	trace := new(retry.Trace)
-	written := new(atomic.Int64)
-	ctx = context.WithValue(httptrace.WithClientTrace(ctx, trace.ClientTrace()), writtenKey{}, written)
-	failed := func(failure *retry.Failure) (retry.Result, *message.Response) {
-		return retry.Result{Failure: failure, Received: p.clock.Now()}, nil
+	seen := new(wire)
+	ctx = context.WithValue(httptrace.WithClientTrace(ctx, trace.ClientTrace()), wireKey{}, seen)
+	failed := func(failure *retry.Failure) (retry.Result, upstreamAnswer) {
+		return retry.Result{Failure: failure, Received: p.clock.Now()}, upstreamAnswer{}
 	}
 
 	request, err := newRequest(ctx, p.baseURL, r)
@@ -33,17 +34,19 @@ func (p *Proxy) attempt(ctx context.Context, r *message.Request) (retry.Result, 
 		return failed(retry.ClassifyFailure(err, trace))
 	}
 	trace.Connecting()
-	connection, err := p.transport.NewClientConn(ctx, request.URL.Scheme, authority(request.URL))
+	connectCtx, cancel := context.WithTimeout(ctx, connect)
+	defer cancel()
+	connection, err := p.transport.NewClientConn(connectCtx, request.URL.Scheme, authority(request.URL))
 	if err != nil {
 		return failed(retry.ClassifyFailure(err, trace))
 	}
 	defer connection.Close()
 	trace.Connected()
-	before := written.Load()
+	before := seen.written.Load()
 	received, err := connection.RoundTrip(request)
 	if err != nil {
 		failure := retry.ClassifyFailure(err, trace)
-		if written.Load() == before {
+		if seen.written.Load() == before {
 			failure.Processed = retry.NotProcessed // not one byte of it was sent
 		}
 		return failed(failure)
@@ -53,21 +56,39 @@ func (p *Proxy) attempt(ctx context.Context, r *message.Request) (retry.Result, 
 		return failed(&retry.Failure{Type: retry.HTTPProtocolError, Processed: retry.MaybeProcessed, Details: problem})
 	}
 
-	body, err := readBody(received.Body)
+	if named := seen.connectionField(); named != "" && received.ProtoMajor == 1 {
+		received.Header.Set("Connection", named)
+	}
 	result := retry.Result{Status: received.StatusCode, Header: received.Header, Received: p.clock.Now()}
+	var stalled atomic.Bool
+	if again(result) {
+		timer := time.AfterFunc(p.policy.AttemptTimeout-time.Since(begun), func() {
+			stalled.Store(true)
+			received.Body.Close()
+		})
+		defer timer.Stop()
+	}
+	body, err := readBody(received.Body)
+	result.Received = p.clock.Now()
+	if err != nil && stalled.Load() {
+		err = context.DeadlineExceeded
+	}
 	switch {
 	case isTooLarge(err):
-		return result, nil
+		return result, upstreamAnswer{newResponse(received, nil).WithoutBody(), true}
 	case err != nil:
 		result.Failure = retry.ClassifyFailure(err, trace)
-		response := newResponse(received, nil)
-		// They speak about a body that is not there.
-		delete(response.Headers, "content-encoding")
-		delete(response.Headers, "content-range")
-		return result, &response
+		return result, upstreamAnswer{Response: newResponse(received, nil).WithoutBody()}
 	}
-	response := newResponse(received, body)
-	return result, &response
+	return result, upstreamAnswer{Response: newResponse(received, body)}
+}
+
+// An upstreamAnswer is what the upstream answered. It has no body if that was cut off.
+type upstreamAnswer struct {
+	message.Response
+
+	// tooLarge says that the body is larger than can be carried. The answer is without it then.
+	tooLarge bool
 }
 
 // notHTTP says what is wrong with an answer that net/http takes and that no caller could be handed, or nothing: a status
@@ -83,35 +104,4 @@ func notHTTP(r *http.Response) string {
 		}
 	}
 	return ""
-}
-
-// writtenKey is the key, in the context of an attempt, of a count of the bytes that are written to its connection: an
-// *atomic.Int64.
-type writtenKey struct{}
-
-// A dialFunc opens connections.
-type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
-
-// counting counts what is written to the connections that dial opens.
-func counting(dial dialFunc) dialFunc {
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := dial(ctx, network, address)
-		written, counted := ctx.Value(writtenKey{}).(*atomic.Int64)
-		if err != nil || !counted {
-			return conn, err
-		}
-		return &countingConn{Conn: conn, written: written}, nil
-	}
-}
-
-// A countingConn counts the bytes that are written to a connection.
-type countingConn struct {
-	net.Conn
-	written *atomic.Int64
-}
-
-func (c *countingConn) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	c.written.Add(int64(n))
-	return n, err
 }

@@ -164,6 +164,7 @@ func TestAStatusLineAndHeaderSectionHoldAlthoughTheBodyWasCutOff(t *testing.T) {
 			if waited < c.floor {
 				t.Errorf("%v are waited, of %v that were asked for", waited, c.floor)
 			}
+			// It ends, although nobody would be asked again after it: what the header section says is that somebody will.
 			if out := b.invoke(t, b.call(message.Request{Method: "POST"})); out.Outcome != c.post {
 				t.Errorf("a POST ends with %s, %s, want %s", out.Outcome, out.Error, c.post)
 			}
@@ -265,7 +266,7 @@ func TestAGOAWAYThatNamesTheStreamLetsItEnd(t *testing.T) {
 func TestNoByteWrittenIsProofThatNothingWasDone(t *testing.T) {
 	b := newBench(t, serve(t, func(http.ResponseWriter, *http.Request) { t.Error("it was sent") }))
 	dial := b.transport.DialContext
-	b.transport.DialContext = counting(func(ctx context.Context, network, address string) (net.Conn, error) {
+	b.transport.DialContext = countingWrites(func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
 		if err != nil {
 			return nil, err

@@ -104,14 +104,15 @@ func (p *Proxy) Handle(ctx context.Context, in message.Envelope) (*message.Envel
 	}
 
 	start := p.clock.Now()
-	timeout := min(p.policy.AttemptTimeout, call.DeadlineTime().Sub(start))
-	if timeout < p.leastTime() {
+	if call.DeadlineTime().Sub(start) < p.leastTime() {
 		// Losing a proxy, or waiting for another request with the same key, took longer than was left.
-		return message.Failure(call.RequestID, retry.DeadlineExceeded, history), nil
+		return p.late(call, history), nil
 	}
-	attemptCtx, cancel := context.WithTimeout(ctx, timeout)
+	connect, whole := p.policy.Timeouts(request, history, start)
+	attemptCtx, cancel := context.WithTimeout(ctx, whole)
 	defer cancel()
-	result, response := p.attempt(attemptCtx, &call.Request)
+	again := func(r retry.Result) bool { return p.policy.Next(request, history, r, p.random).Outcome == retry.Again }
+	result, answer := p.attempt(attemptCtx, connect, again, &call.Request)
 	decision := p.policy.Next(request, history, result, p.random)
 	attempt := result.Attempt(p.name, start, decision)
 	attempts := append(history, attempt)
@@ -124,7 +125,7 @@ func (p *Proxy) Handle(ctx context.Context, in message.Envelope) (*message.Envel
 		}
 		return out, nil
 	}
-	return p.finish(call, response, decision, result, attempts)
+	return p.finish(call, answer, decision, result, attempts)
 }
 
 // leastTime is the least time that an attempt is begun with. A policy with a very short deadline gets its attempt too.
@@ -132,15 +133,25 @@ func (p *Proxy) leastTime() time.Duration {
 	return max(1, min(retry.MinimumAttemptTime, p.policy.AttemptTimeout, p.policy.Deadline/2))
 }
 
-// withoutAnswer says that no attempt reached an answer, and until when the upstream wants to be left alone.
+// late says that there was no time for an attempt, and what the attempts before it have found out about the time after the
+// deadline.
+func (p *Proxy) late(call *message.Call, history []retry.Attempt) *message.Envelope {
+	out := message.Failure(call.RequestID, retry.DeadlineExceeded, history)
+	for _, attempt := range history {
+		out.NotBefore = max(out.NotBefore, attempt.NotBefore)
+	}
+	return out
+}
+
+// withoutAnswer says that no attempt reached an answer, and when it makes sense to ask again.
 func (p *Proxy) withoutAnswer(call *message.Call, decision retry.Decision, attempts []retry.Attempt, now time.Time) *message.Envelope {
 	out := message.Failure(call.RequestID, decision.Reason, attempts)
 	out.NotBefore = notBefore(decision, now)
 	return out
 }
 
-// notBefore is when the upstream wants to be asked again, in milliseconds since the Unix epoch, or zero if it did not
-// say. It is rounded up: a caller who comes a moment early is turned away.
+// notBefore is when it makes sense to ask the upstream again, in milliseconds since the Unix epoch, or zero if nobody
+// knows. It is rounded up: a caller who comes a moment early is turned away.
 func notBefore(decision retry.Decision, now time.Time) int64 {
 	if decision.RetryAfter <= 0 {
 		return 0
@@ -148,38 +159,52 @@ func notBefore(decision retry.Decision, now time.Time) int64 {
 	return now.Add(decision.RetryAfter + time.Millisecond - time.Nanosecond).UnixMilli()
 }
 
-// finish hands back the upstream's answer, or says that there is none. An answer that is too large to be carried is
-// replaced by an envelope without one. It has the same outcome: if the upstream has done what was asked, the record of
-// the request must say so, or the next request with the same key would have it done again.
-func (p *Proxy) finish(call *message.Call, response *message.Response, decision retry.Decision, result retry.Result, attempts []retry.Attempt) (*message.Envelope, error) {
+// finish hands back the upstream's answer, or says that there is none.
+//
+// An answer that is too large to be carried goes without its body, if it is a redirect or an error: what clients act on is
+// the status and the fields. A success without its body would be a false one, so there is an envelope without an answer in
+// its place. It has the same outcome: if the upstream has done what was asked, the record of the request must say so, or
+// the next request with the same key would have it done again.
+func (p *Proxy) finish(call *message.Call, a upstreamAnswer, decision retry.Decision, result retry.Result, attempts []retry.Attempt) (*message.Envelope, error) {
 	if decision.Kind == retry.NetworkFailure {
 		return p.withoutAnswer(call, decision, attempts, result.Received), nil
 	}
-	var carried message.Response
-	if response != nil {
-		carried = *response
-	}
-	out := message.Answer(call.RequestID, decision.Outcome, decision.Reason, carried, attempts)
-	fits := func(text []byte) bool { return len(text) <= message.MaxStateBytes }
+	out := message.Answer(call.RequestID, decision.Outcome, decision.Reason, a.Response, attempts)
 	switch {
 	case decision.Outcome == retry.Failed:
-		fits = func(text []byte) bool { return len(text) <= message.MaxCauseBytes }
 		out.NotBefore = notBefore(decision, result.Received)
 	case call.Recorded:
-		fits = func(text []byte) bool { return message.RecordBytes(text) <= message.MaxRecordBytes }
 		out.Expiration = result.Received.Add(p.recordTTL).Unix()
+		out.Release = !settles(&call.Request, &a.Response)
 	}
+	if !a.tooLarge {
+		if fits, err := canCarry(call, out); fits || err != nil {
+			return out, err
+		}
+	}
+
+	last := &attempts[len(attempts)-1]
+	last.Error, last.Details = retry.HTTPResponseBodySize, "the answer is larger than the state machine can carry"
+	if a.StatusCode >= http.StatusMultipleChoices {
+		out.Response = a.Response.WithoutBody()
+		if fits, err := canCarry(call, out); fits || err != nil {
+			return out, err
+		}
+	}
+	out.Response, out.Error = message.Response{}, message.AnswerTooLarge
+	return out, nil
+}
+
+// canCarry says whether the state machine can carry an envelope to its end, and into the record if it goes there.
+func canCarry(call *message.Call, out *message.Envelope) (bool, error) {
 	text, err := message.Marshal(out)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	if response == nil || !fits(text) {
-		last := &attempts[len(attempts)-1]
-		last.Error, last.Details = retry.HTTPResponseBodySize, "the answer is larger than the state machine can carry"
-		out.Response, out.Error = message.Response{}, message.AnswerTooLarge
-		out.ShortenAttempts()
+	if call.Recorded && out.Outcome == retry.Succeeded && !out.Release {
+		return message.RecordBytes(text) <= message.MaxRecordBytes, nil
 	}
-	return out, nil
+	return len(text) <= message.MaxStateBytes, nil
 }
 
 // logLosses tells of the proxies that were lost before this one: those in the history behind the first so many attempts.

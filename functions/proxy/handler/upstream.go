@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
@@ -31,14 +32,17 @@ const (
 // newTransport makes what connections are made with. Proxy variables of the environment are not looked at: they are for
 // calls to AWS.
 func newTransport(dial dialFunc) *http.Transport {
+	config := &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		ClientSessionCache: tls.NewLRUClientSessionCache(maxSessions),
+		NextProtos:         []string{"h2", "http/1.1"},
+	}
 	return &http.Transport{
-		Proxy:             nil,
-		DialContext:       counting(dial),
-		ForceAttemptHTTP2: true,
-		TLSClientConfig: &tls.Config{
-			MinVersion:         tls.VersionTLS12,
-			ClientSessionCache: tls.NewLRUClientSessionCache(maxSessions),
-		},
+		Proxy:                  nil,
+		DialContext:            watchingReads(countingWrites(dial)),
+		TLSClientConfig:        config,
+		DialTLSContext:         watchingReads(encrypted(countingWrites(dial), config)),
+		ForceAttemptHTTP2:      true,
 		DisableCompression:     true, // the bytes pass through as they are
 		MaxResponseHeaderBytes: maxResponseHeader,
 	}
@@ -117,8 +121,7 @@ var hopByHop = []string{
 	"Transfer-Encoding", "Upgrade", "Content-Length",
 }
 
-// newResponse turns an upstream's answer into the words of API Gateway. The fields that Connection names are left out as
-// far as net/http shows them: where close is one of the names, it keeps the whole field to itself.
+// newResponse turns an upstream's answer into the words of API Gateway.
 func newResponse(r *http.Response, body []byte) message.Response {
 	header := r.Header.Clone()
 	for _, field := range header.Values("Connection") {
@@ -126,18 +129,37 @@ func newResponse(r *http.Response, body []byte) message.Response {
 			header.Del(strings.TrimSpace(name))
 		}
 	}
+	length := header.Get("Content-Length")
 	for _, name := range hopByHop {
 		header.Del(name)
+	}
+	if r.Request.Method == http.MethodHead && length != "" {
+		header.Set("Content-Length", length) // of the answer to GET, RFC 9110 section 8.6
 	}
 	response := message.Response{
 		StatusCode: r.StatusCode,
 		Headers:    make(map[string]string, len(header)),
-		Cookies:    header.Values("Set-Cookie"),
+	}
+	for _, cookie := range header.Values("Set-Cookie") {
+		response.Cookies = append(response.Cookies, unicodeText(cookie))
 	}
 	header.Del("Set-Cookie")
 	for name, values := range header {
-		response.Headers[strings.ToLower(name)] = strings.Join(values, ", ")
+		response.Headers[strings.ToLower(name)] = unicodeText(strings.Join(values, ", "))
 	}
 	response.SetBody(body)
 	return response
+}
+
+// unicodeText reads the value of a field: as UTF-8 where it is that, and otherwise as ISO 8859-1, which it was in former
+// days (RFC 9110 section 5.5).
+func unicodeText(value string) string {
+	if utf8.ValidString(value) {
+		return value
+	}
+	text := make([]rune, 0, len(value))
+	for _, b := range []byte(value) {
+		text = append(text, rune(b))
+	}
+	return string(text)
 }
