@@ -3,7 +3,7 @@ package stack_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -103,11 +103,12 @@ func TestAPreflightGoesUpstreamWithoutAKeyIfTheURLHasNoCors(t *testing.T) {
 // browserTimeout ends a browser that hangs.
 const browserTimeout = time.Minute
 
-// program is what a page does: it sends requests and tells its own server what it could read of the answers.
+// program is what a page does: it sends requests to the URL in its query, and tells its own server what it could read of
+// the answers.
 const program = `<!doctype html><script>
 const ask = async (method, path, headers, body) => {
   try {
-    const answer = await fetch(%q + path, { method, headers, body });
+    const answer = await fetch(location.search.slice(1) + path, { method, headers, body });
     const read = { status: answer.status, body: await answer.text() };
     for (const name of ['Proxy-Status', 'Idempotent-Replayed', 'Retry-After', 'Location', 'X-Amzn-Requestid', 'X-Order']) {
       if (answer.headers.has(name)) read[name] = answer.headers.get(name);
@@ -142,7 +143,7 @@ func browser(t *testing.T) (chromium string) {
 }
 
 // readBy has a browser show a page that runs the program against a URL, and returns what the page could read.
-func readBy(t *testing.T, chromium string, origin *httptest.Server, read <-chan map[string]map[string]any) map[string]map[string]any {
+func readBy(t *testing.T, chromium, origin, url string, read <-chan map[string]map[string]any) map[string]map[string]any {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), browserTimeout)
 	defer cancel()
@@ -151,7 +152,7 @@ func readBy(t *testing.T, chromium string, origin *httptest.Server, read <-chan 
 		t.Fatal(err)
 	}
 	command := exec.CommandContext(ctx, chromium, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
-		"--user-data-dir="+profile, "--remote-debugging-port=0", origin.URL)
+		"--user-data-dir="+profile, "--remote-debugging-port=0", origin+"/?"+url)
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = browserTimeout
 	if err := command.Start(); err != nil {
@@ -176,13 +177,12 @@ func TestABrowsersPageCanUseKeysAndReadWhatBecameOfItsRequests(t *testing.T) {
 	withCDK(t)
 	chromium := browser(t)
 	read := make(chan map[string]map[string]any, 2)
-	var url string
 	pages := func() *httptest.Server {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			switch r.URL.Path {
 			case "/":
 				w.Header().Set("Content-Type", "text/html")
-				fmt.Fprintf(w, program, url)
+				_, _ = io.WriteString(w, program)
 			case "/read":
 				var told map[string]map[string]any
 				if err := json.NewDecoder(r.Body).Decode(&told); err != nil {
@@ -202,9 +202,8 @@ func TestABrowsersPageCanUseKeysAndReadWhatBecameOfItsRequests(t *testing.T) {
 			"Access-Control-Allow-Origin", "*", "Access-Control-Expose-Headers", "X-Order"), // it lets all pages read that
 		status(http.StatusServiceUnavailable, "Retry-After", "7"))
 	s := start(t, u.URL, allowing(t, shop.URL))
-	url = s.URL()
 
-	got := readBy(t, chromium, shop, read)
+	got := readBy(t, chromium, shop.URL, s.URL(), read)
 	for _, answer := range got {
 		if answer["X-Amzn-Requestid"] == nil {
 			t.Errorf("an answer has no request ID that the page can read: %v", answer)
@@ -227,7 +226,7 @@ func TestABrowsersPageCanUseKeysAndReadWhatBecameOfItsRequests(t *testing.T) {
 
 	failed := map[string]any{"error": "TypeError"}
 	want = map[string]map[string]any{"placed": failed, "replayed": failed, "reused": failed, "busy": failed}
-	if diff := cmp.Diff(want, readBy(t, chromium, stranger, read)); diff != "" {
+	if diff := cmp.Diff(want, readBy(t, chromium, stranger.URL, s.URL(), read)); diff != "" {
 		t.Errorf("what the page of another origin read (-want +got):\n%s", diff)
 	}
 	if n := len(u.received()); n != 2 {
