@@ -109,6 +109,7 @@ func (g *Gateway) Handle(ctx context.Context, event events.LambdaFunctionURLRequ
 		adviseAgainstRetry(response.Headers)
 	}
 	g.links.rewrite(response.Headers, endpoint(&event))
+	g.withoutCrossOrigin(response.Headers)
 	if out.applied != "" {
 		response.Headers["preference-applied"] = joinFields(response.Headers["preference-applied"], out.applied)
 	}
