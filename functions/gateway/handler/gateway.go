@@ -176,7 +176,7 @@ func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRe
 	if response, here := maxForwards(request); here {
 		return outcome{response: response}
 	}
-	asked := idempotencyhttp.FromFunctionURL(*event)
+	asked := g.callerOf(event)
 	key, refused := g.keyFor(asked)
 	if refused != nil {
 		return outcome{problem: refused}
@@ -190,6 +190,7 @@ func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRe
 		RequestID:   requestID(ctx),
 		Deadline:    started.Add(g.patience(wanted)).UnixMilli(),
 		MaxAttempts: wanted.attempts,
+		Keyed:       key != "",
 		Recorded:    key != "" && g.records.Enabled(),
 	}
 	if call.Recorded && (request.Method == http.MethodGet || request.Method == http.MethodHead) {
