@@ -29,8 +29,6 @@ type state struct {
 	OutputPath     string
 	TimeoutSeconds float64
 	SecondsPath    string
-	ErrorPath      string
-	CausePath      string
 	Retry          []retrier
 	Catch          []catcher
 	Choices        []choice
@@ -56,10 +54,12 @@ type catcher struct {
 type choice struct {
 	condition
 	And  []condition
+	Or   []condition
 	Next string
 }
 
 type condition struct {
+	Not                      *condition
 	Variable                 string
 	StringEquals             string
 	IsPresent                *bool
@@ -90,6 +90,39 @@ func (d definition) names(which func(state) bool) []string {
 		}
 	}
 	return names
+}
+
+// leads is where a Choice leads to, for strings at some paths and with others present or not. Comparisons of numbers are
+// false.
+func (s state) leads(texts map[string]string, present map[string]bool) string {
+	for _, choice := range s.Choices {
+		if choice.holds(texts, present) {
+			return choice.Next
+		}
+	}
+	return s.Default
+}
+
+func (c choice) holds(texts map[string]string, present map[string]bool) bool {
+	switch {
+	case c.And != nil:
+		return !slices.ContainsFunc(c.And, func(c condition) bool { return !c.holds(texts, present) })
+	case c.Or != nil:
+		return slices.ContainsFunc(c.Or, func(c condition) bool { return c.holds(texts, present) })
+	}
+	return c.condition.holds(texts, present)
+}
+
+func (c condition) holds(texts map[string]string, present map[string]bool) bool {
+	switch {
+	case c.Not != nil:
+		return !c.Not.holds(texts, present)
+	case c.StringEquals != "":
+		return texts[c.Variable] == c.StringEquals
+	case c.IsPresent != nil:
+		return present[c.Variable] == *c.IsPresent
+	}
+	return false
 }
 
 // successors lists where an execution can go from a state: first where it goes if all is well.

@@ -27,8 +27,8 @@ func environment(function *resource) map[string]string {
 
 func TestFunctionsAreToldEverythingThatTheyRead(t *testing.T) {
 	gateway := []string{
-		"IDEMPOTENCY_CACHE_HEADERS", "IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_SERVER_CACHE_HIT", "PROXY_COUNT", "RETRY_POLICY",
-		"STATE_MACHINE_ARN", "TABLE_NAME",
+		"IDEMPOTENCY_CACHE_HEADERS", "IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_SERVER_CACHE_HIT", "OMIT_RETRY_ADVICE", "PROXY_COUNT",
+		"RETRY_POLICY", "STATE_MACHINE_ARN", "TABLE_NAME", "UPSTREAM_LINKS",
 	}
 	proxy := []string{"IDEMPOTENCY_TTL", "PROXY_COUNT", "PROXY_NAME", "RETRY_POLICY", "UPSTREAM_BASE_URL"}
 	if diff := cmp.Diff(gateway, slices.Sorted(maps.Keys(environment(variants()["Minimal"].gateway())))); diff != "" {
@@ -68,5 +68,25 @@ func TestEachPropOfIdempotencyReachesTheVariableOfItsName(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s: the functions are told %+v, want %+v", name, got, c.want)
 		}
+	}
+}
+
+func TestLinksAndAdviceAreAsThePropsSay(t *testing.T) {
+	app := newApp(nothingBundled)
+	for name, change := range map[string]func(*apiproxy.RetryingApiProxyProps){
+		"Default": func(*apiproxy.RetryingApiProxyProps) {},
+		"Off":     func(p *apiproxy.RetryingApiProxyProps) { p.Upstream.KeepLinks, p.OmitRetryAdvice = true, true },
+	} {
+		props := minimal()
+		change(props)
+		apiproxy.NewRetryingApiProxy(awscdk.NewStack(app, jsii.String(name), nil), jsii.String("Orders"), props)
+	}
+	templates := synthesise(app)
+	on, off := environment(templates["Default"].gateway()), environment(templates["Off"].gateway())
+	if on["UPSTREAM_LINKS"] != "https://api.example.com" || on["OMIT_RETRY_ADVICE"] != "false" {
+		t.Errorf("by default the gateway is told %v", on)
+	}
+	if _, told := off["UPSTREAM_LINKS"]; told || off["OMIT_RETRY_ADVICE"] != "true" {
+		t.Errorf("with both props the gateway is told %v", off)
 	}
 }

@@ -16,6 +16,8 @@ type Explanation struct {
 
 	// Costs has an entry for each number of attempts of the largest budget, from 1 on.
 	Costs []Cost
+
+	deadline, maxDeadline time.Duration
 }
 
 // Explain explains the retry policy for the number of proxies of the props. It assumes props that are valid; see
@@ -24,7 +26,7 @@ type Explanation struct {
 //	fmt.Print(props.Explain())
 func (p RetryingApiProxyProps) Explain() Explanation {
 	p = p.withDefaults()
-	e := Explanation{Explanation: p.Retry.ExplainFor(p.ProxyCount)}
+	e := Explanation{Explanation: p.Retry.ExplainFor(p.ProxyCount), deadline: p.Retry.Deadline, maxDeadline: p.Retry.MaxDeadline}
 	var longest retry.Timetable
 	for _, table := range e.Timetables {
 		if len(table.Starts) > len(longest.Starts) {
@@ -47,5 +49,8 @@ func (e Explanation) String() string {
 	}
 	w.Flush()
 	fmt.Fprintf(&out, "%s\n", costAssumptions)
+	fmt.Fprintf(&out, "An attempt that no other may follow, such as that of a POST without an Idempotency-Key, gets what is left of the\n"+
+		"deadline: up to %v, or %v with Prefer: wait. At an upstream that hangs, %d such requests a second hold %d proxies.\n",
+		e.deadline, e.maxDeadline, slotsRate, slots(e.deadline))
 	return out.String()
 }

@@ -55,20 +55,25 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 
 // newGateway creates the function behind the URL.
 func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Function {
+	environment := map[string]*string{
+		message.StateMachineVariable:    newStateMachineVersion(r),
+		message.ProxyCountVariable:      jsii.String(strconv.Itoa(props.ProxyCount)),
+		message.RetryPolicyVariable:     policyJSON(props),
+		message.TableVariable:           r.Table.TableName(),
+		message.KeyRequiredVariable:     jsii.String(string(props.Idempotency.Required)),
+		message.CacheHeadersVariable:    jsii.String(strconv.FormatBool(props.Idempotency.CacheHeaders)),
+		message.ServerCacheHitVariable:  jsii.String(strconv.FormatBool(props.Idempotency.ServerCacheHit)),
+		message.OmitRetryAdviceVariable: jsii.String(strconv.FormatBool(props.OmitRetryAdvice)),
+	}
+	if !props.Upstream.KeepLinks {
+		environment[message.LinksVariable] = jsii.String(props.Upstream.BaseURL)
+	}
 	gateway := newFunction(r, "gateway", gatewayImportPath, props, &awslambda.FunctionProps{
 		Description: jsii.String("Answers the function URL in front of the upstream API"),
 		Timeout:     seconds(props.gatewayTimeout()),
+		Environment: &environment,
 
 		ReservedConcurrentExecutions: reserved(props.ReservedConcurrency.Gateway),
-		Environment: &map[string]*string{
-			message.StateMachineVariable:   newStateMachineVersion(r),
-			message.ProxyCountVariable:     jsii.String(strconv.Itoa(props.ProxyCount)),
-			message.RetryPolicyVariable:    policyJSON(props),
-			message.TableVariable:          r.Table.TableName(),
-			message.KeyRequiredVariable:    jsii.String(string(props.Idempotency.Required)),
-			message.CacheHeadersVariable:   jsii.String(strconv.FormatBool(props.Idempotency.CacheHeaders)),
-			message.ServerCacheHitVariable: jsii.String(strconv.FormatBool(props.Idempotency.ServerCacheHit)),
-		},
 	})
 	grantStart(r.StateMachine, gateway)
 	GrantRecords(r.Table, gateway)

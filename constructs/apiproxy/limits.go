@@ -7,9 +7,6 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
-// maxAttempts is how many attempts fit into the Cause of an execution, without texts, which has 32,768 characters.
-const maxAttempts = 200
-
 // fits returns all reasons why the retry policy cannot do what it says in an Express execution and with the proxies
 // that there are, in one error, or nil. Each names the number to change. It assumes props that have their defaults, and
 // a policy that is valid.
@@ -22,19 +19,9 @@ func (p RetryingApiProxyProps) fits() error {
 		problem("Retry.MaxDeadline is %v, but an Express execution ends after %v, of which %v are kept for what is not an "+
 			"attempt: lower MaxDeadline to %v or less", policy.MaxDeadline, expressDuration, deadlineMargin, most)
 	}
-	around := proxyMargin + taskMargin + machineMargin
-	if most := expressDuration - around; policy.AttemptTimeout > most {
-		problem("Retry.AttemptTimeout is %v, but an Express execution ends after %v, of which %v are kept for starting a "+
-			"proxy, the sleep before its attempt, and its answer: lower AttemptTimeout to %v or less",
-			policy.AttemptTimeout, expressDuration, around, most)
-	}
 	if p.ProxyCount == 1 && policy.Scope == retry.PerAddress {
 		problem("Retry.Scope is %q, but there is one proxy, and so one address: give two proxies or more, or the scope %q",
 			retry.PerAddress, retry.PerAccount)
-	}
-	if n := policy.RateLimits.Attempts + policy.ServerErrors.Attempts + policy.NetworkFailures.Attempts; n > maxAttempts {
-		problem("Retry.RateLimits.Attempts, ServerErrors.Attempts and NetworkFailures.Attempts come to %d together: give %d "+
-			"at most, so that the list of attempts fits into what an execution can say", n, maxAttempts)
 	}
 	latest := policy.MaxDeadline - min(retry.MinimumAttemptTime, policy.AttemptTimeout)
 	for _, table := range policy.ExplainFor(p.ProxyCount).Timetables {

@@ -44,6 +44,12 @@ type RetryingApiProxyProps struct {
 	// Idempotency says what becomes of requests with an Idempotency-Key.
 	Idempotency Idempotency
 
+	// OmitRetryAdvice leaves out what tells callers that retrying was done for them. Answers that were given up on have
+	// Stripe-Should-Retry: false and X-Should-Retry: false, which the SDKs of Stripe, OpenAI and Anthropic obey, unless the
+	// upstream sent these fields, and a Retry-After of the policy's next backoff where the upstream has not said when to come
+	// again. Default: false.
+	OmitRetryAdvice bool
+
 	// Table holds the idempotency records, if it is not to be the construct's own. Its partition key must be a string
 	// called id; its time-to-live attribute should be expiration. Several RetryingApiProxy can share a table: records
 	// hold the name of the gateway that wrote them. It must be in the stack's own account and region. Default: a table
@@ -129,6 +135,11 @@ type Upstream struct {
 
 	// AllowPlainHTTP permits a BaseURL with http. Requests and answers then travel in the clear. Default: false.
 	AllowPlainHTTP bool
+
+	// KeepLinks leaves Location, Content-Location and Link as the upstream sent them. Where a link in them has the origin of
+	// BaseURL and lies below its path, it is otherwise made to lead to the function URL, so that whoever follows it still
+	// comes through here. Default: false.
+	KeepLinks bool
 
 	// AllowedNetworks are the prefixes, such as 10.1.0.0/16, that the upstream's address may lie in although they are not
 	// public. Without them, loopback, private, link-local and reserved addresses are refused after resolution, so that

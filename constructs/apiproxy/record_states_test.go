@@ -3,6 +3,7 @@
 package apiproxy_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,7 +13,7 @@ func TestTheOutcomeIsRecordedByItsOwnerAndOnlyWhereThereIsARecord(t *testing.T) 
 	forEachVariant(t, func(t *testing.T, template template) {
 		definition := template.definition()
 		table := flat(template.gateway().at("Environment", "Variables", "TABLE_NAME"))
-		for name, next := range map[string]string{"Record": "Succeeded", "Release": "Failed"} {
+		for name, next := range map[string]string{"Record": "Succeeded", "Release": "Released"} {
 			write := definition.States[name]
 			if got := write.Parameters["TableName"]; got != table {
 				t.Errorf("%s writes to %v; the gateway reads %s", name, got, table)
@@ -32,16 +33,39 @@ func TestTheOutcomeIsRecordedByItsOwnerAndOnlyWhereThereIsARecord(t *testing.T) 
 				t.Errorf("%s leads to %s and, if it fails (-want +got), to:\n%s", name, write.Next, difference)
 			}
 		}
+	})
+}
+
+// Each kind of end, by the envelope that a Check state sees.
+func TestARecordIsCompletedWithWhatSettlesTheOperationAndReleasedOtherwise(t *testing.T) {
+	forEachVariant(t, func(t *testing.T, template template) {
+		definition := template.definition()
 		for name, check := range definition.States {
-			for _, choice := range check.Choices {
-				recorded := choice.Next == "Record" || choice.Next == "Release"
-				present := false
-				for _, condition := range append(choice.And, choice.condition) {
-					present = present || condition.Variable == "$$.Execution.Input.record.id" && condition.IsPresent != nil && *condition.IsPresent
+			if !strings.HasPrefix(name, "Check-") {
+				continue
+			}
+			for _, c := range []struct {
+				outcome           string
+				recorded, release bool
+				next              string
+			}{
+				{"succeeded", false, false, "Succeeded"},
+				{"succeeded", false, true, "Succeeded"},
+				{"succeeded", true, false, "Record"},
+				{"succeeded", true, true, "Release"},
+				{"failed", false, false, "Failed"},
+				{"failed", true, false, "Release"},
+			} {
+				present := map[string]bool{"$$.Execution.Input.record.id": c.recorded, "$.release": c.release}
+				if got := check.leads(map[string]string{"$.outcome": c.outcome}, present); got != c.next {
+					t.Errorf("%s leads to %s for %+v", name, got, c)
 				}
-				if recorded != present {
-					t.Errorf("%s leads to %s; that there is a record is asked for: %v", name, choice.Next, present)
-				}
+			}
+		}
+		released := definition.States["Released"]
+		for outcome, next := range map[string]string{"succeeded": "Succeeded", "failed": "Failed"} {
+			if got := released.leads(map[string]string{"$.outcome": outcome}, nil); got != next {
+				t.Errorf("Released leads to %s after %s", got, outcome)
 			}
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
@@ -33,6 +34,8 @@ type RetryingApiProxy struct {
 
 	// Url is the endpoint.
 	Url awslambda.FunctionUrl
+
+	failed awslogs.MetricFilter
 }
 
 // NewRetryingApiProxy creates a RetryingApiProxy in scope. It panics, as every construct does, with one message that

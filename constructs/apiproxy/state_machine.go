@@ -33,6 +33,7 @@ func newStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps) awsstepfu
 		Retention:     props.LogRetention,
 		RemovalPolicy: logRemovalPolicy(props),
 	})
+	r.failed = newFailedFilter(r, logGroup)
 	graph := newRing(r, props, aliases, r.Table)
 	machine := awsstepfunctions.NewStateMachine(r, jsii.String("StateMachine"), &awsstepfunctions.StateMachineProps{
 		StateMachineType: awsstepfunctions.StateMachineType_EXPRESS,

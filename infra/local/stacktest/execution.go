@@ -13,10 +13,12 @@ import (
 
 // An Execution is what a state machine did. Its zero value stands for one that was not started.
 type Execution struct {
-	// Status is how it ended: SUCCEEDED, FAILED or TIMED_OUT. Empty if nothing was executed.
+	// Status is how it ended: SUCCEEDED, FAILED or TIMED_OUT. It succeeds also where attempts or time ran out, and fails
+	// where the state machine itself does. Empty if nothing was executed.
 	Status Status
 
-	// Error and Cause say why it did not succeed: DeadlineExceeded or AttemptsExhausted, for instance.
+	// Error says why there was no final answer: DeadlineExceeded or AttemptsExhausted, for instance, or the error that the
+	// execution failed with. Empty if there was one. Cause says more of an execution that failed.
 	Error, Cause string
 
 	// Input and Output are JSON texts. Output is empty unless it succeeded.
@@ -141,7 +143,8 @@ func (r *recording) add(execution stepfunctions.Execution, event asl.Event) {
 			e.Attempts[i].Wait, e.Attempts[i].Why = time.Duration(a.Wait)*time.Millisecond, a.Why
 		}
 	case asl.ExecutionSucceeded, asl.ExecutionFailed, asl.ExecutionTimedOut, asl.ExecutionAborted:
-		e.Status, e.Error, e.Cause = execution.Status, execution.Error, execution.Cause
+		e.Status, e.Cause = execution.Status, execution.Cause
+		_, e.Error = executionview.Result(execution)
 		e.Input, e.Output = execution.Input, execution.Output
 		e.Elapsed = event.Timestamp.Sub(execution.Started)
 		e.told = r.printed.String()

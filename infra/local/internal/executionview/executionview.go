@@ -40,13 +40,16 @@ func Attempts(event asl.Event) []retry.Attempt {
 }
 
 // Result is what came of an execution that has ended: the status of the answer that it ended with, if there was one,
-// and why it did not succeed, if it did not.
+// and why there was no final one, if there was none: because attempts or time ran out, or because the execution failed.
 func Result(execution stepfunctions.Execution) (statusCode int, failure string) {
-	text := execution.Output
 	if execution.Status != asl.Succeeded {
-		text, failure = execution.Cause, cmp.Or(execution.Error, string(execution.Status))
+		return 0, cmp.Or(execution.Error, string(execution.Status))
 	}
-	return Envelope(text).StatusCode, failure
+	end := Envelope(execution.Output)
+	if end.Outcome == retry.Failed {
+		failure = cmp.Or(string(end.Error), string(end.Outcome))
+	}
+	return end.StatusCode, failure
 }
 
 // AttemptResult is what came of an attempt, in few words: its status, the type of its failure, or both.

@@ -60,8 +60,8 @@ func TestTheResultOfAnExecutionIsItsLastStatusAndWhyItFailed(t *testing.T) {
 		failure   string
 	}{
 		"it succeeded":       {stepfunctions.Execution{Status: asl.Succeeded, Output: `{"statusCode": 404}`}, 404, ""},
-		"it failed":          {stepfunctions.Execution{Status: asl.Failed, Error: "AttemptsExhausted", Cause: `{"statusCode": 503}`}, 503, "AttemptsExhausted"},
-		"it had no answer":   {stepfunctions.Execution{Status: asl.Failed, Error: "DeadlineExceeded", Cause: `{}`}, 0, "DeadlineExceeded"},
+		"it failed":          {stepfunctions.Execution{Status: asl.Succeeded, Output: `{"outcome": "failed", "error": "AttemptsExhausted", "statusCode": 503}`}, 503, "AttemptsExhausted"},
+		"it had no answer":   {stepfunctions.Execution{Status: asl.Succeeded, Output: `{"outcome": "failed", "error": "DeadlineExceeded"}`}, 0, "DeadlineExceeded"},
 		"it broke":           {stepfunctions.Execution{Status: asl.Failed, Error: "States.Runtime", Cause: "a path leads nowhere"}, 0, "States.Runtime"},
 		"it took too long":   {stepfunctions.Execution{Status: asl.TimedOut, Error: "States.Timeout"}, 0, "States.Timeout"},
 		"somebody ended it":  {stepfunctions.Execution{Status: asl.Aborted}, 0, "ABORTED"},

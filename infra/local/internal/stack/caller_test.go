@@ -123,13 +123,9 @@ func lastExecution(t testing.TB, s *stack.Stack) stepfunctions.Execution {
 func attempts(t testing.TB, s *stack.Stack) []attempt {
 	t.Helper()
 	execution := lastExecution(t, s)
-	text := execution.Output
-	if execution.Status == asl.Failed {
-		text = execution.Cause
-	}
 	var envelope struct{ Attempts []attempt }
-	if err := json.Unmarshal([]byte(text), &envelope); err != nil {
-		t.Fatalf("the execution ended with %s %s, which is no envelope: %v", execution.Status, text, err)
+	if err := json.Unmarshal([]byte(execution.Output), &envelope); err != nil {
+		t.Fatalf("the execution ended with %s %s, which is no envelope: %v", execution.Status, execution.Output, err)
 	}
 	return envelope.Attempts
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -262,20 +263,20 @@ func (s *Stack) createFunctions(config Config) error {
 	s.Lambda = host
 	s.onClose(func() { _ = host.Close() })
 
-	upstreams := 0
+	upstreams, err := s.upstreams(config)
+	if err != nil {
+		return err
+	}
 	var problems []error
 	for _, f := range s.Template.Functions {
 		short := s.ShortName(f.Name)
-		environment := map[string]string{}
-		for name, value := range f.Environment {
-			environment[name] = value
+		environment := maps.Clone(f.Environment)
+		if url := upstreams[f.Name]; url != "" {
+			environment[message.UpstreamVariable], environment[message.AllowedNetworksVariable] = url, loopbackNetworks
 		}
-		if _, calls := environment[message.UpstreamVariable]; calls && config.Upstream != "" {
-			upstreams++
-			if environment[message.UpstreamVariable], err = s.upstreamFor(upstreams, config); err != nil {
-				return err
-			}
-			environment[message.AllowedNetworksVariable] = loopbackNetworks
+		if _, rewrites := environment[message.LinksVariable]; rewrites && config.Upstream != "" {
+			// An upstream may know itself by its own address, or by that of the proxy's way to it.
+			environment[message.LinksVariable] = strings.Join(append(slices.Sorted(maps.Values(upstreams)), config.Upstream), " ")
 		}
 		maps.Copy(environment, config.Environment[f.Name])
 		maps.Copy(environment, config.Environment[short])
@@ -308,19 +309,28 @@ func (s *Stack) createFunctions(config Config) error {
 // loopbackNetworks are what proxies may call here besides public addresses.
 const loopbackNetworks = "127.0.0.0/8,::1/128"
 
-// upstreamFor gives the upstream of the i-th function that calls it, counted from 1.
-func (s *Stack) upstreamFor(i int, config Config) (string, error) {
-	if !config.SourceAddresses {
-		return config.Upstream, nil
+// upstreams gives the upstream of each function that calls it, by the functions' names. It is empty if that is as the
+// template has it.
+func (s *Stack) upstreams(config Config) (map[string]string, error) {
+	urls := map[string]string{}
+	for _, f := range s.Template.Functions {
+		if _, calls := f.Environment[message.UpstreamVariable]; !calls || config.Upstream == "" {
+			continue
+		}
+		urls[f.Name] = config.Upstream
+		if !config.SourceAddresses {
+			continue
+		}
+		url, forwarder, err := egress.For(config.Upstream, len(urls))
+		if err != nil {
+			return nil, err
+		}
+		if forwarder != nil {
+			s.onClose(forwarder.Close)
+		}
+		urls[f.Name] = url
 	}
-	url, forwarder, err := egress.For(config.Upstream, i)
-	if err != nil {
-		return "", err
-	}
-	if forwarder != nil {
-		s.onClose(forwarder.Close)
-	}
-	return url, nil
+	return urls, nil
 }
 
 // ShortName is the name of a function less what the names of all functions begin with: gateway, proxy-1.

@@ -22,7 +22,7 @@ export function result(attempt) {
 // end says how an execution is or was, with the kind of its mark.
 export function end(execution) {
   if (execution.status === 'RUNNING') return { kind: 'running', text: 'running' };
-  const succeeded = execution.status === 'SUCCEEDED';
+  const succeeded = execution.status === 'SUCCEEDED' && !execution.failure;
   const text = String(execution.statusCode ?? (succeeded ? 'ended' : 'failed'));
   return { kind: succeeded && !(execution.statusCode >= 400) ? 'good' : 'bad', text };
 }
@@ -130,7 +130,7 @@ export function summary(execution, now) {
   if (execution.status === 'RUNNING') return `Running for ${took}, ${attempts}${waited} so far.`;
   const recorded = execution.visits.some((visit) => visit.state === 'Record') ? ' The answer is kept for its Idempotency-Key.'
     : execution.visits.some((visit) => visit.state === 'Release') ? ' Its Idempotency-Key is free again.' : '';
-  if (execution.status === 'SUCCEEDED') return `Answered ${statusText(execution.statusCode)} after ${attempts}${waited}, in ${took}.${recorded}`;
+  if (execution.status === 'SUCCEEDED' && !execution.failure) return `Answered ${statusText(execution.statusCode)} after ${attempts}${waited}, in ${took}.${recorded}`;
   const last = execution.statusCode ? ` The last answer was ${statusText(execution.statusCode)}.` : '';
   return `Given up after ${attempts}${waited}, in ${took}: ${execution.failure}.${last}${recorded}`;
 }

@@ -13,15 +13,12 @@ const gap = 18; // below a row, to the line that leads on
 // More proxies than this are drawn only as far as they were used.
 const shownWhole = 5;
 
-// drawnOnly leaves out the states that only pass on, and the choices that are come to from those alone, or that an
-// execution starts with: what leads to one of them is drawn as leading to what comes after it. It returns the states that are drawn, and the names of all others.
+// drawnOnly leaves out the states that only pass on, and the choices that are not about what a proxy said: what leads to one
+// of them is drawn as leading to what comes after it. It returns the states that are drawn, and the names of all others.
 export function drawnOnly(machine) {
-  const comesFrom = (name) => machine.states.filter((state) => state.transitions.some((way) => way.to === name)).map((state) => state.name);
-  const left = new Set(machine.states.filter((state) => state.type === 'Pass').map((state) => state.name));
-  for (const { name, type } of machine.states) {
-    const from = comesFrom(name);
-    if (type === 'Choice' && (name === machine.startAt || from.length > 0) && from.every((before) => left.has(before))) left.add(name);
-  }
+  const calls = (state) => state.resource === 'lambda:invoke';
+  const checks = new Set(machine.states.filter(calls).flatMap((state) => state.transitions.map((way) => way.to)));
+  const left = new Set(machine.states.filter((state) => state.type === 'Pass' || (state.type === 'Choice' && !checks.has(state.name))).map((state) => state.name));
   const waysOf = (name) => machine.states.find((state) => state.name === name).transitions;
   const past = (way, passed = []) => {
     if (!left.has(way.to)) return [way];
@@ -30,6 +27,13 @@ export function drawnOnly(machine) {
   };
   const states = machine.states.filter((state) => !left.has(state.name)).map((state) => ({ ...state, transitions: state.transitions.flatMap((way) => past(way)) }));
   return { states, left };
+}
+
+// endKind is what an end means: a request that was given up ends in a state called Failed, which is no Fail state. It is
+// undefined for all other states.
+function endKind(state) {
+  if (state.type === 'Fail' || (state.type === 'Succeed' && state.name === 'Failed')) return 'fail';
+  return state.type === 'Succeed' ? 'succeed' : undefined;
 }
 
 // parts sorts the states of a definition: the ring of proxies, each with its check and its wait, and the rest.
@@ -47,10 +51,10 @@ export function parts(machine) {
     name = ways.find(calls) ?? states.get(wait)?.transitions[0]?.to;
   }
   const inRing = new Set(ring.flatMap((row) => [row.proxy, row.check, row.wait]));
-  const leadsTo = (name, type) => states.get(name).type === type || states.get(name).transitions.some((way) => states.get(way.to).type === type);
+  const leadsTo = (name, kind) => endKind(states.get(name)) === kind || states.get(name).transitions.some((way) => endKind(states.get(way.to)) === kind);
   const rest = all.map((state) => state.name).filter((name) => !inRing.has(name));
-  const good = rest.filter((name) => leadsTo(name, 'Succeed'));
-  const bad = rest.filter((name) => !good.includes(name) && leadsTo(name, 'Fail'));
+  const bad = rest.filter((name) => leadsTo(name, 'fail'));
+  const good = rest.filter((name) => !bad.includes(name) && leadsTo(name, 'succeed'));
   const other = rest.filter((name) => !good.includes(name) && !bad.includes(name));
   const lastFirst = (names) => names.sort((a, b) => states.get(a).transitions.length - states.get(b).transitions.length);
   return { states, left, ring, good: lastFirst(good), bad: lastFirst(bad), other };
@@ -208,7 +212,7 @@ function drawState(state, { x, y }, visits, isCurrent, execution, now) {
   }[state.type] ?? (() => drawn('rect', { ...task, rx: 5 }));
   const below = detail(state, visits, isCurrent, execution, now);
   const center = x + w / 2;
-  const classes = ['state', state.type.toLowerCase(), visits.length > 0 && 'visited', isCurrent && 'current'].filter(Boolean).join(' ');
+  const classes = ['state', endKind(state) ?? state.type.toLowerCase(), visits.length > 0 && 'visited', isCurrent && 'current'].filter(Boolean).join(' ');
   const shape = drawn('g', { class: classes, 'data-state': state.name }, outline(),
     drawn('text', { class: 'name', x: center, y: y + (below ? 18 : 26) }, state.name));
   if (below) shape.append(drawn('text', { class: 'detail', x: center, y: y + 33 }, below));
@@ -233,7 +237,7 @@ function detail(state, visits, isCurrent, execution, now) {
     return results.slice(-2).join(', ');
   }
   if (last.failures) return 'failed';
-  if (state.type === 'Succeed' || state.type === 'Fail') return execution.statusCode ? `with ${execution.statusCode}` : '';
+  if (endKind(state)) return execution.statusCode ? `with ${execution.statusCode}` : '';
   return '';
 }
 
