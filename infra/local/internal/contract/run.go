@@ -84,13 +84,26 @@ func (r *Runner) Unfit(c Case) string {
 	return ""
 }
 
+// probes is how often Probe asks, and probePause how long it waits in between: what has just come up may have to be found.
+const (
+	probes     = 5
+	probePause = 500 * time.Millisecond
+)
+
 // Probe finds out whether requests to the endpoint come to the upstream.
 func (r *Runner) Probe(ctx context.Context) error {
 	probe := Case{theme: "probe", Requests: []Request{{Upstream: []Reply{{Status: http.StatusOK}}}}}
-	if wrong := r.Run(ctx, probe); len(wrong) > 0 {
-		return fmt.Errorf("a request to %s did not come to the upstream:\n%s", r.Endpoint, strings.Join(wrong, "\n"))
+	var wrong []string
+	for range probes {
+		if wrong = r.Run(ctx, probe); len(wrong) == 0 {
+			return nil
+		}
+		select {
+		case <-time.After(probePause):
+		case <-ctx.Done():
+		}
 	}
-	return nil
+	return fmt.Errorf("a request to %s did not come to the upstream and back:\n%s", r.Endpoint, strings.Join(wrong, "\n"))
 }
 
 // every lists the requests of a case, those that are sent during others among them.

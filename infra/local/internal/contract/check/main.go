@@ -135,6 +135,6 @@ func check(ctx context.Context, runner *contract.Runner, s settings, out io.Writ
 		})
 	}
 	running.Wait()
-	fmt.Fprintf(out, "%d cases hold, %d do not, %d were left out\n", held, broken, unfit)
+	fmt.Fprintf(out, "cases: %d held, %d failed, %d left out\n", held, broken, unfit)
 	return broken == 0, ctx.Err()
 }
