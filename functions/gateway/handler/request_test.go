@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"path"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
 // pseudonym is what the gateways in these tests call themselves in Via.
@@ -113,8 +115,11 @@ func TestARequestThatHasBeenHereIsALoop(t *testing.T) {
 		"1.1 cdn, 2.0 " + b.pseudonym,
 		"1.1 " + b.pseudonym + ", 1.1 other",
 		"HTTP/1.1  " + b.pseudonym + " (comment)",
+		"1.1 " + strings.ToUpper(b.pseudonym),
+		"1.1 " + b.pseudonym + ":443",
 	} {
 		wantProblem(t, b.send(t, request("GET", "/", "via", via)), http.StatusLoopDetected, "loop-detected")
+		wantProblem(t, b.send(t, request("GET", "/", "via", via, "connection", "via")), http.StatusLoopDetected, "loop-detected")
 	}
 	if len(engine.inputs) != 0 {
 		t.Error("an execution was started")
@@ -349,5 +354,65 @@ func sendable(t *testing.T, r *message.Request) {
 	}
 	if !strings.HasSuffix(r.Headers["via"], " "+pseudonym) {
 		t.Fatalf("Via is %q", r.Headers["via"])
+	}
+}
+
+// Attack M10: in an event, what was not UTF-8 is a replacement character.
+func TestFieldsThatAreNotUTF8AreRefused(t *testing.T) {
+	for name, change := range map[string]func(*events.LambdaFunctionURLRequest){
+		"a field":               func(e *events.LambdaFunctionURLRequest) { e.Headers["x-name"] = "caf\uFFFD" },
+		"a field, byte by byte": func(e *events.LambdaFunctionURLRequest) { e.Headers["x-name"] = "caf\xe9" },
+		"a cookie":              func(e *events.LambdaFunctionURLRequest) { e.Cookies = []string{"a=\uFFFD"} },
+		"the query":             func(e *events.LambdaFunctionURLRequest) { e.RawQueryString = "q=\uFFFD" },
+		"the path":              func(e *events.LambdaFunctionURLRequest) { e.RawPath = "/\uFFFD" },
+		"a body":                func(e *events.LambdaFunctionURLRequest) { e.Body, e.IsBase64Encoded = "%", true },
+	} {
+		event := request("GET", "/")
+		change(&event)
+		if _, refused := readRequest(&event, pseudonym); refused == nil || refused.Status != 400 {
+			t.Errorf("%s: refused is %+v", name, refused)
+		}
+	}
+	event := request("GET", "/caf\u00e9", "x-name", "caf\u00e9")
+	if got, refused := readRequest(&event, pseudonym); refused != nil || got.Headers["x-name"] != "café" || got.Path != "/caf%C3%A9" {
+		t.Errorf("UTF-8 became %+v, refused: %v", got, refused)
+	}
+}
+
+// Attack M7: a form of 200 KB was refused, because Lambda hands it over in base64.
+func TestABodyThatIsTextTravelsAsText(t *testing.T) {
+	for body, want := range map[string]string{"a=1&b=%20": "a=1&b=%20", "\x00": "AA==", "": ""} {
+		event := request("POST", "/")
+		event.Body, event.IsBase64Encoded = base64.StdEncoding.EncodeToString([]byte(body)), true
+		got, refused := readRequest(&event, pseudonym)
+		if refused != nil || got.Body != want || got.IsBase64Encoded != (want != body) {
+			t.Errorf("%q travels as %+v, refused: %v", body, got, refused)
+		}
+	}
+}
+
+// Attack M11, security 6.
+func TestASignatureInTheQueryStaysHereAndIsNoPartOfTheRequest(t *testing.T) {
+	b, engine := newRecordingBench(t, message.Response{StatusCode: 201})
+	for i, signature := range []string{"X-Amz-Signature=aa&X-Amz-Date=1&X-Amz-Security-Token=SECRET&", "X-Amz-Signature=bb&X-Amz-Date=2&"} {
+		event := keyed("k", "one")
+		event.RawQueryString = signature + "page=2"
+		response := b.send(t, event)
+		if replayed := response.Headers["idempotent-replayed"] == "true"; response.StatusCode != 201 || replayed != (i == 1) {
+			t.Errorf("answer %d is %d %s", i+1, response.StatusCode, response.Body)
+		}
+	}
+	if got := engine.call(t).Request.Query; got != "page=2" {
+		t.Errorf("the query upstream is %s", got)
+	}
+}
+
+// Attack M9.
+func TestAnAnswerWithoutATypeIsNotTakenForJSON(t *testing.T) {
+	for status, want := range map[int]string{200: "application/octet-stream", 404: "application/octet-stream", 204: "", 304: ""} {
+		b := newBench(t, ends(&message.Envelope{Outcome: retry.Succeeded, Response: message.Response{StatusCode: status}}))
+		if got := b.send(t, request("GET", "/")).Headers["content-type"]; got != want {
+			t.Errorf("%d has the type %q, want %q", status, got, want)
+		}
 	}
 }

@@ -337,3 +337,33 @@ func TestAProblemHasItsExtensionsAndRoundsRetryAfterUp(t *testing.T) {
 		t.Error("any error has a problem")
 	}
 }
+
+func TestAnAnswerToAConditionOrARangeIsNotRecorded(t *testing.T) {
+	for _, c := range []struct {
+		field    string
+		status   int
+		recorded bool
+	}{
+		{"range", 206, false}, {"if-modified-since", 304, false}, {"if-match", 412, false}, {"if-unmodified-since", 412, false},
+		{"range", 416, false}, {"if-range", 206, false}, {"range", 200, true}, {"x-range", 206, true}, {"if-match", 404, true},
+	} {
+		f := setUp(t, idempotencyhttp.Options{}, idempotency.Config{})
+		response := idempotencyhttp.Response{StatusCode: c.status}
+		f.send(post("k", "", c.field, "x"), response)
+		f.send(post("k", ""), response)
+		if recorded := f.runs == 1; recorded != c.recorded {
+			t.Errorf("%d to a request with %s: %d runs", c.status, c.field, f.runs)
+		}
+	}
+}
+
+// Whoever may write to the table may have written anything.
+func TestARecordThatIsNoResponseIsUnavailable(t *testing.T) {
+	for _, status := range []int{0, 99, 600} {
+		f := setUp(t, idempotencyhttp.Options{Store: func(idempotencyhttp.Response) bool { return true }}, idempotency.Config{})
+		f.send(post("k", ""), idempotencyhttp.Response{StatusCode: status})
+		if got := f.send(post("k", ""), created); got.StatusCode != 409 || f.runs != 1 {
+			t.Errorf("%d is replayed as %d, after %d runs", status, got.StatusCode, f.runs)
+		}
+	}
+}
