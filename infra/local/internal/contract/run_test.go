@@ -3,6 +3,7 @@ package contract
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -188,6 +189,16 @@ func TestWhatAnEndpointDoesWrongIsNoticed(t *testing.T) {
 		{"another status", plain, &endpoint{back: func(r *http.Response, _ *[]byte) { r.StatusCode = 200 }}, "the status is 200, want 201"},
 		{"a lost field of the answer", plain, &endpoint{back: func(r *http.Response, _ *[]byte) { r.Header.Del("X-Order") }}, `x-order is not there, want "7"`},
 		{"another body of the answer", plain, &endpoint{back: func(_ *http.Response, body *[]byte) { *body = []byte("none") }}, `the body is "none", want "made"`},
+		{"a method that arrives otherwise than it has to", `{"upstream": [{"status": 200}], "arrives": {"method": "HEAD"}}`, &endpoint{}, "the method is GET, want HEAD"},
+		{"a target that does", `{"upstream": [{"status": 200}], "arrives": {"target": "/other"}}`, &endpoint{}, "the target is /, want /other"},
+		{"a field that does", `{"fields": ["X-Tea: a"], "upstream": [{"status": 200}], "arrives": {"fields": ["X-Tea: b"]}}`, &endpoint{}, `as it arrived, x-tea is "a", want "b"`},
+		{"a body that does", `{"method": "PUT", "body": "a", "upstream": [{"status": 200}], "arrives": {"body": "b"}}`, &endpoint{}, `the body is "a", want "b"`},
+		{"a field that is not as the case says", `{"upstream": [{"status": 200, "fields": ["X-Tea: a"]}], "answer": {"fields": ["X-Tea: b"]}}`, &endpoint{}, `x-tea is "a", want "b"`},
+		{"a field that does not match", `{"upstream": [{"status": 200, "fields": ["X-Tea: 12"]}], "answer": {"matching": ["X-Tea: [0-9]"]}}`, &endpoint{}, `X-Tea is "12", want one that matches [0-9]`},
+		{"a field that should not be there", `{"upstream": [{"status": 200, "fields": ["X-Tea: a"]}], "answer": {"absent": ["x-tea"]}}`, &endpoint{}, `x-tea is "a", want none`},
+		{"an odd mark of a replay", plain, &endpoint{back: func(r *http.Response, _ *[]byte) { r.Header.Set("Idempotent-Replayed", "yes") }}, `Idempotent-Replayed is "yes", want true or none`},
+		{"attempts that are told in no list", plain, &endpoint{attempts: func([]string) []string { return []string{"(("} }}, "which is no list"},
+		{"an answer before an attempt", `{"upstream": [{"status": 200}], "during": [{"upstream": [{"status": 200}]}]}`, &endpoint{forward: func(r *http.Request) { r.URL.Path = "/" }}, "it was answered before an attempt arrived"},
 		{"one attempt more than is expected", `{"upstream": [{"status": 503}], "answer": {"status": 503}}`, &endpoint{}, "2 requests arrived at the upstream, want 1"},
 		{"one attempt less", retried, &endpoint{onlyOnce: true}, "1 requests arrived at the upstream, want 2"},
 		{"an attempt that is not told", retried, &endpoint{wait: 400 * time.Millisecond, attempts: func(s []string) []string { return s[1:] }}, `the attempts are ["200"], want ["503" "200"]`},
@@ -199,6 +210,7 @@ func TestWhatAnEndpointDoesWrongIsNoticed(t *testing.T) {
 		{"an answer without an id", plain, &endpoint{back: func(r *http.Response, _ *[]byte) { r.Header.Set("X-Amzn-Requestid", "") }}, "X-Amzn-Requestid"},
 		{"Prefer that is kept", problem, &endpoint{}, `prefer arrived as "attempts=1", want not there`},
 		{"no problem", problem, &endpoint{}, `Content-Type is "", want application/problem+json`},
+		{"a problem that is not JSON", problem, &endpoint{back: func(r *http.Response, _ *[]byte) { r.Header.Set("Content-Type", "application/problem+json") }}, "the problem is not JSON"},
 		{"a problem of another type", problem, document(func(m map[string]any) { m["type"] = "about:blank" }), `the member type is "about:blank"`},
 		{"a problem without processed", problem, document(func(m map[string]any) { delete(m, "processed") }), `the member processed is "", want "no"`},
 		{"a problem without error", problem, document(func(m map[string]any) { delete(m, "error") }), "there is no member error"},
@@ -211,6 +223,10 @@ func TestWhatAnEndpointDoesWrongIsNoticed(t *testing.T) {
 			wrong := runOn(t, c.endpoint, c.request)
 			if !slices.ContainsFunc(wrong, func(text string) bool { return strings.Contains(text, c.says) }) {
 				t.Errorf("it says %q, want in it %q", wrong, c.says)
+			}
+			answered := func(text string) bool { return strings.Contains(text, "the answer was ") }
+			if strings.HasPrefix(c.says, "the status is") && !slices.ContainsFunc(wrong, answered) {
+				t.Errorf("it says %q, and not what the answer was", wrong)
 			}
 		})
 	}
@@ -245,6 +261,36 @@ func TestTheWaitsThatAnEndpointTellsOfAreLookedAt(t *testing.T) {
 	one.judgeWaits("request 1", Request{Waits: []Duration{Duration(1001 * time.Millisecond)}}, answer{})
 	if len(one.wrong) != 1 || !strings.Contains(one.wrong[0], "want 1.001s at least after attempt 1") {
 		t.Errorf("of a wait that is too short it says %q", one.wrong)
+	}
+}
+
+func TestWaitsThatCannotBeAskedForAreAProblem(t *testing.T) {
+	t.Parallel()
+	one := &execution{runner: &Runner{Waits: func(string) ([]time.Duration, error) { return nil, errors.New("there is no execution") }}}
+	one.judgeWaits("request 1", Request{Waits: []Duration{0}}, answer{})
+	if len(one.wrong) != 1 || !strings.Contains(one.wrong[0], "there is no execution") {
+		t.Errorf("it says %q, want why the waits are not known", one.wrong)
+	}
+}
+
+func TestAnEndpointThatDoesNotAnswerIsAProblem(t *testing.T) {
+	t.Parallel()
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	upstream := Listen(listener)
+	t.Cleanup(upstream.Close)
+	for _, request := range []Request{
+		{Upstream: []Reply{{Status: http.StatusOK}}},
+		{Raw: []Text{"GET / HTTP/1.1", "", ""}, Upstream: []Reply{{Status: http.StatusOK}}},
+	} {
+		wrong := (&Runner{Endpoint: gone.URL, Upstream: upstream}).Run(t.Context(), Case{Requests: []Request{request}})
+		if len(wrong) == 0 || !strings.Contains(wrong[0], "connection refused") {
+			t.Errorf("it says %q, want that the connection is refused", wrong)
+		}
 	}
 }
 
