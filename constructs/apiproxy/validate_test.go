@@ -102,15 +102,10 @@ func TestWhatIsWrongIsNamedWithWhatWasGivenAndWhatIsAllowed(t *testing.T) {
 		{"a negative life", props(func(p *apiproxy.RetryingApiProxyProps) { p.Idempotency.TTL = -time.Second }), []string{"Idempotency.TTL is -1s", "24h0m0s"}},
 		{"an unknown scope", props(func(p *apiproxy.RetryingApiProxyProps) { p.Retry.Scope = "galaxy" }), []string{"retry: ", "Scope", `"galaxy"`, "per-address"}},
 		{"a deadline that Express cannot hold", props(func(p *apiproxy.RetryingApiProxyProps) { p.Retry.MaxDeadline = 5 * time.Minute }), []string{"Retry.MaxDeadline is 5m0s", "4m50s"}},
-		{"an attempt that does not nest", props(func(p *apiproxy.RetryingApiProxyProps) { p.Retry.AttemptTimeout = 290 * time.Second }), []string{"Retry.AttemptTimeout is 4m50s", "4m49s"}},
 		{"a limit by address and one address", props(func(p *apiproxy.RetryingApiProxyProps) {
 			p.ProxyCount = 1
 			p.Retry.Scope = retry.PerAddress
 		}), []string{"Retry.Scope", "two proxies or more"}},
-		{"more attempts than can be told", props(func(p *apiproxy.RetryingApiProxyProps) {
-			p.Retry.RateLimits.Attempts, p.Retry.ServerErrors.Attempts = 100, 100
-			p.Retry.RateLimits.Base, p.Retry.ServerErrors.Base = time.Millisecond, time.Millisecond
-		}), []string{"RateLimits.Attempts, ServerErrors.Attempts and NetworkFailures.Attempts come to 203", "200 at most"}},
 		{"more than fits into the environment", props(func(p *apiproxy.RetryingApiProxyProps) {
 			for i := range 250 {
 				p.Upstream.AllowedNetworks = append(p.Upstream.AllowedNetworks, fmt.Sprintf("10.%d.0.0/16", i))

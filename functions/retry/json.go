@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -34,8 +35,11 @@ type budgetJSON struct {
 type duration time.Duration
 
 // MarshalJSON writes the policy as an object in which durations are strings such as "1m30s". Fields that are zero are
-// left out.
+// left out, and so are the repeatable methods if they are the default ones.
 func (p Policy) MarshalJSON() ([]byte, error) {
+	if slices.Equal(p.RepeatableMethods, repeatableMethods) {
+		p.RepeatableMethods = nil
+	}
 	return json.Marshal(policyJSON{
 		RateLimits:        p.RateLimits,
 		ServerErrors:      p.ServerErrors,

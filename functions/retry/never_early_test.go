@@ -33,6 +33,7 @@ func TestNoAttemptStartsBeforeAFloorNorWithoutTimeToEnd(t *testing.T) {
 		full := policy.WithDefaults()
 		now := noon.Add(time.Duration(rapid.Int64Range(0, 1e9).Draw(t, "fraction")))
 		request := retry.Request{Method: http.MethodGet, Proxies: rapid.IntRange(1, 5).Draw(t, "proxies")}
+		request.IdempotencyKey = rapid.Bool().Draw(t, "key")
 		if rapid.Bool().Draw(t, "has a deadline") {
 			request.Deadline = now.Add(time.Duration(rapid.Int64Range(0, int64(10*time.Minute)).Draw(t, "deadline")))
 		}
@@ -111,13 +112,13 @@ func drawPolicy(t *rapid.T) retry.Policy {
 }
 
 func drawResult(t *rapid.T, now time.Time) retry.Result {
-	status := rapid.SampledFrom([]int{0, 429, 429, 429, 403, 500, 503, 503, 200}).Draw(t, "status")
+	status := rapid.SampledFrom([]int{0, 429, 429, 429, 403, 404, 409, 421, 500, 503, 503, 520, 200}).Draw(t, "status")
 	if status == 0 {
 		return retry.Result{Failure: &retry.Failure{Type: retry.ProxyInternalError, Processed: retry.MaybeProcessed}, Received: now}
 	}
 	header := http.Header{}
 	seconds := rapid.Float64Range(0, 100).Draw(t, "seconds")
-	switch rapid.IntRange(0, 5).Draw(t, "form") {
+	switch rapid.IntRange(0, 7).Draw(t, "form") {
 	case 0:
 		header.Set("Retry-After", fmt.Sprintf("%.0f", seconds))
 	case 1:
@@ -131,6 +132,12 @@ func drawResult(t *rapid.T, now time.Time) retry.Result {
 	case 4:
 		header.Set("X-RateLimit-Remaining", "0")
 		header.Set("X-RateLimit-Reset", fmt.Sprint(now.Add(time.Duration(seconds*1e9)).UnixMilli()))
+	case 5:
+		header.Set("Retry-After", fmt.Sprintf("%.0f, %.3f seconds", seconds/2, seconds))
+	case 6:
+		age := rapid.IntRange(0, 100).Draw(t, "age")
+		header.Set("Age", fmt.Sprint(age))
+		header.Set("Retry-After", fmt.Sprintf("%.0f", seconds))
 	}
 	return retry.Result{Status: status, Header: header, Received: now}
 }

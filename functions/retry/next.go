@@ -15,19 +15,23 @@ import (
 //
 // The rules, in their order:
 //
-//  1. A status is final, a rate limit or a server error, as the policy has it. A field such as Stripe-Should-Retry
-//     overrides that for errors that the policy does not rule itself, and a 403 is a rate limit if a quota is used up
-//     or if it says when to come again. What is final has Succeeded, whatever the status.
-//  2. What may have been processed is repeated only if the request has an Idempotency-Key or its method is repeatable
-//     (RFC 9110 section 9.2.2). A rate limit, a 503 with Retry-After, and a failure before a byte was sent are proof
-//     that nothing was done. Without proof the request has Failed with UnsafeToRepeat; the answer, if there is one,
+//  1. A status is final, a rate limit or a server error, as the policy has it. The answer can override that for errors
+//     that the policy does not rule itself. A field such as Stripe-Should-Retry says whether they are final. A 403 is a
+//     rate limit if a quota is used up or if it says when to come again, and any other error that says so in a
+//     Retry-After is a server error. What is final has Succeeded, whatever the status.
+//  2. A 409 to a request with an Idempotency-Key is a server error, too, if an attempt before may have been processed: it
+//     says that this attempt is still running, and the answer to come is that attempt's. Without such an attempt a 409
+//     is a conflict with somebody else, and as final as any other error.
+//  3. What may have been processed is repeated only if the request has an Idempotency-Key or its method is repeatable
+//     (RFC 9110 section 9.2.2). A rate limit, 421, 425, a 503 with Retry-After, and a failure before a byte was sent are
+//     proof that nothing was done. Without proof the request has Failed with UnsafeToRepeat; the answer, if there is one,
 //     still goes back to the caller, but a server error is not an answer that settles the matter.
-//  3. A failure that would come again (a certificate, an answer that is too large) has Failed with NotRetryable.
-//  4. Each kind of failure has its own budget. One that is used up, or the caller's own limit, ends in
+//  4. A failure that would come again (a certificate, an answer that is too large) has Failed with NotRetryable.
+//  5. Each kind of failure has its own budget. One that is used up, or the caller's own limit, ends in
 //     AttemptsExhausted.
-//  5. The next attempt waits for the moment that the upstream named, and for the backoff above it. A rate limit by
+//  6. The next attempt waits for the moment that the upstream named, and for the backoff above it. A rate limit by
 //     address binds only the proxies that met it.
-//  6. If that moment leaves less than [MinimumAttemptTime] before the deadline, or is farther off than the policy's
+//  7. If that moment leaves less than [MinimumAttemptTime] before the deadline, or is farther off than the policy's
 //     RetryAfterMax, the request has Failed with DeadlineExceeded, at once. If there is time left, but less than the
 //     backoff may take, the delay is drawn from what is left.
 func (p Policy) Next(req Request, history []Attempt, result Result, random func() float64) Decision {
@@ -116,19 +120,16 @@ type judgement struct {
 }
 
 func (p Policy) judge(req Request, history []Attempt, result Result) judgement {
-	rule, ruled := p.Statuses[result.Status]
-	// A rule that says what the defaults say is none, so that Default() judges as the zero policy does.
-	ruled = ruled && rule != defaultStatuses[result.Status]
 	j := judgement{policy: p.WithDefaults(), req: req, history: history, now: result.Received}
 	if result.Failure != nil && result.Status == 0 {
 		j.failed(result.Failure)
 		return j
 	}
 
-	verdict := j.policy.Statuses[result.Status]
+	verdict, ruled := p.verdict(result.Status)
 	j.subject = fmt.Sprint(result.Status)
 	j.signals = ReadSignals(result.Header, result.Received, verdict == Limited)
-	if !ruled {
+	if !ruled && result.Status >= http.StatusBadRequest {
 		verdict = j.unruled(result.Status, verdict)
 	}
 	switch verdict {
@@ -136,7 +137,7 @@ func (p Policy) judge(req Request, history []Attempt, result Result) judgement {
 		j.kind, j.proof = RateLimit, true
 	case Erroneous:
 		j.kind = ServerError
-		j.proof = result.Status == http.StatusServiceUnavailable && j.signals.RetryAfter
+		j.proof = refused(result.Status, j.signals)
 	default:
 		if result.Failure != nil {
 			j.failed(result.Failure)
@@ -161,24 +162,28 @@ func (j *judgement) failed(f *Failure) {
 	j.lasting = lasting[f.Type]
 }
 
-// unruled judges a status that the policy does not rule itself by what the answer says.
+// unruled judges an error that the policy does not rule itself by what the answer says, and by what came before.
 func (j *judgement) unruled(status int, verdict Verdict) Verdict {
-	if status < 400 {
-		return verdict
-	}
-	if j.signals.AdviceField != "" {
-		switch {
-		case !j.signals.Advice:
-			j.why = "final, by " + j.signals.AdviceField
-			return Final
-		case verdict != Limited:
-			return Erroneous
-		}
-	}
-	if status == http.StatusForbidden && (j.signals.Exhausted || j.signals.RetryAfter) {
+	s := j.signals
+	switch {
+	case s.AdviceField != "" && !s.Advice:
+		j.why = "final, by " + s.AdviceField
+		return Final
+	case verdict == Limited, status == http.StatusForbidden && (s.Exhausted || s.RetryAfter):
 		return Limited
+	case s.AdviceField != "", s.RetryAfter:
+		return Erroneous
+	case status == http.StatusConflict && j.mayStillRun():
+		j.subject += ", perhaps with an attempt of ours that still runs"
+		return Erroneous
 	}
 	return verdict
+}
+
+// mayStillRun says whether the request can be in conflict with itself: an earlier attempt may be under way at an upstream
+// that knows it by its key.
+func (j *judgement) mayStillRun() bool {
+	return j.req.IdempotencyKey && slices.ContainsFunc(j.history, func(a Attempt) bool { return a.MaybeProcessed })
 }
 
 // count returns how many attempts of the history were charged to a kind.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -63,8 +62,8 @@ const (
 // A Policy says which answers are final, which are asked for again, how often, and when. Its zero value is the same as
 // [Default]: a field that is zero means its default. A Policy is a value; nothing in this package changes one.
 type Policy struct {
-	// RateLimits is the budget for 429, for 403 with an exhausted quota, and for every status that Statuses calls a
-	// rate limit. Default: 6 attempts, base 1 s, max 30 s, full jitter.
+	// RateLimits is the budget for 429, for 403 with an exhausted quota or a Retry-After, and for every status that
+	// Statuses calls a rate limit. Default: 6 attempts, base 1 s, max 30 s, full jitter.
 	RateLimits Budget
 
 	// ServerErrors is the budget for the other statuses that are asked for again. Default: 3 attempts, base 1 s,
@@ -83,15 +82,18 @@ type Policy struct {
 	// Scope is what the upstream counts its rate limit by. Default: Inferred.
 	Scope Scope
 
-	// Statuses rules single statuses differently from the defaults, which stay in force for all others: 408, 425, 500,
-	// 502, 503 and 504 are server errors, 429 is a rate limit, everything else is final. A rule that repeats a default
-	// changes nothing, and Final takes a status out. Where a rule differs from the default, the upstream's own advice
-	// (Stripe-Should-Retry and the like) does not count.
+	// Statuses rules single statuses differently from the defaults, which stay in force for all others: 429 is a rate
+	// limit; 408, 421, 425 and every status from 500 on, but for 501, 505, 508, 510 and 511, are server errors; everything
+	// else is final, except for errors that say when to come again. Final takes a status out, whatever its answers say. A
+	// rule that repeats what is a server error or a rate limit by default changes nothing. Where a rule differs from the
+	// default, Retry-After decides only when the request is repeated, and the upstream's own advice (Stripe-Should-Retry
+	// and the like) does not count.
 	Statuses map[int]Verdict
 
 	// RepeatableMethods are the methods, in upper case, whose requests may be sent again although the upstream may have
-	// acted on them. Nil means the idempotent methods of RFC 9110 section 9.2.2: GET, HEAD, OPTIONS, TRACE, PUT and
-	// DELETE. An empty slice that is not nil means none. Requests with an Idempotency-Key may always be repeated.
+	// acted on them. Nil means GET, HEAD, OPTIONS, TRACE, PROPFIND, QUERY, REPORT, SEARCH, PUT and DELETE: the methods
+	// that are [Safe], and the other idempotent ones of RFC 9110 section 9.2.2. An empty slice that is not nil means none.
+	// Requests with an Idempotency-Key may always be repeated.
 	RepeatableMethods []string
 
 	// AttemptTimeout is how long one attempt may take, from the connection to the last byte of the answer. An attempt
@@ -105,20 +107,6 @@ type Policy struct {
 	// 50 seconds.
 	MaxDeadline time.Duration
 }
-
-// A Verdict is how a status is judged.
-type Verdict string
-
-const (
-	// Final means that the answer is handed to the caller as it is.
-	Final Verdict = "final"
-
-	// Limited means that the status is a rate limit. It is taken as proof that the upstream did nothing.
-	Limited Verdict = "rate-limit"
-
-	// Erroneous means that the status is a server error.
-	Erroneous Verdict = "server-error"
-)
 
 // A Scope is what an upstream counts its rate limit by.
 type Scope string
@@ -136,22 +124,6 @@ const (
 	Inferred Scope = "inferred"
 )
 
-// defaultStatuses is how statuses are judged that a policy does not rule itself. What is not in it is final.
-var defaultStatuses = map[int]Verdict{
-	http.StatusRequestTimeout:      Erroneous,
-	http.StatusTooEarly:            Erroneous,
-	http.StatusTooManyRequests:     Limited,
-	http.StatusInternalServerError: Erroneous,
-	http.StatusBadGateway:          Erroneous,
-	http.StatusServiceUnavailable:  Erroneous,
-	http.StatusGatewayTimeout:      Erroneous,
-}
-
-// idempotentMethods are the idempotent methods of RFC 9110 section 9.2.2.
-var idempotentMethods = []string{
-	http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete,
-}
-
 // Default returns the policy that is used where nothing else is said, with every field filled in.
 func Default() Policy { return Policy{}.WithDefaults() }
 
@@ -166,11 +138,11 @@ func (p Policy) WithDefaults() Policy {
 	if p.Scope == "" {
 		p.Scope = DefaultScope
 	}
-	statuses := maps.Clone(defaultStatuses)
+	statuses := make(map[int]Verdict, len(p.Statuses))
 	maps.Copy(statuses, p.Statuses)
 	p.Statuses = statuses
 	if p.RepeatableMethods == nil {
-		p.RepeatableMethods = idempotentMethods
+		p.RepeatableMethods = repeatableMethods
 	}
 	p.RepeatableMethods = append([]string{}, p.RepeatableMethods...)
 	if p.AttemptTimeout == 0 {

@@ -38,14 +38,13 @@ func TestTheDefaultsAreThoseOfTheDesign(t *testing.T) {
 		NetworkFailures: budget(3),
 		RetryAfterMax:   15 * time.Minute,
 		Scope:           retry.Inferred,
-		Statuses: map[int]retry.Verdict{
-			408: retry.Erroneous, 425: retry.Erroneous, 429: retry.Limited,
-			500: retry.Erroneous, 502: retry.Erroneous, 503: retry.Erroneous, 504: retry.Erroneous,
+		Statuses:        map[int]retry.Verdict{},
+		RepeatableMethods: []string{
+			"GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "QUERY", "REPORT", "SEARCH", "PUT", "DELETE",
 		},
-		RepeatableMethods: []string{"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"},
-		AttemptTimeout:    10 * time.Second,
-		Deadline:          60 * time.Second,
-		MaxDeadline:       290 * time.Second,
+		AttemptTimeout: 10 * time.Second,
+		Deadline:       60 * time.Second,
+		MaxDeadline:    290 * time.Second,
 	}
 	if diff := cmp.Diff(want, retry.Default()); diff != "" {
 		t.Error(diff)
@@ -111,6 +110,33 @@ func TestAPolicyIsReadableAsJSON(t *testing.T) {
 	}
 	if zero, err := json.Marshal(retry.Policy{}); err != nil || string(zero) != "{}" {
 		t.Errorf("the zero policy is written as %s, %v", zero, err)
+	}
+}
+
+func TestWhatIsTheDefaultIsLeftOutOfTheJSON(t *testing.T) {
+	t.Parallel()
+	text, err := json.Marshal(retry.Policy{
+		Statuses:          map[int]retry.Verdict{},
+		RepeatableMethods: []string{"GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "QUERY", "REPORT", "SEARCH", "PUT", "DELETE"},
+	})
+	if err != nil || string(text) != "{}" {
+		t.Errorf("the default methods and no rules are written as %s, %v", text, err)
+	}
+	text, err = json.Marshal(retry.Default())
+	if err != nil || strings.Contains(string(text), "statuses") || strings.Contains(string(text), "repeatableMethods") {
+		t.Errorf("the default is written as %s, %v", text, err)
+	}
+	var read retry.Policy
+	if err := json.Unmarshal(text, &read); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(retry.Default(), read.WithDefaults()); diff != "" {
+		t.Errorf("the default, written and read: %s", diff)
+	}
+	for want, methods := range map[string][]string{`{"repeatableMethods":[]}`: {}, `{"repeatableMethods":["GET"]}`: {"GET"}} {
+		if text, err := json.Marshal(retry.Policy{RepeatableMethods: methods}); err != nil || string(text) != want {
+			t.Errorf("%q is written as %s, %v", methods, text, err)
+		}
 	}
 }
 

@@ -21,3 +21,34 @@ func TestTheCallerIsToldTheLongestWaitOfAllProxies(t *testing.T) {
 		}
 	}
 }
+
+func TestWhereTheUpstreamSaysNothingTheCallerIsToldTheBackoffBeforeANextAttempt(t *testing.T) {
+	t.Parallel()
+	half := func() float64 { return 0.5 }
+	c := get(t, retry.Policy{})
+	c.random = half
+	wantAgain(t, c.answers(503), 500*time.Millisecond)
+	wantAgain(t, c.answers(503), 1*time.Second)
+	wantFailed(t, c.answers(503), retry.AttemptsExhausted, 2*time.Second) // half of the third window, of 4 s
+
+	c = post(t, retry.Policy{ServerErrors: retry.Budget{Jitter: retry.NoJitter, Base: 3 * time.Second}})
+	wantFailed(t, c.answers(500), retry.UnsafeToRepeat, 3*time.Second)
+
+	c = get(t, retry.Policy{Scope: retry.PerAccount, RateLimits: retry.Budget{Attempts: 1}})
+	c.random = half
+	wantFailed(t, c.answers(429), retry.AttemptsExhausted, 500*time.Millisecond)
+
+	// The quick try at once is for this request, and not for the next one.
+	c = get(t, retry.Policy{RateLimits: retry.Budget{Attempts: 1, Jitter: retry.NoJitter}})
+	wantFailed(t, c.answers(429), retry.AttemptsExhausted, 1*time.Second)
+
+	// A moment that has passed is none.
+	c = get(t, retry.Policy{ServerErrors: retry.Budget{Attempts: 1, Jitter: retry.NoJitter}})
+	wantFailed(t, c.answers(503, "Retry-After: 0"), retry.AttemptsExhausted, 1*time.Second)
+}
+
+func TestNobodyIsToldToComeAgainToAFailureThatStays(t *testing.T) {
+	t.Parallel()
+	wantFailed(t, get(t, retry.Policy{}).fails(retry.TLSCertificateError, retry.NotProcessed), retry.NotRetryable, 0)
+	wantFailed(t, post(t, retry.Policy{}).fails(retry.HTTPResponseBodySize, retry.MaybeProcessed), retry.UnsafeToRepeat, 0)
+}

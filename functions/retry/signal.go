@@ -1,25 +1,11 @@
 package retry
 
 import (
-	"math"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/dunglas/httpsfv"
-)
-
-// Bounds of what is believed of an upstream's numbers.
-const (
-	// MaxCredibleFloor is the longest wait that is believed. Quotas are counted by the month at most; what says more is
-	// a value in another unit, or a mistake, and is read as if it were not there.
-	MaxCredibleFloor = 31 * 24 * time.Hour
-
-	// epochSeconds and epochMilliseconds are where a number stops being a number of seconds to wait, and is taken for
-	// a time since the Unix epoch in seconds (from 2001 on) or in milliseconds (from 2001 on).
-	epochSeconds      = 1e9
-	epochMilliseconds = 1e12
 )
 
 // Signals is what the header fields of an answer say about whether, and when, to come again.
@@ -31,8 +17,8 @@ type Signals struct {
 	// Field names the header field that Floor was read from. Empty if none says when.
 	Field string
 
-	// RetryAfter says that Floor was read from Retry-After or one of its forms in milliseconds, which speak of this
-	// request, and not from a field for quotas.
+	// RetryAfter says that Floor was read from Retry-After or a field that stands for it, which speak of this request, and
+	// not from a field for quotas.
 	RetryAfter bool
 
 	// Exhausted says that a quota is used up: a field for what remains of it says zero.
@@ -45,18 +31,16 @@ type Signals struct {
 }
 
 // ReadSignals reads the header fields of an answer that was received at the given moment. Times of day are taken
-// relative to the answer's own Date, so that a clock that is wrong, there or here, does no harm. limited says that the
-// status itself is a rate limit: fields that say when a quota is renewed, but not that it is used up, then count too.
+// relative to the answer's own Date, so that a clock that is wrong, there or here, does no harm, and what a cache has kept
+// is as old as its Age says. limited says that the status itself is a rate limit: fields that say when a quota is renewed,
+// but not that it is used up, then count too.
 //
-// Retry-After and its forms in milliseconds come first, and of several the longest. Without a valid one the fields of
-// quotas are read: RateLimit, in the form of the IETF draft draft-ietf-httpapi-ratelimit-headers and in its older ones,
-// and what vendors use instead. Of several quotas that are used up, the one that is renewed last counts. A value that
+// Retry-After and the fields that stand for it come first, and of several values the longest. Without a valid one the
+// fields of quotas are read: RateLimit, in the form of the IETF draft draft-ietf-httpapi-ratelimit-headers and in its older
+// ones, and what vendors use instead. Of several quotas that are used up, the one that is renewed last counts. A value that
 // cannot be understood, or that nobody can mean, is read as if the field were not there.
 func ReadSignals(header http.Header, received time.Time, limited bool) Signals {
-	r := signalReader{header: header, now: received}
-	if date, err := http.ParseTime(strings.TrimSpace(header.Get("Date"))); err == nil {
-		r.now = date
-	}
+	r := signalReader{header, receipt(header, received)}
 	var s Signals
 	for _, field := range adviceFields {
 		if advice, ok := r.advice(field); ok {
@@ -66,7 +50,12 @@ func ReadSignals(header http.Header, received time.Time, limited bool) Signals {
 	}
 
 	var told, quota floor
-	told.atLeast("Retry-After", r.times("Retry-After"))
+	for _, field := range retryAfterFields {
+		told.atLeast(field, r.listed(field))
+	}
+	if _, known := r.remaining(perQuota.remaining); limited || !known {
+		told.atLeast(perQuota.reset, r.listed(perQuota.reset))
+	}
 	for _, field := range millisecondFields {
 		told.atLeast(field, r.milliseconds(field))
 	}
@@ -86,6 +75,13 @@ func ReadSignals(header http.Header, received time.Time, limited bool) Signals {
 // adviceFields are what Stripe and what OpenAI and Anthropic send; their own clients obey them.
 var adviceFields = []string{"Stripe-Should-Retry", "X-Should-Retry"}
 
+// retryAfterFields are Retry-After, and what some send in its place.
+var retryAfterFields = []string{"Retry-After", "X-Retry-After"}
+
+// perQuota is a Retry-After that some send with every answer, even if there is no need to wait. So it counts as one only
+// with a rate limit, or where nothing else is known of the quota.
+var perQuota = quotaField{remaining: "X-RateLimit-Remaining", reset: "X-RateLimit-Retry-After"}
+
 // millisecondFields are what OpenAI and Azure's services send in addition to Retry-After.
 var millisecondFields = []string{"Retry-After-Ms", "X-Ms-Retry-After-Ms"}
 
@@ -94,6 +90,7 @@ var quotaFields = []quotaField{
 	{remaining: "RateLimit-Remaining", reset: "RateLimit-Reset"},
 	{remaining: "X-RateLimit-Remaining", reset: "X-RateLimit-Reset-After"},
 	{remaining: "X-RateLimit-Remaining", reset: "X-RateLimit-Reset"},
+	perQuota,
 	{remaining: "X-Rate-Limit-Remaining", reset: "X-Rate-Limit-Reset"},
 	{remaining: "X-Sib-RateLimit-Remaining", reset: "X-Sib-RateLimit-Reset"},
 	{remaining: "X-RateLimit-Requests-Remaining", reset: "X-RateLimit-Requests-Reset", several: true},
@@ -128,11 +125,10 @@ func (f *floor) atLeast(field string, waits []time.Duration) {
 	}
 }
 
-// A signalReader reads the fields of one answer. now is the time at which the answer was made, by the clock of whoever
-// made it.
+// A signalReader reads the fields of one answer.
 type signalReader struct {
 	header http.Header
-	now    time.Time
+	moment moment
 }
 
 func (r signalReader) advice(field string) (advice, ok bool) {
@@ -149,8 +145,22 @@ func (r signalReader) advice(field string) (advice, ok bool) {
 func (r signalReader) times(field string) []time.Duration {
 	var waits []time.Duration
 	for _, value := range r.header.Values(field) {
-		if wait, ok := parseWait(value, r.now); ok {
+		if wait, ok := r.moment.parse(value); ok {
 			waits = append(waits, wait)
+		}
+	}
+	return waits
+}
+
+// listed is like times for a field whose values may have been joined to a list. Dates have commas, too, behind the day of
+// the week: that is no wait, and the rest is a date without it.
+func (r signalReader) listed(field string) []time.Duration {
+	var waits []time.Duration
+	for _, list := range r.header.Values(field) {
+		for value := range strings.SplitSeq(list, ",") {
+			if wait, ok := r.moment.parse(value); ok {
+				waits = append(waits, wait)
+			}
 		}
 	}
 	return waits
@@ -161,7 +171,7 @@ func (r signalReader) milliseconds(field string) []time.Duration {
 	var waits []time.Duration
 	for _, value := range r.header.Values(field) {
 		if ms, ok := number(strings.TrimSpace(value)); ok {
-			if wait, ok := credible(ms * float64(time.Millisecond)); ok {
+			if wait, ok := r.moment.left(ms * float64(time.Millisecond)); ok {
 				waits = append(waits, wait)
 			}
 		}
@@ -169,9 +179,14 @@ func (r signalReader) milliseconds(field string) []time.Duration {
 	return waits
 }
 
+// remaining reads a field that says what remains of a quota.
+func (r signalReader) remaining(field string) (n float64, known bool) {
+	return number(strings.TrimSpace(r.header.Get(field)))
+}
+
 // quota reads one quota told in a pair of fields.
 func (r signalReader) quota(q quotaField, limited bool, s *Signals, f *floor) {
-	remaining, known := number(strings.TrimSpace(r.header.Get(q.remaining)))
+	remaining, known := r.remaining(q.remaining)
 	exhausted := known && remaining == 0
 	if exhausted {
 		s.Exhausted = true
@@ -203,7 +218,7 @@ func (r signalReader) structured(s *Signals, f *floor) {
 			if !ok {
 				seconds, ok = r.policyWindow(quotaName(item))
 			}
-			if wait, credible := credible(seconds * float64(time.Second)); ok && credible {
+			if wait, credible := r.moment.left(seconds * float64(time.Second)); ok && credible {
 				f.atLeast("RateLimit", []time.Duration{wait})
 			}
 		}
@@ -215,7 +230,7 @@ func (r signalReader) structured(s *Signals, f *floor) {
 		}
 		s.Exhausted = true
 		if seconds, ok := entry(dictionary, "reset"); ok {
-			if wait, ok := credible(seconds * float64(time.Second)); ok {
+			if wait, ok := r.moment.left(seconds * float64(time.Second)); ok {
 				f.atLeast("RateLimit", []time.Duration{wait})
 			}
 		}
@@ -275,65 +290,4 @@ func bareNumber(value any) (float64, bool) {
 		return v, v >= 0
 	}
 	return 0, false
-}
-
-// dateLayouts are the forms of dates that occur in addition to that of HTTP: ISO 8601 in full, to the minute, and without a
-// zone, which is then UTC; that of mail; and that of JavaScript.
-var dateLayouts = []string{
-	time.RFC3339,
-	"2006-01-02T15:04Z07:00",
-	"2006-01-02T15:04:05",
-	time.RFC1123Z,
-	"Mon Jan 02 2006 15:04:05 GMT-0700",
-}
-
-// parseWait reads a wait in any of the forms that are met: seconds, whole or not; a time since the Unix epoch in
-// seconds or milliseconds; a date of HTTP or ISO 8601; a duration such as 6m0s. A time that has passed is no wait.
-func parseWait(value string, now time.Time) (time.Duration, bool) {
-	value = strings.TrimSpace(value)
-	if n, ok := number(value); ok {
-		switch {
-		case n > epochMilliseconds:
-			return until(time.UnixMilli(int64(min(math.Ceil(n), math.MaxInt64/2))), now)
-		case n > epochSeconds:
-			whole, part := math.Modf(n)
-			return until(time.Unix(int64(whole), int64(math.Ceil(part*1e9))), now)
-		}
-		return credible(n * float64(time.Second))
-	}
-	if t, err := http.ParseTime(value); err == nil {
-		return until(t, now)
-	}
-	date, _, _ := strings.Cut(value, " (") // JavaScript puts the name of the zone behind a date
-	for _, layout := range dateLayouts {
-		if t, err := time.Parse(layout, date); err == nil {
-			return until(t, now)
-		}
-	}
-	if d, err := time.ParseDuration(value); err == nil && d >= 0 {
-		return credible(float64(d))
-	}
-	return 0, false
-}
-
-// until returns the time from now to t, zero if t has passed.
-func until(t, now time.Time) (time.Duration, bool) {
-	return credible(float64(max(0, t.Sub(now))))
-}
-
-// credible turns nanoseconds into a duration, rounded up, unless there are more of them than can be meant.
-func credible(nanoseconds float64) (time.Duration, bool) {
-	if !(nanoseconds >= 0 && nanoseconds <= float64(MaxCredibleFloor)) {
-		return 0, false
-	}
-	return time.Duration(math.Ceil(nanoseconds)), true
-}
-
-// number reads digits with at most one point among them: no sign, no exponent, no infinity.
-func number(value string) (float64, bool) {
-	if value == "" || strings.Trim(value, "0123456789.") != "" {
-		return 0, false
-	}
-	n, err := strconv.ParseFloat(value, 64)
-	return n, err == nil
 }

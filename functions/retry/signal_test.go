@@ -125,23 +125,31 @@ func TestAnExhaustedQuotaIsSeenInEveryForm(t *testing.T) {
 }
 
 func FuzzSignalsNeverAskForYearsNorForThePast(f *testing.F) {
-	for _, seed := range [][4]string{
-		{"120", "", "", ""},
-		{"Sat, 21 Nov 2026 12:01:30 GMT", "Sat, 21 Nov 2026 11:00:00 GMT", "", ""},
-		{"1795262430000", "", `"default";r=0;t=30`, "1795262460"},
-		{"1e400", "x", `limit=100, remaining=0, reset=99999999999`, "6m0s"},
-		{"0.0000000001", "", `"a";r=0;t=1.5, "b";r=0`, "2026-11-21T12:01Z"},
-		{"1", "", `:YWJj:;r=0`, `:YWJj:;w=5`},
-		{"", "", `1;r=0, ?1;r=0, tok;r=0`, `tok;w=5, 1;w=6`},
-		{"99999999999999999999999999999999.9", "", `("a" "b");r=0`, "999999999999999999"},
+	for _, seed := range [][5]string{
+		{"120", "", "", "", ""},
+		{"Sat, 21 Nov 2026 12:01:30 GMT", "Sat, 21 Nov 2026 11:00:00 GMT", "", "", ""},
+		{"1795262430000", "", "", `"default";r=0;t=30`, "1795262460"},
+		{"1e400", "x", "", `limit=100, remaining=0, reset=99999999999`, "6m0s"},
+		{"0.0000000001", "", "", `"a";r=0;t=1.5, "b";r=0`, "2026-11-21T12:01Z"},
+		{"1", "", "", `:YWJj:;r=0`, `:YWJj:;w=5`},
+		{"", "", "", `1;r=0, ?1;r=0, tok;r=0`, `tok;w=5, 1;w=6`},
+		{"99999999999999999999999999999999.9", "", "", `("a" "b");r=0`, "999999999999999999"},
+		{"3, 3", "", "2", "", "30 seconds"},
+		{"3, Sat, 21 Nov 2026 12:01:30 UTC, 5;a=b", "Thu, 01 Jan 1970 00:00:00 GMT", "", "", "21 Nov 2026 12:01:30"},
+		{"Saturday, 21-Nov-26 04:01:30 PST", "Fri, 31 Dec 9999 23:59:59 GMT", "3000", "", "2026-11-21 12:01:30"},
+		{`"+99999999999999999999 hours"`, "", "2678400", "", "+30"},
+		{"Thursday, 01-Jan-70 00:00:00 EST", "Thu, 01 Jan 1970 00:00:01 GMT", "99999999999999999999", "", `"30";`},
+		{"9223372036854775807", "Mon, 1 Jan 0000 00:00:00 GMT", "-1", "", "31 Dec 9999 23:59:59 PST"},
 	} {
-		f.Add(seed[0], seed[1], seed[2], seed[3])
+		f.Add(seed[0], seed[1], seed[2], seed[3], seed[4])
 	}
-	f.Fuzz(func(t *testing.T, retryAfter, date, rateLimit, reset string) {
+	f.Fuzz(func(t *testing.T, retryAfter, date, age, rateLimit, reset string) {
 		header := http.Header{}
 		header.Set("Retry-After", retryAfter)
 		header.Set("Retry-After-Ms", retryAfter)
+		header.Set("X-RateLimit-Retry-After", reset)
 		header.Set("Date", date)
+		header.Set("Age", age)
 		header.Set("RateLimit", rateLimit)
 		header.Set("RateLimit-Policy", reset)
 		header.Set("X-RateLimit-Reset", reset)

@@ -8,32 +8,25 @@ import (
 // Timeouts says how long the attempt that begins now may take: until it has a connection, and in all. history holds the
 // attempts before it.
 //
-// AttemptTimeout is for an attempt that another one can follow. If it is certain that none may, whatever comes of this
-// one, there is nothing to save time for, and the attempt gets all that is left of the deadline: the last one of the
-// budget or of those that the caller allows, and one with so little time behind it that no other would fit. A request that
-// is not safe to repeat may be repeated until it has been sent, so that only its connection has to come about within
-// AttemptTimeout.
+// AttemptTimeout is there to save time for another attempt. If none could follow an attempt that is cut off then, nothing
+// is saved, and it gets all that is left of the deadline: the last attempt of the budget for network failures or of those
+// that the caller allows, and one after which the time would not suffice for another. A request that is not safe to repeat
+// may be repeated as long as it has not been sent, so only its connection has to come about within AttemptTimeout.
 func (p Policy) Timeouts(req Request, history []Attempt, now time.Time) (connect, whole time.Duration) {
 	p = p.WithDefaults()
 	if req.Deadline.IsZero() {
 		return p.AttemptTimeout, p.AttemptTimeout
 	}
-	left := req.Deadline.Sub(now)
-	n := 1
-	for _, a := range history {
-		if a.Kind == NetworkFailure {
-			n++
+	left := max(0, req.Deadline.Sub(now))
+	timeout := func(t ErrorType, processed Processed) time.Duration {
+		cutOff := Result{Failure: &Failure{Type: t, Processed: processed}, Received: now.Add(p.AttemptTimeout)}
+		// Chance has no say in the outcome, only in the delay.
+		if p.Next(req, history, cutOff, func() float64 { return 0 }).Outcome == Again {
+			return p.AttemptTimeout
 		}
+		return left
 	}
-	switch {
-	case n >= p.NetworkFailures.Attempts,
-		req.MaxAttempts > 0 && len(history)+1 >= req.MaxAttempts,
-		left < p.AttemptTimeout+min(MinimumAttemptTime, p.AttemptTimeout):
-		return left, left
-	case !p.repeatable(req):
-		return p.AttemptTimeout, left
-	}
-	return p.AttemptTimeout, p.AttemptTimeout
+	return timeout(ConnectionTimeout, NotProcessed), timeout(ConnectionReadTimeout, MaybeProcessed)
 }
 
 // repeatable says whether a request may be sent again although the upstream may have acted on it.

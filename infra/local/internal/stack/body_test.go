@@ -91,15 +91,20 @@ func TestAnAnswerThatNoStateCanHoldIsAProblemAndNeverCutOff(t *testing.T) {
 	}
 }
 
-// The last answer of a request that failed travels in the cause of the execution, which holds less than a state does.
-func TestALastErrorThatNoCauseCanHoldIsAProblemAndNeverCutOff(t *testing.T) {
+// Attack M3: the status is what callers act on.
+func TestALastErrorComesBackWholeAsFarAsAStateHoldsItAndThenWithoutItsBody(t *testing.T) {
 	t.Parallel()
-	large := respond(http.StatusInternalServerError, strings.Repeat("x", 40*KiB))
-	u := play(t, large, large, large)
-	s := start(t, u.URL)
-	p := get(t, s, "/").problem(t, http.StatusBadGateway, "no-answer")
-	if len(p.Attempts) != 3 || p.Attempts[2].Error != "http_response_body_size" || p.Attempts[2].Status != http.StatusInternalServerError {
-		t.Errorf("the attempts are %+v, want three, and of the last one the status and the reason why it is not handed back", p.Attempts)
+	for size, body := range map[int]string{40 * KiB: strings.Repeat("x", 40*KiB), 240 * KiB: strings.Repeat("x", 240*KiB), 300 * KiB: ""} {
+		large := respond(http.StatusInternalServerError, strings.Repeat("x", size), "X-Order", "7", "Content-Type", "text/html", "Set-Cookie", "a=1")
+		u := play(t, large, large, large)
+		s := start(t, u.URL)
+		a := get(t, s, "/")
+		if a.Status != 500 || a.Body != body || a.Header.Get("X-Order") != "7" || a.Header.Get("Set-Cookie") != "a=1" || a.Header.Get("Content-Type") != "text/html" {
+			t.Errorf("of %d bytes the answer is %d with %d bytes, %v", size, a.Status, len(a.Body), a.Header)
+		}
+		if told := strings.Contains(a.Header.Get("Proxy-Status"), "http_response_body_size"); told != (body == "") {
+			t.Errorf("of %d bytes Proxy-Status is %s", size, a.Header.Get("Proxy-Status"))
+		}
 	}
 }
 

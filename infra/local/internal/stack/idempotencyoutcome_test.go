@@ -12,7 +12,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
 )
 
-func TestEveryFinalAnswerIsRecorded(t *testing.T) {
+func TestAFinalAnswerIsRecordedIfItSettlesTheOperation(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int32
 	s := start(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -20,17 +20,20 @@ func TestEveryFinalAnswerIsRecorded(t *testing.T) {
 		code, _ := strconv.Atoi(r.URL.Path[1:])
 		status(code, "X-Status", r.URL.Path)(w, r)
 	}))
-	final := []int{200, 202, 204, 301, 307, 400, 401, 403, 404, 405, 409, 410, 412, 422, 451, 501, 505}
-	for _, code := range final {
-		for i := range 2 {
-			a := send(t, s, http.MethodPost, "/"+strconv.Itoa(code), "{}", "Idempotency-Key", "k")
-			if a.Status != code || a.Header.Get("X-Status") != "/"+strconv.Itoa(code) || a.replayed() != (i == 1) {
-				t.Errorf("answer %d is %d %q %v, want the upstream's %d", i+1, a.Status, a.Body, a.Header, code)
+	settled := []int{200, 202, 204, 301, 304, 307, 400, 402, 404, 405, 410, 412, 413, 422, 424, 451, 499}
+	unsettled := []int{401, 403, 407, 409, 423, 426, 428, 431, 501, 505, 508, 510, 511}
+	for i, codes := range [][]int{settled, unsettled} {
+		for _, code := range codes {
+			for again := range 2 {
+				a := send(t, s, http.MethodPost, "/"+strconv.Itoa(code), "{}", "Idempotency-Key", "k")
+				if a.Status != code || a.Header.Get("X-Status") != "/"+strconv.Itoa(code) || a.replayed() != (i == 0 && again == 1) {
+					t.Errorf("answer %d is %d %q %v, want the upstream's %d", again+1, a.Status, a.Body, a.Header, code)
+				}
 			}
 		}
 	}
-	if n := int(calls.Load()); n != len(final) {
-		t.Errorf("the upstream was called %d times for %d answers", n, len(final))
+	if n := int(calls.Load()); n != len(settled)+2*len(unsettled) {
+		t.Errorf("the upstream was called %d times for %d answers that settle and %d that do not", n, len(settled), len(unsettled))
 	}
 }
 
@@ -75,14 +78,14 @@ func TestWhatIsNoFinalAnswerIsNotRecordedAndTheKeyIsFreeAtOnce(t *testing.T) {
 			name:   "the deadline came",
 			answer: hang,
 			fields: []string{"Prefer", "wait=1"},
-			check:  func(t *testing.T, a answer) { a.problem(t, http.StatusGatewayTimeout, "deadline-exceeded") },
+			check:  func(t *testing.T, a answer) { a.problem(t, http.StatusGatewayTimeout, "outcome-unknown") },
 		},
 		{
-			name:   "a last error that no cause can hold",
-			answer: respond(503, strings.Repeat("x", 40*KiB)),
+			name:   "a last error that no state can hold",
+			answer: respond(503, strings.Repeat("x", 300*KiB)),
 			check: func(t *testing.T, a answer) {
-				if p := a.problem(t, http.StatusBadGateway, "no-answer"); len(p.Attempts) != 3 || p.Attempts[2].Status != 503 {
-					t.Errorf("the attempts are %+v, want three that ended in 503", p.Attempts)
+				if told := a.Header.Get("Proxy-Status"); a.Status != 503 || a.Body != "" || !strings.Contains(told, "http_response_body_size") {
+					t.Errorf("the answer is %d with %d bytes and Proxy-Status %s", a.Status, len(a.Body), told)
 				}
 			},
 		},
@@ -134,7 +137,7 @@ func TestAnAnswerThatNoRecordCanHoldIsAProblemAndTheUpstreamIsNotAskedAgain(t *t
 			t.Parallel()
 			u := play(t, respond(200, c.body))
 			s := start(t, u.URL)
-			p := order(t, s, "{}").problem(t, http.StatusBadGateway, "no-answer")
+			p := order(t, s, "{}").problem(t, http.StatusBadGateway, "outcome-unknown")
 			if len(p.Attempts) != 1 || p.Attempts[0].Status != 200 || p.Attempts[0].Error != "http_response_body_size" {
 				t.Errorf("the attempts are %+v, want one that ended in http_response_body_size", p.Attempts)
 			}
@@ -153,7 +156,7 @@ func TestWhenAllProxiesCrashTheKeyIsFreeAtOnce(t *testing.T) {
 	s := start(t, u.URL, crashing("proxy-1", "proxy-2", "proxy-3"))
 	d := tableOf(t, s)
 	for range 2 {
-		order(t, s, "{}", "Prefer", "wait=20").problem(t, http.StatusBadGateway, "no-answer")
+		order(t, s, "{}", "Prefer", "wait=20").problem(t, http.StatusBadGateway, "outcome-unknown")
 		d.wantReleased()
 	}
 	if executions, err := s.StepFunctions.Executions("", ""); err != nil || len(executions) != 2 {

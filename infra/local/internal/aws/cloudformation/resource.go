@@ -76,6 +76,10 @@ func init() {
 				return arn("logs", "log-group:"+fmt.Sprint(name)+":*"), err
 			}},
 		},
+		"AWS::Logs::MetricFilter": {
+			without: []string{"FilterName", "FilterPattern", "LogGroupName", "MetricTransformations", "ApplyOnTransformedLogs"},
+			ref:     logicalName,
+		},
 		"AWS::DynamoDB::GlobalTable": {
 			used:    []string{"TableName", "AttributeDefinitions", "KeySchema", "TimeToLiveSpecification", "Replicas"},
 			without: []string{"BillingMode", "SSESpecification", "StreamSpecification", "WriteOnDemandThroughputSettings"},
