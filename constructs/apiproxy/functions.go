@@ -68,6 +68,9 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 	if !props.Upstream.KeepLinks {
 		environment[message.LinksVariable] = jsii.String(props.Upstream.BaseURL)
 	}
+	if props.Cors != nil {
+		environment[message.CrossOriginVariable] = jsii.String("true")
+	}
 	gateway := newFunction(r, "gateway", gatewayImportPath, props, &awslambda.FunctionProps{
 		Description: jsii.String("Answers the function URL in front of the upstream API"),
 		Timeout:     seconds(props.gatewayTimeout()),

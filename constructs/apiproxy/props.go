@@ -60,6 +60,14 @@ type RetryingApiProxyProps struct {
 	// grants it to. With NONE everybody may.
 	UrlAuthType awslambda.FunctionUrlAuthType
 
+	// Cors lets pages of other origins call from a browser. The function URL then answers preflights, without invoking
+	// anything, and lets those pages read all answers, also those in which it refuses a request itself. AllowedHeaders
+	// must name what pages send, such as Content-Type, Idempotency-Key and Prefer; for AWS_IAM, Authorization, X-Amz-Date
+	// and X-Amz-Security-Token, too. To ExposedHeaders are added Proxy-Status, Idempotent-Replayed, Retry-After, Location,
+	// Preference-Applied and X-Amzn-Requestid, unless it is *. What the upstream says to pages in Access-Control fields is
+	// taken out. Default: none; preflights go upstream, and what it says to pages comes back.
+	Cors *awslambda.FunctionUrlCorsOptions
+
 	// Architecture is the processor architecture of the functions. Default: ARM_64.
 	Architecture awslambda.Architecture
 
@@ -120,10 +128,12 @@ const (
 	// KeyNeverRequired leaves it to the caller.
 	KeyNeverRequired KeyRequirement = "never"
 
-	// KeyRequiredForUnsafe asks for a key with every method but GET, HEAD, OPTIONS and TRACE, RFC 9110 section 9.2.1.
+	// KeyRequiredForUnsafe asks for a key with every method but the safe ones of the HTTP Method Registry: GET, HEAD,
+	// OPTIONS, TRACE, PROPFIND, QUERY, REPORT and SEARCH.
 	KeyRequiredForUnsafe KeyRequirement = "unsafe"
 
-	// KeyAlwaysRequired asks for a key with every request.
+	// KeyAlwaysRequired asks for a key with every request but preflights, by which browsers ask on their own what a page may
+	// send.
 	KeyAlwaysRequired KeyRequirement = "always"
 )
 

@@ -61,7 +61,10 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 	r.Proxies = newProxies(r, settled)
 	r.StateMachine = newStateMachine(r, settled)
 	r.Gateway = newGateway(r, settled)
-	r.Url = r.Gateway.AddAlias(jsii.String(liveAlias), nil).AddFunctionUrl(&awslambda.FunctionUrlOptions{AuthType: settled.UrlAuthType})
+	r.Url = r.Gateway.AddAlias(jsii.String(liveAlias), nil).AddFunctionUrl(&awslambda.FunctionUrlOptions{
+		AuthType: settled.UrlAuthType,
+		Cors:     settled.cors(),
+	})
 
 	awscdk.NewCfnOutput(r, jsii.String("Url"), &awscdk.CfnOutputProps{
 		Value:       r.Url.Url(),

@@ -38,6 +38,9 @@ func (p RetryingApiProxyProps) Validate() error {
 	if p.UrlAuthType != awslambda.FunctionUrlAuthType_AWS_IAM && p.UrlAuthType != awslambda.FunctionUrlAuthType_NONE {
 		problem("UrlAuthType is %q; give AWS_IAM or NONE, or leave it out for the default of AWS_IAM", p.UrlAuthType)
 	}
+	if err := p.validateCors(); err != nil {
+		problems = append(problems, err)
+	}
 	if p.MemorySizeMiB < minMemorySizeMiB || p.MemorySizeMiB > maxMemorySizeMiB {
 		problem("MemorySizeMiB is %d; give %d to %d, or 0 for the default of %d",
 			p.MemorySizeMiB, minMemorySizeMiB, maxMemorySizeMiB, DefaultMemorySizeMiB)

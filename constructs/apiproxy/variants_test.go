@@ -53,7 +53,15 @@ func everything() *apiproxy.RetryingApiProxyProps {
 			CacheHeaders:   true,
 			ServerCacheHit: true,
 		},
-		UrlAuthType:   awslambda.FunctionUrlAuthType_NONE,
+		UrlAuthType: awslambda.FunctionUrlAuthType_NONE,
+		Cors: &awslambda.FunctionUrlCorsOptions{
+			AllowCredentials: jsii.Bool(true),
+			AllowedOrigins:   jsii.Strings("https://shop.example", "http://localhost:3000"),
+			AllowedMethods:   &[]awslambda.HttpMethod{awslambda.HttpMethod_GET, awslambda.HttpMethod_POST, awslambda.HttpMethod_DELETE},
+			AllowedHeaders:   jsii.Strings("Content-Type", "Idempotency-Key"),
+			ExposedHeaders:   jsii.Strings("ETag", "retry-after"),
+			MaxAge:           awscdk.Duration_Minutes(jsii.Number(10)),
+		},
 		Architecture:  awslambda.Architecture_X86_64(),
 		MemorySizeMiB: 512,
 		LogRetention:  awslogs.RetentionDays_ONE_WEEK,
@@ -86,6 +94,17 @@ var variants = sync.OnceValue(func() map[string]template {
 	build("OneProxy", with(func(p *apiproxy.RetryingApiProxyProps) { p.ProxyCount = 1 }))
 	build("TwentyProxies", with(func(p *apiproxy.RetryingApiProxyProps) { p.ProxyCount = 20 }))
 	build("Open", with(func(p *apiproxy.RetryingApiProxyProps) { p.UrlAuthType = awslambda.FunctionUrlAuthType_NONE }))
+	build("Pages", with(func(p *apiproxy.RetryingApiProxyProps) {
+		p.ProxyCount = 1
+		p.Cors = &awslambda.FunctionUrlCorsOptions{AllowedOrigins: jsii.Strings("https://shop.example")}
+	}))
+	build("PagesThatReadAll", with(func(p *apiproxy.RetryingApiProxyProps) {
+		p.ProxyCount = 1
+		p.Cors = &awslambda.FunctionUrlCorsOptions{
+			AllowedOrigins: jsii.Strings("*"), AllowedHeaders: jsii.Strings("*"), ExposedHeaders: jsii.Strings("*"),
+			MaxAge: awscdk.Duration_Seconds(jsii.Number(0)),
+		}
+	}))
 	build("ShortDeadline", with(func(p *apiproxy.RetryingApiProxyProps) {
 		p.Retry = retry.Policy{AttemptTimeout: time.Second, Deadline: time.Second, MaxDeadline: time.Second}
 	}))

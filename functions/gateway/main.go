@@ -15,6 +15,7 @@
 //	                              empty leaves links as they are
 //	OMIT_RETRY_ADVICE             true leaves out what tells callers that the retries are done: X-Should-Retry, and Retry-After
 //	                              where the upstream has said nothing
+//	CROSS_ORIGIN                  true takes Access-Control fields out of the upstream's answers, because the URL has its own
 package main
 
 import (

@@ -62,6 +62,9 @@ type Envelope struct {
 	// starts with, where the state machine finds it at the end.
 	Record *Record `json:"record,omitempty"`
 
+	// Protocol is the version of HTTP that the upstream answered in, as Via has it, if that is not 1.1.
+	Protocol string `json:"protocol,omitempty"`
+
 	// Expiration is until when the answer is replayed, in seconds since the Unix epoch, if it is recorded.
 	Expiration int64 `json:"expiration,omitempty"`
 

@@ -23,6 +23,7 @@ const (
 	ServerCacheHitVariable  = "IDEMPOTENCY_SERVER_CACHE_HIT"
 	LinksVariable           = "UPSTREAM_LINKS"
 	OmitRetryAdviceVariable = "OMIT_RETRY_ADVICE"
+	CrossOriginVariable     = "CROSS_ORIGIN"
 
 	ProxyNameVariable       = "PROXY_NAME" // the proxies
 	UpstreamVariable        = "UPSTREAM_BASE_URL"

@@ -109,6 +109,7 @@ func (g *Gateway) Handle(ctx context.Context, event events.LambdaFunctionURLRequ
 		adviseAgainstRetry(response.Headers)
 	}
 	g.links.rewrite(response.Headers, endpoint(&event))
+	g.withoutCrossOrigin(response.Headers)
 	if out.applied != "" {
 		response.Headers["preference-applied"] = joinFields(response.Headers["preference-applied"], out.applied)
 	}
@@ -408,7 +409,11 @@ func (g *Gateway) decorate(envelope *message.Envelope, expiration time.Time) ide
 	if len(envelope.Attempts) > 0 {
 		response.Headers["proxy-status"] = joinFields(response.Headers["proxy-status"], proxyStatus(envelope.Attempts))
 	}
-	response.Headers["via"] = joinFields(response.Headers["via"], "1.1 "+g.pseudonym)
+	protocol := "1.1"
+	if message.IsToken(envelope.Protocol) {
+		protocol = envelope.Protocol
+	}
+	response.Headers["via"] = joinFields(response.Headers["via"], protocol+" "+g.pseudonym)
 	if expiration.Unix() > 0 {
 		response = g.cache.Decorate(response, expiration.Sub(g.now()))
 	}

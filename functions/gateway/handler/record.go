@@ -23,7 +23,7 @@ const leaseMargin = 30 * time.Second
 func (g *Gateway) keyFor(request idempotencyhttp.Request) (string, *problem) {
 	field, given := request.Headers[idempotencyhttp.KeyField]
 	if !given {
-		if g.keyRequirement.Requires(request.Method) {
+		if g.keyRequirement.Requires(request) {
 			return "", &problem{Problem: idempotencyhttp.MissingKey()}
 		}
 		return "", nil

@@ -30,6 +30,7 @@ type settings struct {
 
 	links           linkRewriter
 	omitRetryAdvice bool
+	crossOrigin     bool // the function URL has Cors
 }
 
 // requirements are the values of IDEMPOTENCY_KEY_REQUIRED.
@@ -95,6 +96,7 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 		}
 		s.links = append(s.links, base)
 	}
+	s.crossOrigin = flag(message.CrossOriginVariable)
 	if err := errors.Join(problems...); err != nil {
 		return settings{}, fmt.Errorf("gateway: the environment is not usable:\n%w", err)
 	}

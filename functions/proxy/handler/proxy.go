@@ -170,6 +170,7 @@ func (p *Proxy) finish(call *message.Call, a upstreamAnswer, decision retry.Deci
 		return p.withoutAnswer(call, decision, attempts, result.Received), nil
 	}
 	out := message.Answer(call.RequestID, decision.Outcome, decision.Reason, a.Response, attempts)
+	out.Protocol = a.protocol
 	switch {
 	case decision.Outcome == retry.Failed:
 		out.NotBefore = notBefore(decision, result.Received)
