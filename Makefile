@@ -33,7 +33,7 @@ help: ## show this list
 	@echo "    FREEZE=off lets functions run on between invocations, such as under a debugger"
 	@echo "  Variants, for synth, diff, deploy, destroy: UPSTREAM=https://… (default https://httpbin.org) PROXIES=3 ARCHITECTURE=arm64|x86_64 AUTH=AWS_IAM|NONE"
 	@echo "  Variants, for explain: PROXIES=3"
-	@echo "  Variants, for contract: ENDPOINT=https://… LISTEN=0.0.0.0:8080 CERTIFICATE=file PRIVATE_KEY=file SPEED=1 POLICY=file RUN=regexp AT_ONCE=8"
+	@echo "  Variants, for contract: ENDPOINT=https://… LISTEN=0.0.0.0:8080 CERTIFICATE=file PRIVATE_KEY=file SPEED=1 POLICY=file PAGES=origin RUN=regexp AT_ONCE=8"
 
 .PHONY: local
 local: prerequisites ## run the stack on this machine, without AWS

@@ -17,6 +17,9 @@ type Case struct {
 	// Down is for an endpoint whose upstream accepts no connections.
 	Down bool
 
+	// Pages is an origin whose pages may call the endpoint from a browser, where some have to be able to.
+	Pages string
+
 	Requests []Request
 
 	theme  string

@@ -43,11 +43,14 @@ type Setup struct {
 
 	// Down says that nothing listens at the upstream's address.
 	Down bool
+
+	// Pages is the origin whose pages may call from a browser. Empty: the function URL has no Cors.
+	Pages string
 }
 
 // Setup is what an endpoint has to be like for a case.
 func (c *Case) Setup() Setup {
-	s := Setup{Down: c.Down}
+	s := Setup{Down: c.Down, Pages: c.Pages}
 	if c.Policy != nil {
 		var policy any
 		_ = json.Unmarshal(c.Policy, &policy) // it was decoded before
@@ -64,6 +67,8 @@ func (r *Runner) Unfit(c Case) string {
 		return "it needs an endpoint with the policy " + needed.Policy
 	case needed.Down != r.Setup.Down:
 		return "it needs an endpoint whose upstream is down"
+	case needed.Pages != r.Setup.Pages:
+		return fmt.Sprintf("it needs an endpoint with a Cors for %q, and this one has it for %q", needed.Pages, r.Setup.Pages)
 	}
 	if r.Sign == nil {
 		return ""

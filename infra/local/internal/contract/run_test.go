@@ -302,7 +302,8 @@ func TestACaseForAnotherEndpointIsUnfit(t *testing.T) {
 		{"name": "3", "source": "RFC", "down": true, "requests": [{"attempts": ["connection_refused"], "answer": {"status": 502}}]},
 		{"name": "4", "source": "RFC", "requests": [{"raw": ["GET / HTTP/1.1", "", ""], "upstream": [{"status": 200}]}]},
 		{"name": "5", "source": "RFC", "requests": [{"upstream": [{"status": 200}], "during": [{"fields": ["authorization: Bearer token"], "upstream": [{"status": 200}]}]}]},
-		{"name": "6", "source": "RFC", "requests": [{"target": "/?X-Amz-Signature=00", "upstream": [{"status": 200}]}]}]`)}})
+		{"name": "6", "source": "RFC", "requests": [{"target": "/?X-Amz-Signature=00", "upstream": [{"status": 200}]}]},
+		{"name": "7", "source": "RFC", "pages": "https://shop.example", "requests": [{"upstream": [{"status": 200}]}]}]`)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,6 +320,7 @@ func TestACaseForAnotherEndpointIsUnfit(t *testing.T) {
 		"1456": {},
 		"2":    {Setup: Setup{Policy: `{"attemptTimeout":"1s"}`}},
 		"3":    {Setup: Setup{Down: true}},
+		"7":    {Setup: Setup{Pages: "https://shop.example"}},
 		"1":    {Sign: signing},
 	} {
 		if got := fit(runner); got != names {

@@ -47,6 +47,9 @@ func runnerFor(t *testing.T, upstream *contract.Upstream, setup contract.Setup) 
 	if setup.Policy != "" {
 		settings = append(settings, policy(setup.Policy))
 	}
+	if setup.Pages != "" {
+		settings = append(settings, allowing(t, setup.Pages))
+	}
 	s := start(t, url, settings...)
 	return &contract.Runner{
 		Endpoint: s.URL(), Upstream: upstream, Setup: setup, Speed: speed,

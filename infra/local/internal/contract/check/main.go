@@ -8,6 +8,7 @@
 //	             (default: it speaks plain HTTP)
 //	SPEED        how much faster than they are long the endpoint's waits pass, as for make local (default 1)
 //	POLICY       file with the endpoint's retry policy, as JSON (default: the default policy)
+//	PAGES        origin whose pages may call the endpoint, if its URL has a Cors (default: it has none)
 //	RUN          regular expression: of the cases only those whose theme and name match, such as keys/
 //	AT_ONCE      how many cases run at the same time (default 8)
 //
@@ -61,7 +62,7 @@ func run(ctx context.Context, getenv func(string) string, out io.Writer) (hold b
 	upstream := contract.Listen(listener)
 	defer upstream.Close()
 	runner := &contract.Runner{
-		Endpoint: s.endpoint, Upstream: upstream, Setup: contract.Setup{Policy: s.policy}, Speed: s.speed, Sign: s.sign,
+		Endpoint: s.endpoint, Upstream: upstream, Setup: s.setup, Speed: s.speed, Sign: s.sign,
 	}
 	if s.certificate != nil {
 		upstream.Scheme = "https"

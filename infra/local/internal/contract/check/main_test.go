@@ -45,7 +45,7 @@ func TestAPolicyIsTheSameHoweverItIsWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := settingsFrom(environment(map[string]string{"ENDPOINT": "http://127.0.0.1:8787/", "POLICY": file}))
-	if err != nil || s.policy != `{"a":"1s","b":{}}` || s.endpoint != "http://127.0.0.1:8787" || s.listen != "0.0.0.0:8080" || s.speed != 1 {
+	if err != nil || s.setup.Policy != `{"a":"1s","b":{}}` || s.endpoint != "http://127.0.0.1:8787" || s.listen != "0.0.0.0:8080" || s.speed != 1 {
 		t.Errorf("the settings are %+v (%v)", s, err)
 	}
 }
@@ -90,7 +90,7 @@ func TestEachCaseIsToldAndWhyItDoesNotHold(t *testing.T) {
 	for _, says := range []string{
 		"skip  failures/ A GET to an upstream that accepts no connection is a 502: it needs an endpoint whose upstream is down\n",
 		"ok    statuses/ Redirects are handed back, and not followed (",
-		"FAIL  retries/ Three server errors are enough (DESIGN section 7, defaults)\n      request 1: 1 requests arrived at the upstream, want 3\n",
+		"FAIL  retries/ Three server errors are enough (docs/retry.md)\n      request 1: 1 requests arrived at the upstream, want 3\n",
 		"cases: 1 held, 1 failed, 2 left out\n",
 	} {
 		if hold || err != nil || !strings.Contains(out.String(), says) {

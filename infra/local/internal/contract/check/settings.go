@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/config"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/contract"
 )
 
 // defaultListen is where the upstream listens.
@@ -25,7 +27,7 @@ type settings struct {
 	listen      string
 	certificate *tls.Certificate
 	speed       float64
-	policy      string
+	setup       contract.Setup
 	only        *regexp.Regexp
 	atOnce      int
 	sign        func(*http.Request, []byte) error
@@ -73,8 +75,9 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 			problem("POLICY: %v", err)
 		}
 		written, _ := json.Marshal(policy)
-		s.policy = string(written)
+		s.setup.Policy = string(written)
 	}
+	s.setup.Pages = getenv("PAGES")
 	if text := getenv("RUN"); text != "" {
 		if s.only, err = regexp.Compile(text); err != nil {
 			problem("RUN: %v", err)
