@@ -91,8 +91,8 @@ func (r *Runner) Unfit(c Case) string {
 
 // probes is how often Probe asks, and probePause how long it waits in between: what has just come up may have to be found.
 const (
-	probes     = 5
-	probePause = 500 * time.Millisecond
+	probes     = 4
+	probePause = 300 * time.Millisecond
 )
 
 // Probe finds out whether requests to the endpoint come to the upstream.
