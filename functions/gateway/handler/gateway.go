@@ -421,9 +421,10 @@ func (g *Gateway) decorate(envelope *message.Envelope, expiration time.Time) ide
 	return response
 }
 
-// retryAfterSeconds writes a delay as RFC 9110 section 10.2.3 has it, rounded up so that nobody comes too early.
+// retryAfterSeconds writes a delay as RFC 9110 section 10.2.3 has it, rounded up so that nobody comes too early. The delay is
+// up to a moment that was rounded up to a millisecond before, which must not become a second more.
 func retryAfterSeconds(delay time.Duration) string {
-	return strconv.FormatInt(int64(math.Ceil(delay.Seconds())), 10)
+	return strconv.FormatInt(int64(math.Ceil(max(0, delay-time.Millisecond+time.Nanosecond).Seconds())), 10)
 }
 
 // unanswered says that no attempt reached an answer that can be handed back.
