@@ -95,3 +95,12 @@ func policyJSON(props RetryingApiProxyProps) *string {
 	}
 	return jsii.String(string(text))
 }
+
+// recordedJSON writes which answers are recorded for the proxies' environment.
+func recordedJSON(props RetryingApiProxyProps) *string {
+	text, err := json.Marshal(props.Idempotency.Recorded)
+	if err != nil {
+		panic(err) // it is made of numbers and booleans
+	}
+	return jsii.String(string(text))
+}

@@ -50,10 +50,15 @@ func everything() *apiproxy.RetryingApiProxyProps {
 		Idempotency: apiproxy.Idempotency{
 			Required:       apiproxy.KeyRequiredForUnsafe,
 			TTL:            time.Hour,
+			Caller:         []string{"X-Tenant"},
+			KeyFields:      []string{"PayPal-Request-Id", "X-Idempotency-Key"},
+			Recorded:       map[int]bool{404: false, 409: true},
+			OmitCookies:    true,
 			CacheHeaders:   true,
 			ServerCacheHit: true,
 		},
-		UrlAuthType: awslambda.FunctionUrlAuthType_NONE,
+		RecordPrefix: "orders",
+		UrlAuthType:  awslambda.FunctionUrlAuthType_NONE,
 		Cors: &awslambda.FunctionUrlCorsOptions{
 			AllowCredentials: jsii.Bool(true),
 			AllowedOrigins:   jsii.Strings("https://shop.example", "http://localhost:3000"),
