@@ -67,6 +67,10 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 		message.CacheHeadersVariable:    jsii.String(strconv.FormatBool(props.Idempotency.CacheHeaders)),
 		message.ServerCacheHitVariable:  jsii.String(strconv.FormatBool(props.Idempotency.ServerCacheHit)),
 		message.OmitRetryAdviceVariable: jsii.String(strconv.FormatBool(props.OmitRetryAdvice)),
+		message.HideAttemptsVariable:    jsii.String(strconv.FormatBool(props.HideAttempts)),
+	}
+	if props.UrlAuthType == awslambda.FunctionUrlAuthType_NONE {
+		environment[message.MaxAnonymousWaitVariable] = jsii.String(props.MaxAnonymousWait.String())
 	}
 	environment[message.RecordPrefixVariable] = jsii.String(recordPrefix(r, props))
 	if names := props.Idempotency.Caller; len(names) > 0 {
