@@ -136,7 +136,7 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 		Signed:           s.signed,
 		// Who calls here is no stranger: they wait for as long as the engine can hold.
 		Environment: map[string]map[string]string{"gateway": {message.MaxAnonymousWaitVariable: ""}},
-		Log:              logTo(ctx, stderr, s.verbose),
+		Log:         logTo(ctx, stderr, s.verbose),
 		Middleware: func(url http.Handler) http.Handler {
 			handler = shown.Middleware(printer.Middleware(url))
 			return handler
