@@ -1,0 +1,33 @@
+package credential
+
+import (
+	"crypto/tls"
+	"slices"
+)
+
+// A Certificate is a client certificate with its key.
+type Certificate struct {
+	pair     tls.Certificate
+	sessions tls.ClientSessionCache
+}
+
+// maxSessions is how many TLS sessions are kept, so that the handshakes of later attempts cost less. A sandbox calls one
+// host.
+const maxSessions = 4
+
+// newCertificate makes a Certificate with sessions of its own: one that is resumed stands for the certificate of the
+// connection before, which may have been replaced since.
+func newCertificate(pair tls.Certificate) *Certificate {
+	return &Certificate{pair: pair, sessions: tls.NewLRUClientSessionCache(maxSessions)}
+}
+
+// Use has connections of a configuration present the certificate.
+func (c *Certificate) Use(config *tls.Config) {
+	config.Certificates = []tls.Certificate{c.pair}
+	config.ClientSessionCache = c.sessions
+}
+
+// equal says whether two are the same certificate.
+func (c *Certificate) equal(other *Certificate) bool {
+	return slices.EqualFunc(c.pair.Certificate, other.pair.Certificate, slices.Equal)
+}
