@@ -95,6 +95,9 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 	grantStart(r.StateMachine, gateway)
 	GrantRecords(r.Table, gateway)
 	denyOtherRecords(r.Table, gateway, recordPrefix(r, props))
+	if props.EncryptionKey != nil {
+		props.EncryptionKey.GrantEncryptDecrypt(gateway) // who starts a synchronous execution sends and receives its data
+	}
 	return gateway
 }
 
@@ -115,6 +118,7 @@ func newFunction(r *RetryingApiProxy, name, importPath string, props RetryingApi
 	logGroup := awslogs.NewLogGroup(r, jsii.String(name+"-logs"), &awslogs.LogGroupProps{
 		Retention:     props.LogRetention,
 		RemovalPolicy: logRemovalPolicy(props),
+		EncryptionKey: props.EncryptionKey,
 	})
 	logGroup.GrantWrite(role)
 
@@ -124,6 +128,7 @@ func newFunction(r *RetryingApiProxy, name, importPath string, props RetryingApi
 	own.LoggingFormat = awslambda.LoggingFormat_JSON
 	own.Tracing = awslambda.Tracing_ACTIVE
 	own.Architecture = props.Architecture
+	own.EnvironmentEncryption = props.EncryptionKey
 	own.MemorySize = jsii.Number(props.MemorySizeMiB)
 	return gofunction.NewFunction(r, jsii.String(name), importPath, own)
 }
