@@ -113,7 +113,7 @@ func reserved(slots int) *float64 {
 // else.
 func newFunction(r *RetryingApiProxy, name, importPath string, props RetryingApiProxyProps, own *awslambda.FunctionProps) awslambda.Function {
 	role := awsiam.NewRole(r, jsii.String(name+"-role"), &awsiam.RoleProps{
-		AssumedBy: awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
+		AssumedBy: servicePrincipal(r, "lambda.amazonaws.com"),
 	})
 	logGroup := awslogs.NewLogGroup(r, jsii.String(name+"-logs"), &awslogs.LogGroupProps{
 		Retention:     props.LogRetention,
@@ -131,6 +131,14 @@ func newFunction(r *RetryingApiProxy, name, importPath string, props RetryingApi
 	own.EnvironmentEncryption = props.EncryptionKey
 	own.MemorySize = jsii.Number(props.MemorySizeMiB)
 	return gofunction.NewFunction(r, jsii.String(name), importPath, own)
+}
+
+// servicePrincipal is a service of AWS that acts for the stack's own account. Without the condition it could be brought to
+// act for another one.
+func servicePrincipal(r *RetryingApiProxy, service string) awsiam.ServicePrincipal {
+	return awsiam.NewServicePrincipal(&service, &awsiam.ServicePrincipalOpts{
+		Conditions: &map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": *awscdk.Stack_Of(r).Account()}},
+	})
 }
 
 // functionName makes the physical name of a function: that of the construct, unique in account and region, and the

@@ -40,7 +40,10 @@ func newStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps) awsstepfu
 		StateMachineType: awsstepfunctions.StateMachineType_EXPRESS,
 		DefinitionBody:   awsstepfunctions.DefinitionBody_FromChainable(graph),
 		Timeout:          seconds(props.machineTimeout()),
-		TracingEnabled:   jsii.Bool(true),
+		Role: awsiam.NewRole(r, jsii.String("state-machine-role"), &awsiam.RoleProps{
+			AssumedBy: servicePrincipal(r, "states.amazonaws.com"),
+		}),
+		TracingEnabled: jsii.Bool(true),
 		Logs: &awsstepfunctions.LogOptions{
 			Destination: logGroup,
 			Level:       awsstepfunctions.LogLevel_ALL,
