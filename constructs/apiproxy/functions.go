@@ -76,6 +76,11 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 	if names := props.Idempotency.Caller; len(names) > 0 {
 		environment[message.CallerVariable] = jsii.String(strings.Join(names, ","))
 	}
+	if tokens := props.Idempotency.Tokens; tokens.Issuer != "" {
+		environment[message.TokenIssuerVariable] = &tokens.Issuer
+		environment[message.TokenKeysVariable] = &tokens.Keys
+		environment[message.TokenAudienceVariable] = &tokens.Audience
+	}
 	if names := props.Idempotency.KeyFields; len(names) > 0 {
 		environment[message.KeyFieldsVariable] = jsii.String(strings.Join(names, ","))
 	}
@@ -95,6 +100,9 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 	grantStart(r.StateMachine, gateway)
 	GrantRecords(r.Table, gateway)
 	denyOtherRecords(r.Table, gateway, recordPrefix(r, props))
+	if props.EncryptionKey != nil {
+		props.EncryptionKey.GrantEncryptDecrypt(gateway) // who starts a synchronous execution sends and receives its data
+	}
 	return gateway
 }
 
@@ -110,11 +118,12 @@ func reserved(slots int) *float64 {
 // else.
 func newFunction(r *RetryingApiProxy, name, importPath string, props RetryingApiProxyProps, own *awslambda.FunctionProps) awslambda.Function {
 	role := awsiam.NewRole(r, jsii.String(name+"-role"), &awsiam.RoleProps{
-		AssumedBy: awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
+		AssumedBy: servicePrincipal(r, "lambda.amazonaws.com"),
 	})
 	logGroup := awslogs.NewLogGroup(r, jsii.String(name+"-logs"), &awslogs.LogGroupProps{
 		Retention:     props.LogRetention,
 		RemovalPolicy: logRemovalPolicy(props),
+		EncryptionKey: props.EncryptionKey,
 	})
 	logGroup.GrantWrite(role)
 
@@ -124,8 +133,17 @@ func newFunction(r *RetryingApiProxy, name, importPath string, props RetryingApi
 	own.LoggingFormat = awslambda.LoggingFormat_JSON
 	own.Tracing = awslambda.Tracing_ACTIVE
 	own.Architecture = props.Architecture
+	own.EnvironmentEncryption = props.EncryptionKey
 	own.MemorySize = jsii.Number(props.MemorySizeMiB)
 	return gofunction.NewFunction(r, jsii.String(name), importPath, own)
+}
+
+// servicePrincipal is a service of AWS that acts for the stack's own account. Without the condition it could be brought to
+// act for another one.
+func servicePrincipal(r *RetryingApiProxy, service string) awsiam.ServicePrincipal {
+	return awsiam.NewServicePrincipal(&service, &awsiam.ServicePrincipalOpts{
+		Conditions: &map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": *awscdk.Stack_Of(r).Account()}},
+	})
 }
 
 // functionName makes the physical name of a function: that of the construct, unique in account and region, and the

@@ -63,6 +63,7 @@ type Gateway struct {
 	pseudonym string
 	engine    Engine
 	records   *idempotency.Manager
+	tokens    *tokenVerifier // nil if tokens are not verified
 	log       *slog.Logger
 
 	now    func() time.Time
@@ -92,6 +93,9 @@ func newGateway(s settings, store idempotency.Store, d Dependencies) (*Gateway, 
 	}
 	if d.Random != nil {
 		g.random = d.Random
+	}
+	if s.tokenIssuer != "" {
+		g.tokens = newTokenVerifier(s.tokenIssuer, s.tokenKeys, s.tokenAudience, g.now)
 	}
 	return g, nil
 }
@@ -179,8 +183,11 @@ func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRe
 	if response, here := maxForwards(request); here {
 		return outcome{response: response}
 	}
-	asked := g.callerOf(event)
+	asked := idempotencyhttp.FromFunctionURL(*event)
 	key, refused := g.keyFor(asked)
+	if refused == nil && key != "" {
+		refused = g.identify(ctx, &asked)
+	}
 	if refused != nil {
 		return outcome{problem: refused}
 	}

@@ -76,6 +76,13 @@ func engineUnavailable(detail string) *problem {
 	return p
 }
 
+// tokenKeysUnavailable is for a request of which nobody can tell whose it is.
+func tokenKeysUnavailable(detail string) *problem {
+	p := newProblem("token-keys-unavailable", http.StatusServiceUnavailable, "The caller's token could not be verified", detail)
+	p.RetryAfter, p.processed = engineRetryAfter, processedNo
+	return p
+}
+
 // proxiesUnavailable is for a request whose proxies Lambda did not run, for want of room as a rule.
 func proxiesUnavailable(detail string, attempts []retry.Attempt) *problem {
 	p := newProblem("proxies-unavailable", http.StatusServiceUnavailable, "No proxy could be run", detail)
