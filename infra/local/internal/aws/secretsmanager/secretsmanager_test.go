@@ -197,6 +197,14 @@ func TestTheCurrentVersionBecomesThePreviousOne(t *testing.T) {
 			t.Errorf("%s is %v, want %s", label, got, want)
 		}
 	}
+	both := `{"SecretId":"orders/token","VersionId":"` + token("3") + `","VersionStage":`
+	if got := call(t, store, "GetSecretValue", both+`"AWSCURRENT"}`)["SecretString"]; got != "third" {
+		t.Errorf("the version 3 that is current is %v", got)
+	}
+	const want = "InvalidRequestException: You provided a VersionStage that is not associated to the provided VersionId."
+	if got := refused(t, store, "GetSecretValue", both+`"AWSPREVIOUS"}`); got.Error() != want {
+		t.Errorf("the version 3 that is the previous one is %v, want %s", got, want)
+	}
 	put(t, store, "4", "fourth", "")
 	if got := versions(t, store, "2", "3", "4"); got != "second[] third[AWSPREVIOUS] fourth[AWSCURRENT]" {
 		t.Errorf("after another one the versions are %s", got)
