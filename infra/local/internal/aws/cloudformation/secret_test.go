@@ -60,6 +60,9 @@ func TestAGeneratedValueIsPutIntoTheTemplate(t *testing.T) {
 			t.Errorf("%s gives %s, %v", template, got, err)
 		}
 	}
+	if got := generated(t, `{"SecretStringTemplate":"{}","GenerateStringKey":"<&>"}`); !strings.HasPrefix(got, `{"<&>":"`) {
+		t.Errorf("the key <&> gives %s", got)
+	}
 }
 
 func TestASecretThatCannotBeGeneratedIsNamed(t *testing.T) {
