@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"context"
 	"crypto/tls"
 	"slices"
 )
@@ -21,10 +22,23 @@ func newCertificate(pair tls.Certificate) *Certificate {
 	return &Certificate{pair: pair, sessions: tls.NewLRUClientSessionCache(maxSessions)}
 }
 
-// Use has connections of a configuration present the certificate.
-func (c *Certificate) Use(config *tls.Config) {
-	config.Certificates = []tls.Certificate{c.pair}
-	config.ClientSessionCache = c.sessions
+// certificateKey is the key of the certificate of an attempt in its context.
+type certificateKey struct{}
+
+// Connecting gives the context for the connection of a request with the credential.
+func (c *Credential) Connecting(ctx context.Context) context.Context {
+	if c == nil || c.certificate == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, certificateKey{}, c.certificate.value)
+}
+
+// Present has a connection present the client certificate of its context, if there is one.
+func Present(ctx context.Context, config *tls.Config) {
+	if c, given := ctx.Value(certificateKey{}).(*Certificate); given {
+		config.Certificates = []tls.Certificate{c.pair}
+		config.ClientSessionCache = c.sessions
+	}
 }
 
 // equal says whether two are the same certificate.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/credential"
 )
 
 // certificateSecret is the text of a secret with a new client certificate of a number.
@@ -42,16 +43,24 @@ func certificateSecret(t *testing.T, number int64) string {
 	return string(text)
 }
 
+// presented is how a connection for a request with a credential is made.
+func presented(t *testing.T, c *credential.Credential) *tls.Config {
+	config := new(tls.Config)
+	credential.Present(c.Connecting(t.Context()), config)
+	return config
+}
+
 func TestAClientCertificateStandsAloneOrBesideAnotherCredential(t *testing.T) {
 	v := newVault(map[string]string{"tls": certificateSecret(t, 1), "token": "t0ken"})
 	for kind, authorization := range map[message.AuthKind]string{"": "Bearer caller", message.AuthBearer: "Bearer t0ken"} {
 		r := request(t, "https://api.example.com", "Authorization", "Bearer caller")
 		c := put(t, v.source(message.UpstreamAuth{Kind: kind, Secret: "token", Certificate: "tls"}), r)
-		if c.Certificate() == nil || r.Header.Get("Authorization") != authorization {
-			t.Errorf("with %q there is the certificate %v and Authorization %s", kind, c.Certificate(), r.Header.Get("Authorization"))
+		if n := len(presented(t, c).Certificates); n != 1 || r.Header.Get("Authorization") != authorization {
+			t.Errorf("with %q there are %d certificates and Authorization %s", kind, n, r.Header.Get("Authorization"))
 		}
 	}
-	if c := put(t, v.source(message.UpstreamAuth{Kind: message.AuthBearer, Secret: "token"}), request(t, "https://api.example.com")); c.Certificate() != nil {
+	none := put(t, v.source(message.UpstreamAuth{Kind: message.AuthBearer, Secret: "token"}), request(t, "https://api.example.com"))
+	if config := presented(t, none); len(config.Certificates) != 0 || config.ClientSessionCache != nil {
 		t.Error("there is a certificate that nobody has given")
 	}
 }
@@ -66,9 +75,7 @@ func TestACertificateThatWasReplacedHasSessionsOfItsOwn(t *testing.T) {
 	v.put("tls", certificateSecret(t, 2))
 	v.pass(5 * time.Minute)
 	fresh := put(t, s, request(t, "https://api.example.com"))
-	var before, after tls.Config
-	old.Certificate().Use(&before)
-	fresh.Certificate().Use(&after)
+	before, after := presented(t, old), presented(t, fresh)
 	if bytes.Equal(before.Certificates[0].Certificate[0], after.Certificates[0].Certificate[0]) || before.ClientSessionCache == after.ClientSessionCache {
 		t.Error("the connections are those of the old one")
 	}

@@ -171,32 +171,30 @@ func (s *Source) Renew(ctx context.Context, refused *Credential) (*Credential, e
 	return c, nil
 }
 
-// Certificate is the client certificate to connect with, or nil.
-func (c *Credential) Certificate() *Certificate {
-	if c.certificate == nil {
-		return nil
+// Put puts the credential into a request, in the place of what the caller has put there. What went upstream of ours comes
+// back: nil if callers may override it and this one does. On a nil Credential it does nothing.
+func (c *Credential) Put(r *http.Request, body []byte) (*Credential, error) {
+	if c == nil {
+		return nil, nil
 	}
-	return c.certificate.value
-}
-
-// Put puts the credential into a request with this body, in the place of what the caller has put there. It is false if it is
-// the caller's that goes upstream.
-func (c *Credential) Put(r *http.Request, body []byte) (bool, error) {
 	auth := c.source.auth
 	if auth.CallersOverride && hasOwn(r, auth) {
-		return c.certificate != nil, nil
+		if c.certificate != nil {
+			return c, nil
+		}
+		return nil, nil
 	}
 	switch auth.Kind {
 	case message.AuthBearer, message.AuthBasic, message.AuthOAuth2:
-		setField(r.Header, "Authorization", c.value.value)
+		SetField(r.Header, "Authorization", c.value.value)
 	case message.AuthHeader:
-		setField(r.Header, auth.Name, c.value.value)
+		SetField(r.Header, auth.Name, c.value.value)
 	case message.AuthQuery:
 		r.URL.RawQuery = joinQuery(withoutParameter(r.URL.RawQuery, auth.Name), url.QueryEscape(auth.Name)+"="+url.QueryEscape(c.value.value))
 	case message.AuthSigV4:
-		return true, c.source.signer.sign(r, body, c.role)
+		return c, c.source.signer.sign(r, body, c.role)
 	}
-	return true, nil
+	return c, nil
 }
 
 // hasOwn says whether a caller's request has a credential of its own where this one would go.
@@ -212,9 +210,9 @@ func hasOwn(r *http.Request, auth message.UpstreamAuth) bool {
 	return r.Header.Get("Authorization") != ""
 }
 
-// setField sets a field and removes those that servers which make variables of fields take for the same one (RFC 3875 section
+// SetField sets a field and removes those that servers which make variables of fields take for the same one (RFC 3875 section
 // 4.1.18), such as X_Api_Key for X-Api-Key.
-func setField(header http.Header, name, value string) {
+func SetField(header http.Header, name, value string) {
 	plain := func(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }
 	for other := range header {
 		if plain(other) == plain(name) {
@@ -228,9 +226,9 @@ func setField(header http.Header, name, value string) {
 var linkFields = []string{"location", "content-location", "link", "refresh"}
 
 // Remove takes the credential out of links in the fields of an answer, by lower-case name. Many an upstream repeats the query
-// in a redirect or in the link to the next page.
+// in a redirect or in the link to the next page. On a nil Credential it does nothing.
 func (c *Credential) Remove(headers map[string]string) {
-	if c.source.inLinks == nil {
+	if c == nil || c.source.inLinks == nil {
 		return
 	}
 	for _, name := range linkFields {

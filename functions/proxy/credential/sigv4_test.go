@@ -28,7 +28,7 @@ func signed(t *testing.T, service string, r *http.Request, body string) *http.Re
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ours, err := c.Put(r, []byte(body)); err != nil || !ours {
+	if ours, err := c.Put(r, []byte(body)); err != nil || ours == nil {
 		t.Fatalf("it is signed: %v, error %v", ours, err)
 	}
 	return r

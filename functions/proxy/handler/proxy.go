@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/credential"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
@@ -23,6 +25,11 @@ type Dependencies struct {
 	// Dial opens connections to the upstream, in the place of a dialer that refuses addresses which are not public.
 	// Default: that dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	// SecretsManager gives the client that secrets are read with, and Role the credentials that requests are signed with. They
+	// are called when that is needed for the first time, and whenever it is again. Required if the upstream asks for it.
+	SecretsManager func(context.Context) (credential.SecretsManager, error)
+	Role           func(context.Context) (aws.CredentialsProvider, error)
 
 	// Clock is the time. Default: the system's. Timeouts of attempts pass by the system's clock in any case.
 	Clock Clock
@@ -42,10 +49,11 @@ type Clock interface {
 // A Proxy makes one attempt per invocation. It is safe for concurrent use.
 type Proxy struct {
 	settings
-	transport *http.Transport
-	log       *slog.Logger
-	clock     Clock
-	random    func() float64
+	transport   *http.Transport
+	credentials *credential.Source // nil if the upstream asks for none
+	log         *slog.Logger
+	clock       Clock
+	random      func() float64
 }
 
 // New makes the proxy that the environment describes. The error lists all that is wrong with the environment.
@@ -68,11 +76,12 @@ func newProxy(s settings, d Dependencies) *Proxy {
 		d.Random = rand.Float64
 	}
 	return &Proxy{
-		settings:  s,
-		transport: newTransport(d.Dial),
-		log:       d.Log,
-		clock:     d.Clock,
-		random:    d.Random,
+		settings:    s,
+		transport:   newTransport(d.Dial, s.authorities),
+		credentials: newCredentials(s, d),
+		log:         d.Log,
+		clock:       d.Clock,
+		random:      d.Random,
 	}
 }
 
@@ -108,13 +117,14 @@ func (p *Proxy) Handle(ctx context.Context, in message.Envelope) (*message.Envel
 		// Losing a proxy, or waiting for another request with the same key, took longer than was left.
 		return p.late(call, history), nil
 	}
-	connect, whole := p.policy.Timeouts(request, history, start)
-	attemptCtx, cancel := context.WithTimeout(ctx, whole)
-	defer cancel()
-	again := func(r retry.Result) bool { return p.policy.Next(request, history, r, p.random).Outcome == retry.Again }
-	result, answer := p.attempt(attemptCtx, connect, again, &call.Request)
+	t, err := p.try(ctx, call, request, history, start, p.credential)
+	if err != nil {
+		return p.unauthenticated(ctx, call, history, start, err), nil
+	}
+	history, t = p.repeatRefused(ctx, call, request, history, t)
+	result := t.result
 	decision := p.policy.Next(request, history, result, p.random)
-	attempt := result.Attempt(p.name, start, decision)
+	attempt := result.Attempt(p.name, t.start, decision)
 	attempts := append(history, attempt)
 	p.logAttempt(ctx, call, len(attempts), attempt, decision.Outcome)
 
@@ -125,7 +135,32 @@ func (p *Proxy) Handle(ctx context.Context, in message.Envelope) (*message.Envel
 		}
 		return out, nil
 	}
-	return p.finish(call, answer, decision, result, attempts)
+	return p.finish(call, t.answer, decision, result, attempts)
+}
+
+// A tried is an attempt that was made, and what came of it.
+type tried struct {
+	start  time.Time
+	result retry.Result
+	answer upstreamAnswer
+}
+
+// try makes an attempt. The time that it takes to have the credential is part of the attempt's; the error is that there is
+// none, so that nothing was sent.
+func (p *Proxy) try(
+	ctx context.Context, call *message.Call, request retry.Request, history []retry.Attempt, start time.Time,
+	authenticate func(context.Context) (*credential.Credential, error),
+) (tried, error) {
+	connect, whole := p.policy.Timeouts(request, history, start)
+	ctx, cancel := context.WithTimeout(ctx, whole)
+	defer cancel()
+	own, err := authenticate(ctx)
+	if err != nil {
+		return tried{}, err
+	}
+	again := func(r retry.Result) bool { return p.policy.Next(request, history, r, p.random).Outcome == retry.Again }
+	result, answer := p.attempt(ctx, connect, again, &call.Request, own)
+	return tried{start, result, answer}, nil
 }
 
 // leastTime is the least time that an attempt is begun with. A policy with a very short deadline gets its attempt too.
