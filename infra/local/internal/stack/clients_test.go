@@ -1,0 +1,167 @@
+package stack_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Clients of other people, which know nothing of the stack, are run as they are: directly, and through the stack. What each
+// of them makes of it stands in the tables below. How it is to be set up for that stands in testdata/clients/clients.mjs.
+func TestClientsOfOthersWorkThroughTheStack(t *testing.T) {
+	t.Parallel()
+	lab := newClientLab(t)
+	clients := []string{"stripe", "openai", "anthropic", "octokit", "got", "ky", "axios"}
+	for _, client := range clients {
+		t.Run(client, func(t *testing.T) {
+			ran := lab.run(t, client)
+			t.Run("gets the answers that it would get directly", ran.getsTheSameAnswers)
+			t.Run("takes problems for errors that have a name and a text", ran.takesProblemsForErrors)
+			if _, found := problemsWithoutError[client]; found {
+				t.Run("makes something else of a problem without the member error", ran.misreadsProblemsWithoutError)
+			}
+			t.Run("repeats what the stack gave up unless it obeys advice", ran.repeatsWithItsRetries)
+			t.Run("repeats nothing with its retries turned off", ran.repeatsNothingWithoutRetries)
+			t.Run("follows links through the stack", ran.followsLinksThroughTheStack)
+			t.Run("gets an answer that takes longer than an attempt may", ran.getsLateAnswers)
+		})
+	}
+	t.Logf("the calls of %s were compared, directly and through the stack", strings.Join(clients, ", "))
+}
+
+func (ran clientRun) getsTheSameAnswers(t *testing.T) {
+	for _, name := range []string{"read", "write", "missing"} {
+		directly, proxied := ran.outcome(t, name, direct), ran.outcome(t, name, through)
+		if directly.Resolved != (name != "missing") {
+			t.Errorf("%s, directly: %+v", name, directly)
+		}
+		if difference := cmp.Diff(directly, proxied); difference != "" {
+			t.Errorf("%s is not the same through the stack (-directly +through the stack):\n%s", name, difference)
+		}
+		ran.expectCalls(t, name, calls{1, 1, 1})
+		if sent, arrived := ran.requests(t, name, direct), ran.requests(t, name, through); !slices.Equal(sent, arrived) {
+			t.Errorf("%s: through the stack the upstream gets %+v, want %+v", name, arrived, sent)
+		}
+	}
+}
+
+// problemClasses are the classes of errors that clients make of problems.
+var problemClasses = map[string]struct{ tooLarge, longKey, noAnswer string }{
+	"stripe":    {"StripeAPIError", "StripeInvalidRequestError", "StripeAPIError"},
+	"openai":    {"APIError", "BadRequestError", "InternalServerError"},
+	"anthropic": {"ContentTooLargeError", "BadRequestError", "InternalServerError"},
+	"octokit":   {"RequestError", "RequestError", "RequestError"},
+	"got":       {"HTTPError", "HTTPError", "HTTPError"},
+	"ky":        {"HTTPError", "HTTPError", "HTTPError"},
+	"axios":     {"AxiosError", "AxiosError", "AxiosError"},
+}
+
+func (ran clientRun) takesProblemsForErrors(t *testing.T) {
+	classes := problemClasses[ran.client]
+	for _, c := range []struct {
+		operation, base, class string
+		status                 int
+		code, text             string
+	}{
+		{"too-large", through, classes.tooLarge, 413, "request-too-large", "The request is too large: "},
+		{"long-key", through, classes.longKey, 400, "idempotency-key-malformed", "Idempotency-Key is malformed: "},
+		{"no-answer", down, classes.noAnswer, 502, "no-answer", "No attempt reached a final answer: "},
+	} {
+		got := ran.outcome(t, c.operation, c.base)
+		if code, text := got.problem(); got.Resolved || got.Class != c.class || got.Status != c.status || code != c.code || !strings.Contains(text, c.text) {
+			t.Errorf("%s: the outcome is %+v, want an error of class %s with status %d, code %s, and the text %q", c.operation, got, c.class, c.status, c.code, c.text)
+		}
+	}
+	for _, name := range []string{"too-large", "long-key"} {
+		if got := ran.outcome(t, name, direct); !got.Resolved {
+			t.Errorf("%s, directly: %+v", name, got)
+		}
+		if n := ran.calls(t, name).through; n != 0 {
+			t.Errorf("%s: the request was refused, and the upstream called %d times", name, n)
+		}
+	}
+}
+
+// problemsWithoutError is what clients make of a problem document that has no member error: Stripe's takes it for the thing
+// that it asked for, others have no word of it. Clients that are not in the table hand over any document.
+var problemsWithoutError = map[string]struct {
+	resolves bool
+	message  string
+}{
+	"stripe":  {resolves: true},
+	"openai":  {message: "422 status code (no body)"},
+	"octokit": {message: "Unknown error"},
+}
+
+func (ran clientRun) misreadsProblemsWithoutError(t *testing.T) {
+	want := problemsWithoutError[ran.client]
+	if got := ran.outcome(t, "unfit", direct); got.Resolved != want.resolves || got.Message != want.message {
+		t.Errorf("the outcome is %+v, want %+v", got, want)
+	}
+}
+
+// callsWithRetries are the calls for one operation that always fails, by clients with their retries as they are. Those of
+// Stripe, OpenAI and Anthropic obey Stripe-Should-Retry or X-Should-Retry.
+var callsWithRetries = map[string]struct{ unavailable, limited, broken calls }{
+	"stripe":    {unavailable: calls{3, 1, 3}, limited: calls{1, 1, 6}, broken: calls{3, 1, 3}},
+	"openai":    {unavailable: calls{3, 1, 3}, limited: calls{3, 1, 6}, broken: calls{3, 1, 3}},
+	"anthropic": {unavailable: calls{3, 1, 3}, limited: calls{3, 1, 6}, broken: calls{3, 1, 3}},
+	"octokit":   {unavailable: calls{4, 4, 12}, limited: calls{4, 4, 24}, broken: calls{4, 4, 12}},
+	"got":       {unavailable: calls{3, 3, 9}, limited: calls{3, 3, 18}, broken: calls{3, 3, 9}},
+	"ky":        {unavailable: calls{3, 3, 9}, limited: calls{3, 3, 18}, broken: calls{3, 3, 9}},
+	"axios":     {unavailable: calls{4, 4, 12}, limited: calls{4, 4, 24}, broken: calls{4, 4, 12}},
+}
+
+func (ran clientRun) repeatsWithItsRetries(t *testing.T) {
+	want := callsWithRetries[ran.client]
+	ran.expectCalls(t, "unavailable", want.unavailable)
+	ran.expectCalls(t, "limited", want.limited)
+	ran.expectCalls(t, "broken", want.broken)
+	if ran.client == "octokit" {
+		// Each of its two plugins has retries of its own.
+		ran.expectCalls(t, "used-up", calls{8, 8, 48})
+	}
+}
+
+func (ran clientRun) repeatsNothingWithoutRetries(t *testing.T) {
+	ran.expectCalls(t, "unavailable"+unretried, calls{1, 1, 3})
+	ran.expectCalls(t, "limited"+unretried, calls{1, 1, 6})
+	switch ran.client {
+	case "stripe": // tries again once, whatever the setting, if the connection breaks
+		ran.expectCalls(t, "broken"+unretried, calls{2, 1, 3})
+	case "octokit":
+		ran.expectCalls(t, "used-up"+unretried, calls{1, 1, 6})
+		fallthrough
+	default:
+		ran.expectCalls(t, "broken"+unretried, calls{1, 1, 3})
+	}
+}
+
+func (ran clientRun) followsLinksThroughTheStack(t *testing.T) {
+	for name, want := range map[string]calls{"redirect": {2, 2, 2}, "pages": {3, 3, 3}} {
+		if !operationsOfClients[name].by(ran.client) {
+			continue
+		}
+		directly, proxied := ran.outcome(t, name, direct), ran.outcome(t, name, through)
+		if difference := cmp.Diff(directly, proxied); !directly.Resolved || difference != "" {
+			t.Errorf("%s: %+v (-directly +through the stack):\n%s", name, directly, difference)
+		}
+		ran.expectCalls(t, name, want)
+	}
+}
+
+func (ran clientRun) getsLateAnswers(t *testing.T) {
+	directly, proxied := ran.outcome(t, "late", direct), ran.outcome(t, "late", impatient)
+	if difference := cmp.Diff(directly, proxied); !directly.Resolved || difference != "" {
+		t.Errorf("%+v (-directly +through the stack):\n%s", directly, difference)
+	}
+	want := 1
+	if ran.client == "stripe" { // gives each POST a key, so that it may be repeated
+		want = 3
+	}
+	if n := len(ran.requests(t, "late", impatient)); n != want {
+		t.Errorf("through the stack the upstream was called %d times, want %d", n, want)
+	}
+}
