@@ -39,6 +39,9 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 			message.RetryPolicyVariable: policyJSON(props),
 			message.KeyTTLVariable:      jsii.String(props.Idempotency.TTL.String()),
 		}
+		if len(props.Idempotency.Recorded) > 0 {
+			environment[message.RecordedVariable] = recordedJSON(props)
+		}
 		if len(props.Upstream.AllowedNetworks) > 0 {
 			environment[message.AllowedNetworksVariable] = jsii.String(strings.Join(props.Upstream.AllowedNetworks, ","))
 		}
@@ -65,8 +68,18 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 		message.ServerCacheHitVariable:  jsii.String(strconv.FormatBool(props.Idempotency.ServerCacheHit)),
 		message.OmitRetryAdviceVariable: jsii.String(strconv.FormatBool(props.OmitRetryAdvice)),
 	}
+	environment[message.RecordPrefixVariable] = jsii.String(recordPrefix(r, props))
+	if names := props.Idempotency.Caller; len(names) > 0 {
+		environment[message.CallerVariable] = jsii.String(strings.Join(names, ","))
+	}
+	if names := props.Idempotency.KeyFields; len(names) > 0 {
+		environment[message.KeyFieldsVariable] = jsii.String(strings.Join(names, ","))
+	}
 	if !props.Upstream.KeepLinks {
 		environment[message.LinksVariable] = jsii.String(props.Upstream.BaseURL)
+	}
+	if props.Cors != nil {
+		environment[message.CrossOriginVariable] = jsii.String("true")
 	}
 	gateway := newFunction(r, "gateway", gatewayImportPath, props, &awslambda.FunctionProps{
 		Description: jsii.String("Answers the function URL in front of the upstream API"),
@@ -77,6 +90,7 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 	})
 	grantStart(r.StateMachine, gateway)
 	GrantRecords(r.Table, gateway)
+	denyOtherRecords(r.Table, gateway, recordPrefix(r, props))
 	return gateway
 }
 

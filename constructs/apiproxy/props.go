@@ -51,14 +51,27 @@ type RetryingApiProxyProps struct {
 	OmitRetryAdvice bool
 
 	// Table holds the idempotency records, if it is not to be the construct's own. Its partition key must be a string
-	// called id; its time-to-live attribute should be expiration. Several RetryingApiProxy can share a table: records
-	// hold the name of the gateway that wrote them. It must be in the stack's own account and region. Default: a table
-	// is created.
+	// called id; its time-to-live attribute should be expiration. Several RetryingApiProxy can share a table, if each has a
+	// RecordPrefix of its own. It must be in the stack's own account and region. Default: a table is created.
 	Table awsdynamodb.ITableV2
+
+	// RecordPrefix begins the ids of the records, up to a number sign. Functions may touch no other records of the table.
+	// With another prefix, the keys that were used before are new again. Default: the ids of the construct and of its
+	// scopes within the stack, with slashes between them, so that a stack that is renamed keeps its keys. Where stacks
+	// share a table, two that have a construct of the same name need a prefix each.
+	RecordPrefix string
 
 	// UrlAuthType says who may call the function URL. Default: AWS_IAM, that is, whoever [RetryingApiProxy.GrantInvoke]
 	// grants it to. With NONE everybody may.
 	UrlAuthType awslambda.FunctionUrlAuthType
+
+	// Cors lets pages of other origins call from a browser. The function URL then answers preflights, without invoking
+	// anything, and lets those pages read all answers, also those in which it refuses a request itself. AllowedHeaders
+	// must name what pages send, such as Content-Type, Idempotency-Key and Prefer; for AWS_IAM, Authorization, X-Amz-Date
+	// and X-Amz-Security-Token, too. To ExposedHeaders are added Proxy-Status, Idempotent-Replayed, Retry-After, Location,
+	// Preference-Applied and X-Amzn-Requestid, unless it is *. What the upstream says to pages in Access-Control fields is
+	// taken out. Default: none; preflights go upstream, and what it says to pages comes back.
+	Cors *awslambda.FunctionUrlCorsOptions
 
 	// Architecture is the processor architecture of the functions. Default: ARM_64.
 	Architecture awslambda.Architecture
@@ -108,6 +121,24 @@ type Idempotency struct {
 	// who asks again with If-None-Match gets 304 and no body. Default: false.
 	CacheHeaders bool
 
+	// Caller names the header fields that stand for the caller in the ids of records, such as X-Tenant. Two callers with the
+	// same key are two operations, and neither is handed the other's answer. Name fields that callers cannot choose at will,
+	// or that the upstream checks. A request without any of them is told apart as by default. Default: the credentials that
+	// go upstream (Authorization, X-Api-Key and their like, cookies where there is nothing else), beside the IAM identity.
+	Caller []string
+
+	// KeyFields names header fields that may hold the key in the place of Idempotency-Key, such as PayPal-Request-Id. They
+	// go upstream as they came. Default: none.
+	KeyFields []string
+
+	// Recorded says by status which final answers are recorded, where that is not as by default: 2xx, 3xx, and 4xx but 401,
+	// 403, 407, 408, 409, 421, 423, 425, 426, 428, 429 and 431, without Retry-After and without advice to repeat the
+	// request. An answer that is not recorded leaves the key free. Default: none.
+	Recorded map[int]bool
+
+	// OmitCookies leaves Set-Cookie out of records, so that replays set none. Default: false.
+	OmitCookies bool
+
 	// ServerCacheHit adds "serverCacheHit": true to replayed answers whose body is a JSON object. It changes the
 	// upstream's body; the header Idempotent-Replayed says the same without that. Default: false.
 	ServerCacheHit bool
@@ -120,10 +151,12 @@ const (
 	// KeyNeverRequired leaves it to the caller.
 	KeyNeverRequired KeyRequirement = "never"
 
-	// KeyRequiredForUnsafe asks for a key with every method but GET, HEAD, OPTIONS and TRACE, RFC 9110 section 9.2.1.
+	// KeyRequiredForUnsafe asks for a key with every method but the safe ones of the HTTP Method Registry: GET, HEAD,
+	// OPTIONS, TRACE, PROPFIND, QUERY, REPORT and SEARCH.
 	KeyRequiredForUnsafe KeyRequirement = "unsafe"
 
-	// KeyAlwaysRequired asks for a key with every request.
+	// KeyAlwaysRequired asks for a key with every request but preflights, by which browsers ask on their own what a page may
+	// send.
 	KeyAlwaysRequired KeyRequirement = "always"
 )
 

@@ -56,10 +56,10 @@ func TestTimeoutsNest(t *testing.T) {
 func TestTimeoutsInSeconds(t *testing.T) {
 	type timeouts struct{ Function, Task, StateMachine, Gateway float64 }
 	for name, want := range map[string]timeouts{
-		"Minimal":       {15, 20, 300, 310}, // attempts of 10 s, deadlines of up to 290 s
-		"Everything":    {8, 13, 50, 60},    // attempts of 2.5 s, deadlines of up to 40 s
-		"ShortDeadline": {6, 11, 12, 22},    // attempts of 1 s, deadlines of up to 1 s: one Task fits in
-		"LongAttempts":  {294, 299, 300, 310},
+		"Minimal":       {294, 297, 300, 310}, // deadlines of up to 290 s
+		"Everything":    {44, 47, 50, 60},     // of up to 40 s
+		"ShortDeadline": {5, 8, 11, 21},       // of up to 1 s
+		"LongAttempts":  {294, 297, 300, 310},
 	} {
 		template := variants()[name]
 		machine := template.definition()

@@ -61,7 +61,10 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 	r.Proxies = newProxies(r, settled)
 	r.StateMachine = newStateMachine(r, settled)
 	r.Gateway = newGateway(r, settled)
-	r.Url = r.Gateway.AddAlias(jsii.String(liveAlias), nil).AddFunctionUrl(&awslambda.FunctionUrlOptions{AuthType: settled.UrlAuthType})
+	r.Url = r.Gateway.AddAlias(jsii.String(liveAlias), nil).AddFunctionUrl(&awslambda.FunctionUrlOptions{
+		AuthType: settled.UrlAuthType,
+		Cors:     settled.cors(),
+	})
 
 	awscdk.NewCfnOutput(r, jsii.String("Url"), &awscdk.CfnOutputProps{
 		Value:       r.Url.Url(),
@@ -89,6 +92,15 @@ func policyJSON(props RetryingApiProxyProps) *string {
 	text, err := json.Marshal(props.Retry)
 	if err != nil {
 		panic(err) // a policy that has been validated is made of strings and numbers
+	}
+	return jsii.String(string(text))
+}
+
+// recordedJSON writes which answers are recorded for the proxies' environment.
+func recordedJSON(props RetryingApiProxyProps) *string {
+	text, err := json.Marshal(props.Idempotency.Recorded)
+	if err != nil {
+		panic(err) // it is made of numbers and booleans
 	}
 	return jsii.String(string(text))
 }

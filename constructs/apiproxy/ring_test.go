@@ -82,7 +82,7 @@ func TestEachProxyHasOneTaskOneChoiceAndOneWait(t *testing.T) {
 				t.Errorf("Proxy-%d leads to %s, Wait-%d to %s, Check-%d to %s", n, task.Next, n, wait.Next, n, check.Default)
 			}
 		}
-		for kind, want := range map[string]int{"Wait": len(proxies), "Choice": len(proxies) + 1 + min(len(proxies)-1, 1), "Pass": len(proxies) + 1} { // one each for AllLost, and Enter
+		for kind, want := range map[string]int{"Wait": len(proxies), "Choice": len(proxies) + 2 + min(len(proxies)-1, 1), "Pass": len(proxies) + 1} { // one each for AllLost and Release, and Enter
 			if got := len(definition.names(func(s state) bool { return s.Type == kind })); got != want {
 				t.Errorf("%d states of type %s for %d proxies", got, kind, len(proxies))
 			}

@@ -49,6 +49,7 @@ func newStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps) awsstepfu
 		Comment: jsii.String("Attempts at the upstream, one proxy after the other"),
 	})
 	grantKey(r.Table, machine) // the right to update records comes with the states
+	denyOtherRecords(r.Table, machine, recordPrefix(r, props))
 	grantFormerProxies(r, machine, props)
 	return machine
 }

@@ -11,6 +11,8 @@ import (
 	"unicode"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
 // Limits of Lambda.
@@ -38,6 +40,9 @@ func (p RetryingApiProxyProps) Validate() error {
 	if p.UrlAuthType != awslambda.FunctionUrlAuthType_AWS_IAM && p.UrlAuthType != awslambda.FunctionUrlAuthType_NONE {
 		problem("UrlAuthType is %q; give AWS_IAM or NONE, or leave it out for the default of AWS_IAM", p.UrlAuthType)
 	}
+	if err := p.validateCors(); err != nil {
+		problems = append(problems, err)
+	}
 	if p.MemorySizeMiB < minMemorySizeMiB || p.MemorySizeMiB > maxMemorySizeMiB {
 		problem("MemorySizeMiB is %d; give %d to %d, or 0 for the default of %d",
 			p.MemorySizeMiB, minMemorySizeMiB, maxMemorySizeMiB, DefaultMemorySizeMiB)
@@ -54,6 +59,22 @@ func (p RetryingApiProxyProps) Validate() error {
 	if p.Idempotency.TTL < time.Second || p.Idempotency.TTL%time.Second != 0 {
 		problem("Idempotency.TTL is %v; give whole seconds from 1s, or 0 for the default of %v",
 			p.Idempotency.TTL, DefaultKeyTTL)
+	}
+	if !isRecordPrefix(p.RecordPrefix) && !isToken(p.RecordPrefix) {
+		problem("RecordPrefix is %q; give up to %d printable ASCII characters without *, ?, $ and #, or leave it out for the ids of the construct",
+			p.RecordPrefix, maxRecordPrefixLength)
+	}
+	for prop, names := range map[string][]string{"Caller": p.Idempotency.Caller, "KeyFields": p.Idempotency.KeyFields} {
+		for _, name := range names {
+			if !message.IsToken(name) {
+				problem("Idempotency.%s has %q; give names of header fields, such as X-Tenant", prop, name)
+			}
+		}
+	}
+	for status := range p.Idempotency.Recorded {
+		if status < 200 || status > 599 {
+			problem("Idempotency.Recorded has %d; give statuses from 200 to 599", status)
+		}
 	}
 	if err := p.Retry.Validate(); err != nil {
 		problems = append(problems, err)

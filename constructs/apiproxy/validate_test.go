@@ -98,19 +98,19 @@ func TestWhatIsWrongIsNamedWithWhatWasGivenAndWhatIsAllowed(t *testing.T) {
 		{"too much memory", props(func(p *apiproxy.RetryingApiProxyProps) { p.MemorySizeMiB = 10241 }), []string{"MemorySizeMiB is 10241", "128 to 10240"}},
 		{"an unknown auth type", props(func(p *apiproxy.RetryingApiProxyProps) { p.UrlAuthType = "BASIC" }), []string{"UrlAuthType", `"BASIC"`, "AWS_IAM", "NONE"}},
 		{"an unknown requirement", props(func(p *apiproxy.RetryingApiProxyProps) { p.Idempotency.Required = "sometimes" }), []string{"Idempotency.Required", `"sometimes"`, `"never"`, `"unsafe"`, `"always"`}},
+		{"a prefix with a wildcard", props(func(p *apiproxy.RetryingApiProxyProps) { p.RecordPrefix = "orders*" }), []string{`RecordPrefix is "orders*"`, "without *, ?, $ and #"}},
+		{"a prefix that is too long", props(func(p *apiproxy.RetryingApiProxyProps) { p.RecordPrefix = strings.Repeat("x", 256) }), []string{"RecordPrefix is", "255"}},
+		{"callers that are no fields", props(func(p *apiproxy.RetryingApiProxyProps) { p.Idempotency.Caller = []string{"X-Tenant", "a b"} }), []string{`Idempotency.Caller has "a b"`, "X-Tenant"}},
+		{"keys in what is no field", props(func(p *apiproxy.RetryingApiProxyProps) { p.Idempotency.KeyFields = []string{""} }), []string{`Idempotency.KeyFields has ""`}},
+		{"a status that is none", props(func(p *apiproxy.RetryingApiProxyProps) { p.Idempotency.Recorded = map[int]bool{600: true} }), []string{"Idempotency.Recorded has 600", "200 to 599"}},
 		{"a life of parts of a second", props(func(p *apiproxy.RetryingApiProxyProps) { p.Idempotency.TTL = 1500 * time.Millisecond }), []string{"Idempotency.TTL is 1.5s", "whole seconds"}},
 		{"a negative life", props(func(p *apiproxy.RetryingApiProxyProps) { p.Idempotency.TTL = -time.Second }), []string{"Idempotency.TTL is -1s", "24h0m0s"}},
 		{"an unknown scope", props(func(p *apiproxy.RetryingApiProxyProps) { p.Retry.Scope = "galaxy" }), []string{"retry: ", "Scope", `"galaxy"`, "per-address"}},
 		{"a deadline that Express cannot hold", props(func(p *apiproxy.RetryingApiProxyProps) { p.Retry.MaxDeadline = 5 * time.Minute }), []string{"Retry.MaxDeadline is 5m0s", "4m50s"}},
-		{"an attempt that does not nest", props(func(p *apiproxy.RetryingApiProxyProps) { p.Retry.AttemptTimeout = 290 * time.Second }), []string{"Retry.AttemptTimeout is 4m50s", "4m49s"}},
 		{"a limit by address and one address", props(func(p *apiproxy.RetryingApiProxyProps) {
 			p.ProxyCount = 1
 			p.Retry.Scope = retry.PerAddress
 		}), []string{"Retry.Scope", "two proxies or more"}},
-		{"more attempts than can be told", props(func(p *apiproxy.RetryingApiProxyProps) {
-			p.Retry.RateLimits.Attempts, p.Retry.ServerErrors.Attempts = 100, 100
-			p.Retry.RateLimits.Base, p.Retry.ServerErrors.Base = time.Millisecond, time.Millisecond
-		}), []string{"RateLimits.Attempts, ServerErrors.Attempts and NetworkFailures.Attempts come to 203", "200 at most"}},
 		{"more than fits into the environment", props(func(p *apiproxy.RetryingApiProxyProps) {
 			for i := range 250 {
 				p.Upstream.AllowedNetworks = append(p.Upstream.AllowedNetworks, fmt.Sprintf("10.%d.0.0/16", i))

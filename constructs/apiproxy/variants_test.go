@@ -50,10 +50,23 @@ func everything() *apiproxy.RetryingApiProxyProps {
 		Idempotency: apiproxy.Idempotency{
 			Required:       apiproxy.KeyRequiredForUnsafe,
 			TTL:            time.Hour,
+			Caller:         []string{"X-Tenant"},
+			KeyFields:      []string{"PayPal-Request-Id", "X-Idempotency-Key"},
+			Recorded:       map[int]bool{404: false, 409: true},
+			OmitCookies:    true,
 			CacheHeaders:   true,
 			ServerCacheHit: true,
 		},
-		UrlAuthType:   awslambda.FunctionUrlAuthType_NONE,
+		RecordPrefix: "orders",
+		UrlAuthType:  awslambda.FunctionUrlAuthType_NONE,
+		Cors: &awslambda.FunctionUrlCorsOptions{
+			AllowCredentials: jsii.Bool(true),
+			AllowedOrigins:   jsii.Strings("https://shop.example", "http://localhost:3000"),
+			AllowedMethods:   &[]awslambda.HttpMethod{awslambda.HttpMethod_GET, awslambda.HttpMethod_POST, awslambda.HttpMethod_DELETE},
+			AllowedHeaders:   jsii.Strings("Content-Type", "Idempotency-Key"),
+			ExposedHeaders:   jsii.Strings("ETag", "retry-after"),
+			MaxAge:           awscdk.Duration_Minutes(jsii.Number(10)),
+		},
 		Architecture:  awslambda.Architecture_X86_64(),
 		MemorySizeMiB: 512,
 		LogRetention:  awslogs.RetentionDays_ONE_WEEK,
@@ -86,6 +99,17 @@ var variants = sync.OnceValue(func() map[string]template {
 	build("OneProxy", with(func(p *apiproxy.RetryingApiProxyProps) { p.ProxyCount = 1 }))
 	build("TwentyProxies", with(func(p *apiproxy.RetryingApiProxyProps) { p.ProxyCount = 20 }))
 	build("Open", with(func(p *apiproxy.RetryingApiProxyProps) { p.UrlAuthType = awslambda.FunctionUrlAuthType_NONE }))
+	build("Pages", with(func(p *apiproxy.RetryingApiProxyProps) {
+		p.ProxyCount = 1
+		p.Cors = &awslambda.FunctionUrlCorsOptions{AllowedOrigins: jsii.Strings("https://shop.example")}
+	}))
+	build("PagesThatReadAll", with(func(p *apiproxy.RetryingApiProxyProps) {
+		p.ProxyCount = 1
+		p.Cors = &awslambda.FunctionUrlCorsOptions{
+			AllowedOrigins: jsii.Strings("*"), AllowedHeaders: jsii.Strings("*"), ExposedHeaders: jsii.Strings("*"),
+			MaxAge: awscdk.Duration_Seconds(jsii.Number(0)),
+		}
+	}))
 	build("ShortDeadline", with(func(p *apiproxy.RetryingApiProxyProps) {
 		p.Retry = retry.Policy{AttemptTimeout: time.Second, Deadline: time.Second, MaxDeadline: time.Second}
 	}))

@@ -8,6 +8,11 @@
 //	RETRY_POLICY                  the policy, as JSON; empty for the default one
 //	RING_START                    the number of the proxy that makes the first attempt (default: one is drawn)
 //	TABLE_NAME                    the table of idempotency records
+//	RECORD_PREFIX                 what the ids of records begin with
+//	IDEMPOTENCY_CALLER            the header fields, with commas between them, that stand for the caller in the ids of records;
+//	                              empty for their credentials
+//	IDEMPOTENCY_KEY_FIELDS        the header fields, with commas between them, that may hold the key in the place of
+//	                              Idempotency-Key
 //	IDEMPOTENCY_KEY_REQUIRED      never, unsafe or always: which requests need an Idempotency-Key (default never)
 //	IDEMPOTENCY_CACHE_HEADERS     true adds ETag, Cache-Control and Vary to recorded answers
 //	IDEMPOTENCY_SERVER_CACHE_HIT  true adds serverCacheHit to the JSON body of replays
@@ -15,6 +20,7 @@
 //	                              empty leaves links as they are
 //	OMIT_RETRY_ADVICE             true leaves out what tells callers that the retries are done: X-Should-Retry, and Retry-After
 //	                              where the upstream has said nothing
+//	CROSS_ORIGIN                  true takes Access-Control fields out of the upstream's answers, because the URL has its own
 package main
 
 import (

@@ -62,6 +62,9 @@ type Envelope struct {
 	// starts with, where the state machine finds it at the end.
 	Record *Record `json:"record,omitempty"`
 
+	// Protocol is the version of HTTP that the upstream answered in, as Via has it, if that is not 1.1.
+	Protocol string `json:"protocol,omitempty"`
+
 	// Expiration is until when the answer is replayed, in seconds since the Unix epoch, if it is recorded.
 	Expiration int64 `json:"expiration,omitempty"`
 
@@ -99,6 +102,9 @@ const (
 	RecordIDPath      = "$$.Execution.Input.record.id"
 	RecordOwnerPath   = "$$.Execution.Input.record.owner"
 )
+
+// WithoutCookies is the JSON text that takes the cookies out of an envelope that it is merged into.
+const WithoutCookies = `{"cookies":[]}`
 
 // AnswerTooLarge is the Error of an envelope whose upstream answered, but with more than can be carried. The outcome is
 // what it would have been with the answer.

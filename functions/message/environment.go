@@ -21,13 +21,18 @@ const (
 	KeyRequiredVariable     = "IDEMPOTENCY_KEY_REQUIRED"
 	CacheHeadersVariable    = "IDEMPOTENCY_CACHE_HEADERS"
 	ServerCacheHitVariable  = "IDEMPOTENCY_SERVER_CACHE_HIT"
+	RecordPrefixVariable    = "RECORD_PREFIX"
+	CallerVariable          = "IDEMPOTENCY_CALLER"
+	KeyFieldsVariable       = "IDEMPOTENCY_KEY_FIELDS"
 	LinksVariable           = "UPSTREAM_LINKS"
 	OmitRetryAdviceVariable = "OMIT_RETRY_ADVICE"
+	CrossOriginVariable     = "CROSS_ORIGIN"
 
 	ProxyNameVariable       = "PROXY_NAME" // the proxies
 	UpstreamVariable        = "UPSTREAM_BASE_URL"
 	AllowedNetworksVariable = "UPSTREAM_ALLOWED_NETWORKS"
 	KeyTTLVariable          = "IDEMPOTENCY_TTL"
+	RecordedVariable        = "IDEMPOTENCY_RECORDED"
 )
 
 // ProxiesAndPolicy reads the two variables that gateway and proxies share: how many proxies there are, and the policy,

@@ -4,8 +4,10 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestAnAddressThatIsInUseIsSaidWithAnotherOneToTry(t *testing.T) {
@@ -156,5 +158,12 @@ func TestAnotherAddressToTryHasAPortThatExists(t *testing.T) {
 		if got := anotherPort(address); got != want {
 			t.Errorf("in the place of %s it is %s, want %s", address, got, want)
 		}
+	}
+}
+
+func TestWhatIsServedBesideTheStackKeepsIdleConnectionsForAMinute(t *testing.T) {
+	server := newServer(http.NotFoundHandler())
+	if server.IdleTimeout != time.Minute || server.ReadHeaderTimeout != 10*time.Second {
+		t.Errorf("idle connections are kept for %v, and those without a request for %v; want 1m and 10s", server.IdleTimeout, server.ReadHeaderTimeout)
 	}
 }

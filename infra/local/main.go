@@ -147,7 +147,7 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 
 	consoleURL := running.URL()
 	if consoleListener != nil {
-		server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+		server := newServer(handler)
 		go func() { _ = server.Serve(consoleListener) }()
 		defer server.Close()
 		consoleURL = "http://" + consoleListener.Addr().String()
@@ -169,6 +169,14 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 	return nil
 }
 
+// readHeaderTimeout ends connections on which no request comes.
+const readHeaderTimeout = 10 * time.Second
+
+// newServer makes a server of what is served beside the stack. It keeps idle connections for as long as the stack does.
+func newServer(handler http.Handler) *http.Server {
+	return &http.Server{Handler: handler, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: stack.DefaultIdleTimeout}
+}
+
 // startDemo serves the demo upstream on a free port.
 func startDemo(speed float64) (upstream *demo.Upstream, url string, closeDemo func(), err error) {
 	upstream, err = demo.New(demo.DefaultSettings(), speed)
@@ -179,7 +187,7 @@ func startDemo(speed float64) (upstream *demo.Upstream, url string, closeDemo fu
 	if err != nil {
 		return nil, "", nil, err
 	}
-	server := &http.Server{Handler: upstream, ReadHeaderTimeout: 10 * time.Second}
+	server := newServer(upstream)
 	go func() { _ = server.Serve(listener) }()
 	return upstream, "http://" + listener.Addr().String(), func() { server.Close() }, nil
 }

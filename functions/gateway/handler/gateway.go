@@ -109,6 +109,7 @@ func (g *Gateway) Handle(ctx context.Context, event events.LambdaFunctionURLRequ
 		adviseAgainstRetry(response.Headers)
 	}
 	g.links.rewrite(response.Headers, endpoint(&event))
+	g.withoutCrossOrigin(response.Headers)
 	if out.applied != "" {
 		response.Headers["preference-applied"] = joinFields(response.Headers["preference-applied"], out.applied)
 	}
@@ -175,7 +176,7 @@ func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRe
 	if response, here := maxForwards(request); here {
 		return outcome{response: response}
 	}
-	asked := idempotencyhttp.FromFunctionURL(*event)
+	asked := g.callerOf(event)
 	key, refused := g.keyFor(asked)
 	if refused != nil {
 		return outcome{problem: refused}
@@ -189,6 +190,7 @@ func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRe
 		RequestID:   requestID(ctx),
 		Deadline:    started.Add(g.patience(wanted)).UnixMilli(),
 		MaxAttempts: wanted.attempts,
+		Keyed:       key != "",
 		Recorded:    key != "" && g.records.Enabled(),
 	}
 	if call.Recorded && (request.Method == http.MethodGet || request.Method == http.MethodHead) {
@@ -408,16 +410,21 @@ func (g *Gateway) decorate(envelope *message.Envelope, expiration time.Time) ide
 	if len(envelope.Attempts) > 0 {
 		response.Headers["proxy-status"] = joinFields(response.Headers["proxy-status"], proxyStatus(envelope.Attempts))
 	}
-	response.Headers["via"] = joinFields(response.Headers["via"], "1.1 "+g.pseudonym)
+	protocol := "1.1"
+	if message.IsToken(envelope.Protocol) {
+		protocol = envelope.Protocol
+	}
+	response.Headers["via"] = joinFields(response.Headers["via"], protocol+" "+g.pseudonym)
 	if expiration.Unix() > 0 {
 		response = g.cache.Decorate(response, expiration.Sub(g.now()))
 	}
 	return response
 }
 
-// retryAfterSeconds writes a delay as RFC 9110 section 10.2.3 has it, rounded up so that nobody comes too early.
+// retryAfterSeconds writes a delay as RFC 9110 section 10.2.3 has it, rounded up so that nobody comes too early. The delay is
+// up to a moment that was rounded up to a millisecond before, which must not become a second more.
 func retryAfterSeconds(delay time.Duration) string {
-	return strconv.FormatInt(int64(math.Ceil(delay.Seconds())), 10)
+	return strconv.FormatInt(int64(math.Ceil(max(0, delay-time.Millisecond+time.Nanosecond).Seconds())), 10)
 }
 
 // unanswered says that no attempt reached an answer that can be handed back.

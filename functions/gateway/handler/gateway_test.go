@@ -527,3 +527,14 @@ func TestIfAllProxiesWereLostTheUpstreamsFloorIsTold(t *testing.T) {
 		t.Errorf("Retry-After is %q, want 20: %s", got, response.Body)
 	}
 }
+
+func TestViaSaysInWhichVersionTheUpstreamAnswered(t *testing.T) {
+	for protocol, want := range map[string]string{"": "1.1 origin, 1.1 ", "2.0": "1.1 origin, 2.0 ", "1.0": "1.1 origin, 1.0 ", "no token": "1.1 origin, 1.1 "} {
+		b := newBench(t, ends(&message.Envelope{
+			Outcome: retry.Succeeded, Protocol: protocol, Response: message.Response{StatusCode: 200, Headers: map[string]string{"via": "1.1 origin"}},
+		}))
+		if got := b.send(t, request("GET", "/")).Headers["via"]; got != want+b.pseudonym {
+			t.Errorf("of an answer in %q Via is %s", protocol, got)
+		}
+	}
+}

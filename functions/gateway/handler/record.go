@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-lambda-go/events"
+
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
@@ -19,21 +21,35 @@ import (
 // and for clocks that differ.
 const leaseMargin = 30 * time.Second
 
-// keyFor reads the Idempotency-Key of a request. It is empty if there is none and none is needed.
+// keyFor reads the key of a request, from Idempotency-Key or from another field that may hold it. It is empty if there is
+// none and none is needed.
 func (g *Gateway) keyFor(request idempotencyhttp.Request) (string, *problem) {
-	field, given := request.Headers[idempotencyhttp.KeyField]
-	if !given {
-		if g.keyRequirement.Requires(request.Method) {
-			return "", &problem{Problem: idempotencyhttp.MissingKey()}
+	for _, name := range append([]string{idempotencyhttp.KeyField}, g.keyFields...) {
+		field, given := request.Headers[name]
+		if !given {
+			continue
 		}
-		return "", nil
+		key, err := idempotencyhttp.ParseKey(field)
+		if err != nil {
+			refused, _ := idempotencyhttp.ProblemFor(err, g.now())
+			return "", &problem{Problem: refused}
+		}
+		return key, nil
 	}
-	key, err := idempotencyhttp.ParseKey(field)
-	if err != nil {
-		refused, _ := idempotencyhttp.ProblemFor(err, g.now())
-		return "", &problem{Problem: refused}
+	if g.keyRequirement.Requires(request) {
+		return "", &problem{Problem: idempotencyhttp.MissingKey()}
 	}
-	return key, nil
+	return "", nil
+}
+
+// callerOf says whose request it is, beside the IAM identity that signed it. Nobody is handed an answer that was made with
+// somebody else's credentials.
+func (g *Gateway) callerOf(event *events.LambdaFunctionURLRequest) idempotencyhttp.Request {
+	request := idempotencyhttp.FromFunctionURL(*event)
+	if named := idempotencyhttp.Fields(request.Headers, g.callerFields); named != "" {
+		request.Credential = named
+	}
+	return request
 }
 
 // acquire asks for the record of a request with a key, and waits, within the request's own deadline, for another one

@@ -24,12 +24,15 @@ type settings struct {
 
 	table          string
 	recordPrefix   string
+	callerFields   []string // stand for the caller; without them, their credentials do
+	keyFields      []string // hold the key, if Idempotency-Key is not there
 	keyRequirement idempotencyhttp.Requirement
 	cache          idempotencyhttp.Cache
 	serverCacheHit bool
 
 	links           linkRewriter
 	omitRetryAdvice bool
+	crossOrigin     bool // the function URL has Cors
 }
 
 // requirements are the values of IDEMPOTENCY_KEY_REQUIRED.
@@ -68,9 +71,20 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	if s.table = getenv(message.TableVariable); s.table == "" {
 		problem("%s is empty; it must be the name of the table of idempotency records", message.TableVariable)
 	}
-	if s.recordPrefix = getenv("AWS_LAMBDA_FUNCTION_NAME"); s.recordPrefix == "" {
-		problem("AWS_LAMBDA_FUNCTION_NAME is empty; Lambda sets it")
+	if s.recordPrefix = getenv(message.RecordPrefixVariable); s.recordPrefix == "" {
+		problem("%s is empty; it must be what the ids of records begin with", message.RecordPrefixVariable)
 	}
+	fields := func(variable string) []string {
+		var names []string
+		for _, name := range strings.FieldsFunc(getenv(variable), func(r rune) bool { return r == ',' || r == ' ' }) {
+			if !message.IsToken(name) {
+				problem("%s has %q; it must be a list of names of header fields, with commas between them", variable, name)
+			}
+			names = append(names, strings.ToLower(name))
+		}
+		return names
+	}
+	s.callerFields, s.keyFields = fields(message.CallerVariable), fields(message.KeyFieldsVariable)
 	var known bool
 	if s.keyRequirement, known = requirements[getenv(message.KeyRequiredVariable)]; !known {
 		problem("%s is %q; it must be never, unsafe or always", message.KeyRequiredVariable, getenv(message.KeyRequiredVariable))
@@ -95,6 +109,7 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 		}
 		s.links = append(s.links, base)
 	}
+	s.crossOrigin = flag(message.CrossOriginVariable)
 	if err := errors.Join(problems...); err != nil {
 		return settings{}, fmt.Errorf("gateway: the environment is not usable:\n%w", err)
 	}

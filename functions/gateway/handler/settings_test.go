@@ -16,10 +16,10 @@ import (
 // variables is an environment that is right, but for what is changed.
 func variables(changes map[string]string) func(string) string {
 	environment := map[string]string{
-		"STATE_MACHINE_ARN":        "arn:aws:states:eu-central-1:123456789012:stateMachine:orders",
-		"PROXY_COUNT":              "3",
-		"TABLE_NAME":               "records",
-		"AWS_LAMBDA_FUNCTION_NAME": "gateway",
+		"STATE_MACHINE_ARN": "arn:aws:states:eu-central-1:123456789012:stateMachine:orders",
+		"PROXY_COUNT":       "3",
+		"TABLE_NAME":        "records",
+		"RECORD_PREFIX":     "gateway",
 	}
 	maps.Copy(environment, changes)
 	return func(name string) string { return environment[name] }
@@ -77,8 +77,8 @@ func TestAllProblemsOfTheSettingsAreReportedAtOnce(t *testing.T) {
 		want    []string
 	}{
 		{
-			map[string]string{"STATE_MACHINE_ARN": "", "PROXY_COUNT": "", "TABLE_NAME": "", "AWS_LAMBDA_FUNCTION_NAME": ""},
-			[]string{"STATE_MACHINE_ARN is empty", `PROXY_COUNT is ""`, "TABLE_NAME is empty", "AWS_LAMBDA_FUNCTION_NAME is empty"},
+			map[string]string{"STATE_MACHINE_ARN": "", "PROXY_COUNT": "", "TABLE_NAME": "", "RECORD_PREFIX": ""},
+			[]string{"STATE_MACHINE_ARN is empty", `PROXY_COUNT is ""`, "TABLE_NAME is empty", "RECORD_PREFIX is empty"},
 		},
 		{
 			map[string]string{

@@ -17,24 +17,30 @@ const (
 	// Never needs none; requests without a key run unprotected.
 	Never Requirement = iota
 
-	// UnsafeMethods need one, which are all but GET, HEAD, OPTIONS and TRACE (RFC 9110, section 9.2.1).
+	// UnsafeMethods need one, which are all but the safe ones of the HTTP Method Registry: GET, HEAD, OPTIONS, TRACE,
+	// PROPFIND, QUERY, REPORT and SEARCH.
 	UnsafeMethods
 
-	// Always needs one.
+	// Always needs one, but for preflights.
 	Always
 )
 
-// Requires says whether requests with a method need a key.
-func (r Requirement) Requires(method string) bool {
+// safeMethods are the safe methods of the HTTP Method Registry of IANA, RFC 9110 section 16.1.1.
+var safeMethods = map[string]bool{
+	http.MethodGet: true, http.MethodHead: true, http.MethodOptions: true, http.MethodTrace: true,
+	"PROPFIND": true, "QUERY": true, "REPORT": true, "SEARCH": true,
+}
+
+// Requires says whether a request needs a key. A preflight never does, since it cannot have one: [Request.Preflight].
+func (r Requirement) Requires(request Request) bool {
+	if request.Preflight() {
+		return false
+	}
 	switch r {
 	case Always:
 		return true
 	case UnsafeMethods:
-		switch method {
-		case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
-			return false
-		}
-		return true
+		return !safeMethods[request.Method]
 	default:
 		return false
 	}
@@ -50,7 +56,8 @@ type Options struct {
 	Store func(Response) bool
 
 	// Caller says who sends a request. One caller never gets another's responses. Default: Request.Caller, which the
-	// event's authorizer says; that is empty, and so the same for all, on a function URL with auth type NONE.
+	// event's authorizer says, together with Request.Credential, the credentials that the request carries. Without either,
+	// as on a function URL with auth type NONE for requests that carry none, all are one caller.
 	Caller func(Request) string
 
 	// Cache adds header fields for caches to recorded responses. Default: none.
@@ -87,9 +94,6 @@ func NewFront(m *idempotency.Manager, o Options) (*Front, error) {
 	if o.Store == nil {
 		o.Store = StoreFinal
 	}
-	if o.Caller == nil {
-		o.Caller = func(r Request) string { return r.Caller }
-	}
 	return &Front{m, o}, nil
 }
 
@@ -103,7 +107,7 @@ func (f *Front) Serve(ctx context.Context, r Request, handle func(context.Contex
 	}
 	field, present := r.Headers[KeyField]
 	if !present {
-		if f.options.Require.Requires(r.Method) {
+		if f.options.Require.Requires(r) {
 			return MissingKey().Response(), nil
 		}
 		return handle(ctx)
@@ -112,7 +116,9 @@ func (f *Front) Serve(ctx context.Context, r Request, handle func(context.Contex
 	if err != nil {
 		return f.refuse(err)
 	}
-	r.Caller = f.options.Caller(r)
+	if f.options.Caller != nil {
+		r.Caller, r.Credential = f.options.Caller(r), ""
+	}
 
 	ran, recorded := false, false
 	var handlerErr error

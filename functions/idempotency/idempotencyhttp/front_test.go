@@ -153,6 +153,9 @@ func TestRequestsWithoutAKeyRunUnlessOneIsRequired(t *testing.T) {
 		{idempotencyhttp.UnsafeMethods, "GET", false},
 		{idempotencyhttp.UnsafeMethods, "HEAD", false},
 		{idempotencyhttp.UnsafeMethods, "OPTIONS", false},
+		{idempotencyhttp.UnsafeMethods, "QUERY", false},
+		{idempotencyhttp.UnsafeMethods, "PROPFIND", false},
+		{idempotencyhttp.UnsafeMethods, "LOCK", true},
 		{idempotencyhttp.Always, "GET", true},
 	} {
 		f := setUp(t, idempotencyhttp.Options{Require: test.require}, idempotency.Config{})

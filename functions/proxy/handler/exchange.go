@@ -75,20 +75,31 @@ func (p *Proxy) attempt(ctx context.Context, connect time.Duration, again func(r
 	}
 	switch {
 	case isTooLarge(err):
-		return result, upstreamAnswer{newResponse(received, nil).WithoutBody(), true}
+		return result, upstreamAnswer{newResponse(received, nil).WithoutBody(), protocol(received), true}
 	case err != nil:
 		result.Failure = retry.ClassifyFailure(err, trace)
-		return result, upstreamAnswer{Response: newResponse(received, nil).WithoutBody()}
+		return result, upstreamAnswer{newResponse(received, nil).WithoutBody(), protocol(received), false}
 	}
-	return result, upstreamAnswer{Response: newResponse(received, body)}
+	return result, upstreamAnswer{newResponse(received, body), protocol(received), false}
 }
 
 // An upstreamAnswer is what the upstream answered. It has no body if that was cut off.
 type upstreamAnswer struct {
 	message.Response
 
+	// protocol is the version of HTTP that it came in, if that is not 1.1.
+	protocol string
+
 	// tooLarge says that the body is larger than can be carried. The answer is without it then.
 	tooLarge bool
+}
+
+// protocol is the version of HTTP that an answer came in, as Via has it (RFC 9110 section 7.6.3), if that is not 1.1.
+func protocol(r *http.Response) string {
+	if r.ProtoMajor == 1 && r.ProtoMinor == 1 {
+		return ""
+	}
+	return fmt.Sprintf("%d.%d", r.ProtoMajor, r.ProtoMinor)
 }
 
 // notHTTP says what is wrong with an answer that net/http takes and that no caller could be handed, or nothing: a status

@@ -170,12 +170,13 @@ func (p *Proxy) finish(call *message.Call, a upstreamAnswer, decision retry.Deci
 		return p.withoutAnswer(call, decision, attempts, result.Received), nil
 	}
 	out := message.Answer(call.RequestID, decision.Outcome, decision.Reason, a.Response, attempts)
+	out.Protocol = a.protocol
 	switch {
 	case decision.Outcome == retry.Failed:
 		out.NotBefore = notBefore(decision, result.Received)
 	case call.Recorded:
 		out.Expiration = result.Received.Add(p.recordTTL).Unix()
-		out.Release = !settles(&call.Request, &a.Response)
+		out.Release = !p.settles(&call.Request, &a.Response)
 	}
 	if !a.tooLarge {
 		if fits, err := canCarry(call, out); fits || err != nil {

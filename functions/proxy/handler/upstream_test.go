@@ -309,7 +309,7 @@ func TestHTTP2IsSpokenWhereTheUpstreamDoes(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("something else arrived (-want +got):\n%s", diff)
 	}
-	if out.StatusCode != 200 || out.Body != "hello" || !cmp.Equal(out.Cookies, []string{"a=1"}) {
+	if out.StatusCode != 200 || out.Body != "hello" || !cmp.Equal(out.Cookies, []string{"a=1"}) || out.Protocol != "2.0" {
 		t.Errorf("got %+v", out)
 	}
 }

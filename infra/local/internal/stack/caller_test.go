@@ -10,6 +10,7 @@ import (
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/executionview"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack"
 )
 
@@ -117,6 +118,13 @@ func lastExecution(t testing.TB, s *stack.Stack) stepfunctions.Execution {
 		t.Fatal("nothing was executed")
 	}
 	return executions[0]
+}
+
+// failureOf is why the last execution ended without a final answer, or nothing.
+func failureOf(t testing.TB, s *stack.Stack) string {
+	t.Helper()
+	_, failure := executionview.Result(lastExecution(t, s))
+	return failure
 }
 
 // attempts are those that the last execution tells of when it has ended.

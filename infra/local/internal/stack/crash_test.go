@@ -67,12 +67,12 @@ func TestAPOSTWhoseProxyCrashedIsNotSentAgain(t *testing.T) {
 	t.Parallel()
 	u := play(t) // the next proxy would reach it
 	s := start(t, u.URL, crashing("proxy-1"))
-	p := send(t, s, http.MethodPost, "/orders", "one").problem(t, http.StatusBadGateway, "no-answer")
+	p := send(t, s, http.MethodPost, "/orders", "one").problem(t, http.StatusBadGateway, "outcome-unknown")
 	if len(p.Attempts) != 1 || p.Attempts[0].Proxy != "proxy-1" || p.Attempts[0].Error != "proxy_internal_error" {
 		t.Errorf("the attempts are %+v, want the lost one of proxy-1 alone", p.Attempts)
 	}
-	if e := lastExecution(t, s); e.Error != "UnsafeToRepeat" {
-		t.Errorf("the execution ended with %q, want UnsafeToRepeat", e.Error)
+	if failure := failureOf(t, s); failure != "UnsafeToRepeat" {
+		t.Errorf("the execution ended with %q, want UnsafeToRepeat", failure)
 	}
 }
 

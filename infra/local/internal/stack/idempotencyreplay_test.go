@@ -22,7 +22,7 @@ func TestWhatIsReplayedIsWhatCameByteForByte(t *testing.T) {
 		{"text with what JSON and the state machine escape", 201, "text/plain; charset=utf-8", "\"\\\\ {} '{}' $.x \u2028 <&> Zoë 東京 😀\r\n\t"},
 		{"JSON that looks like a reference", 200, "application/json", `{"a.$":"$.b","n":1e400,"big":12345678901234567890}`},
 		{"bytes that are no text", 200, "text/plain", "\xff\x00\xfe"},
-		{"an error", 409, "application/problem+json", `{"title":"sold out"}`},
+		{"an error", 422, "application/problem+json", `{"title":"sold out"}`},
 		{"a redirect", 303, "", ""},
 		{"nothing", 204, "", ""},
 	} {

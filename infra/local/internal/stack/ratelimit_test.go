@@ -79,8 +79,8 @@ func TestAWaitBeyondTheDeadlineIsToldAtOnce(t *testing.T) {
 	if passed := int(time.Since(began)/time.Second) + 1; err != nil || left > 120 || left < 120-passed {
 		t.Errorf("Retry-After is %q, want what is left of 120 s", a.Header.Get("Retry-After"))
 	}
-	if e := lastExecution(t, s); e.Error != "DeadlineExceeded" {
-		t.Errorf("the execution ended with %q, want DeadlineExceeded", e.Error)
+	if failure := failureOf(t, s); failure != "DeadlineExceeded" {
+		t.Errorf("the execution ended with %q, want DeadlineExceeded", failure)
 	}
 }
 

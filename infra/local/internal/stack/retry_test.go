@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/executionview"
 )
 
 func TestASuccessIsHandedBackAtOnce(t *testing.T) {
@@ -55,7 +54,7 @@ func TestWhenAllAttemptsFailTheLastAnswerIsHandedBack(t *testing.T) {
 	if a.Header.Get("X-Part") != "3" {
 		t.Errorf("the header of the answer is %v, want that of the last one", a.Header)
 	}
-	if _, failure := executionview.Result(lastExecution(t, s)); failure != "AttemptsExhausted" {
+	if failure := failureOf(t, s); failure != "AttemptsExhausted" {
 		t.Errorf("the execution ended with %q, want AttemptsExhausted", failure)
 	}
 }

@@ -2,6 +2,7 @@ package stack_test
 
 import (
 	"net/http"
+	"slices"
 	"testing"
 )
 
@@ -18,7 +19,7 @@ func TestAPOSTIsRepeatedOnlyOnProofThatNothingWasDone(t *testing.T) {
 	}{
 		{"not after a 500", status(500), nil, 1, 500, ""},
 		{"not after a 503 that does not say when to come again", status(503), nil, 1, 503, ""},
-		{"not after a read timeout", hang, nil, 1, 502, "no-answer"},
+		{"not after a read timeout", hang, []string{"Prefer", "wait=2"}, 1, 504, "outcome-unknown"},
 		{"after a 429", status(429), nil, 2, 201, ""},
 		{"after a 503 with Retry-After", status(503, "Retry-After", "1"), nil, 2, 201, ""},
 		{"after a 500 with an Idempotency-Key", status(500), []string{"Idempotency-Key", key}, 2, 201, ""},
@@ -43,8 +44,8 @@ func TestAPOSTIsRepeatedOnlyOnProofThatNothingWasDone(t *testing.T) {
 				if r.Method != http.MethodPost || r.Body != `{"item":"tea"}` {
 					t.Errorf("the upstream was sent %s %q, want the request as it was", r.Method, r.Body)
 				}
-				if c.fields != nil && r.Header.Get("Idempotency-Key") != key {
-					t.Errorf("an attempt went out with Idempotency-Key %q, want %s", r.Header.Get("Idempotency-Key"), key)
+				if got := r.Header.Get("Idempotency-Key"); slices.Contains(c.fields, key) != (got == key) {
+					t.Errorf("an attempt went out with Idempotency-Key %q", got)
 				}
 			}
 		})

@@ -26,8 +26,8 @@ func TestAWaitThatPassesFasterUsesUpAsMuchOfTheDeadline(t *testing.T) {
 	u := play(t, status(503, "Retry-After", "40"), status(503, "Retry-After", "40"))
 	s := start(t, u.URL, from(oneProxy))
 	get(t, s, "/").expect(t, 503, "Service Unavailable", "proxy-1; received-status=503, proxy-1; received-status=503")
-	if e := lastExecution(t, s); e.Error != "DeadlineExceeded" {
-		t.Errorf("the execution ended with %q, want DeadlineExceeded: two waits of 40 s do not fit into a minute", e.Error)
+	if failure := failureOf(t, s); failure != "DeadlineExceeded" {
+		t.Errorf("the execution ended with %q, want DeadlineExceeded: two waits of 40 s do not fit into a minute", failure)
 	}
 }
 

@@ -161,11 +161,12 @@ func Start(config Config) (_ *Stack, err error) {
 		return nil, err
 	}
 
-	function := s.Template.URLs[0].FunctionName
-	if qualifier := s.Template.URLs[0].Qualifier; qualifier != "" {
-		function += ":" + qualifier
+	endpoint := s.Template.URLs[0]
+	function := endpoint.FunctionName
+	if endpoint.Qualifier != "" {
+		function += ":" + endpoint.Qualifier
 	}
-	url := lambda.FunctionURL(s.Lambda, function, lambda.URLConfig{AuthType: lambda.AuthNone})
+	url := lambda.FunctionURL(s.Lambda, function, lambda.URLConfig{AuthType: lambda.AuthNone, CORS: (*lambda.CORS)(endpoint.CORS)})
 	if config.Middleware != nil {
 		url = config.Middleware(url)
 	}

@@ -90,7 +90,7 @@ func TestEachRequestOnTheWireIsAnAttemptThatIsTold(t *testing.T) {
 		url, requests := wire(t, writes(allRight), reset)
 		s := start(t, url)
 		get(t, s, "/")
-		p := send(t, s, http.MethodPost, "/", "", "Idempotency-Key", "a").problem(t, http.StatusBadGateway, "no-answer")
+		p := send(t, s, http.MethodPost, "/", "", "Idempotency-Key", "a").problem(t, http.StatusBadGateway, "outcome-unknown")
 		if len(p.Attempts) != 3 || requests.Load() != 4 {
 			t.Errorf("told are %d attempts, and %d requests arrived behind the first; want three of each", len(p.Attempts), requests.Load()-1)
 		}
@@ -152,7 +152,7 @@ func TestAnAnswerThatIsNoHTTPIsSaidToBeNoneAndNeverRecorded(t *testing.T) {
 			t.Parallel()
 			url, requests := wire(t, odd, writes(allRight))
 			s := start(t, url)
-			p := send(t, s, http.MethodPost, "/", "tea", "Idempotency-Key", "a", "Prefer", "attempts=1").problem(t, http.StatusBadGateway, "no-answer")
+			p := send(t, s, http.MethodPost, "/", "tea", "Idempotency-Key", "a", "Prefer", "attempts=1").problem(t, http.StatusBadGateway, "outcome-unknown")
 			if len(p.Attempts) != 1 || p.Attempts[0].Error != "http_protocol_error" || p.Attempts[0].Duration > 5000 {
 				t.Errorf("the attempts are %+v, want one http_protocol_error at once", p.Attempts)
 			}
@@ -169,7 +169,7 @@ func TestAConnectionThatIsResetAfterTheRequestIsNoProof(t *testing.T) {
 	t.Parallel()
 	url, requests := wire(t, reset)
 	s := start(t, url)
-	p := send(t, s, http.MethodPost, "/", strings.Repeat("tea", 1000)).problem(t, http.StatusBadGateway, "no-answer")
+	p := send(t, s, http.MethodPost, "/", strings.Repeat("tea", 1000)).problem(t, http.StatusBadGateway, "outcome-unknown")
 	if len(p.Attempts) != 1 || requests.Load() != 1 {
 		t.Errorf("told are %+v, and %d requests arrived; want one of each", p.Attempts, requests.Load())
 	}

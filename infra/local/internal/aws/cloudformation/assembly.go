@@ -88,6 +88,14 @@ type URL struct {
 	FunctionName string
 	Qualifier    string // the alias that is invoked, or empty
 	AuthType     string // AWS_IAM or NONE
+	CORS         *CORS  // nil if there is none
+}
+
+// A CORS says which pages of other origins may call a URL, as the property Cors has it.
+type CORS struct {
+	AllowCredentials                                        bool
+	AllowHeaders, AllowMethods, AllowOrigins, ExposeHeaders []string
+	MaxAge                                                  *int // in seconds
 }
 
 // Options says what the template does not know.

@@ -100,7 +100,14 @@ func TestEveryKindOfResourceIsRead(t *testing.T) {
 			Name: "plain", ARN: "arn:aws:dynamodb:us-east-1:000000000000:table/plain",
 			Keys: []cloudformation.Key{{Name: "id", Role: "HASH", Type: "B"}},
 		}},
-		URLs:    []cloudformation.URL{{FunctionName: "shop-gateway", AuthType: "AWS_IAM"}},
+		URLs: []cloudformation.URL{{FunctionName: "shop-gateway", AuthType: "AWS_IAM", CORS: &cloudformation.CORS{
+			AllowCredentials: true,
+			AllowHeaders:     []string{"Content-Type", "Idempotency-Key"},
+			AllowMethods:     []string{"GET", "POST"},
+			AllowOrigins:     []string{"https://shop.example", "https://us-east-1.shop.example"},
+			ExposeHeaders:    []string{"Retry-After"},
+			MaxAge:           new(int),
+		}}},
 		Outputs: map[string]string{"Url": "http://127.0.0.1:8787/"},
 	}
 	if diff := cmp.Diff(want, stack); diff != "" {
@@ -271,5 +278,15 @@ func TestAPropertyOfTheWrongKindIsNamed(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "resource F") || !strings.Contains(err.Error(), "Timeout") ||
 		!strings.Contains(err.Error(), "resource U") || !strings.Contains(err.Error(), "AuthType") {
 		t.Errorf("the error is %v, want F with its Timeout and U with its AuthType", err)
+	}
+}
+
+func TestWhatTheCorsOfAURLCannotHoldIsNamed(t *testing.T) {
+	for cors, want := range map[string]string{
+		`{"AllowMethods":["GET","OPTIONS"]}`: `resource U (AWS::Lambda::Url): its Cors allows the method OPTIONS; CloudFormation takes GET, PUT, HEAD, POST, PATCH, DELETE, *`,
+		`{"AllowMethod":["GET"]}`:            `resource U (AWS::Lambda::Url): json: unknown field "AllowMethod"`,
+	} {
+		_, _, err := loadText(t, `{"Resources":{"U":{"Type":"AWS::Lambda::Url","Properties":{"AuthType":"NONE","Cors":`+cors+`}}}}`)
+		problems(t, err, want)
 	}
 }

@@ -116,9 +116,8 @@ func init() {
 			},
 		},
 		"AWS::Lambda::Url": {
-			used: []string{"AuthType", "TargetFunctionArn", "Qualifier"},
-			// Cors only concerns browsers of other sites, InvokeMode only streaming answers.
-			ref: func(l *loader, r *resource) (any, error) { return l.text(r.Properties["TargetFunctionArn"]) },
+			used: []string{"AuthType", "TargetFunctionArn", "Qualifier", "Cors"},
+			ref:  func(l *loader, r *resource) (any, error) { return l.text(r.Properties["TargetFunctionArn"]) },
 			attributes: attributes{
 				"FunctionUrl": func(l *loader, r *resource) (any, error) { return l.options.FunctionURL, nil },
 				"FunctionArn": func(l *loader, r *resource) (any, error) { return l.text(r.Properties["TargetFunctionArn"]) },
@@ -283,13 +282,26 @@ const (
 	defaultFunctionMemoryMiB = 128
 )
 
+// allowedMethods are the methods that the Cors of a URL can allow. Preflights are the URL's own matter.
+var allowedMethods = []string{"GET", "PUT", "HEAD", "POST", "PATCH", "DELETE", "*"}
+
 func loadURL(l *loader, r *resource, properties map[string]any) error {
-	var p struct{ AuthType, TargetFunctionArn, Qualifier string }
+	var p struct {
+		AuthType, TargetFunctionArn, Qualifier string
+		Cors                                   *CORS
+	}
 	if err := into(properties, &p); err != nil {
 		return err
 	}
+	if p.Cors != nil {
+		for _, method := range p.Cors.AllowMethods {
+			if !slices.Contains(allowedMethods, method) {
+				return fmt.Errorf("its Cors allows the method %s; CloudFormation takes %s", method, strings.Join(allowedMethods, ", "))
+			}
+		}
+	}
 	name := p.TargetFunctionArn[strings.LastIndex(p.TargetFunctionArn, ":")+1:]
-	l.stack.URLs = append(l.stack.URLs, URL{FunctionName: name, Qualifier: p.Qualifier, AuthType: p.AuthType})
+	l.stack.URLs = append(l.stack.URLs, URL{FunctionName: name, Qualifier: p.Qualifier, AuthType: p.AuthType, CORS: p.Cors})
 	return nil
 }
 

@@ -31,6 +31,9 @@ type URLConfig struct {
 
 	// URLID is the apiId and domainPrefix of events. Default: derived from the function's name.
 	URLID string
+
+	// CORS lets pages of other origins call. Nil adds nothing, so that all of it is up to the function.
+	CORS *CORS
 }
 
 type functionURL struct {
@@ -53,10 +56,10 @@ type functionURL struct {
 // not fit into the payload limit is 413; throttling is 429.
 //
 // As AWS does, it renames some headers of the function, putting "x-amzn-Remapped-" before Connection, Content-Length,
-// Date and WWW-Authenticate.
+// Date and WWW-Authenticate. The Content-Length of an answer to HEAD stays what it is.
 //
-// A caller that goes away does not end the function, which runs on to its end. Cross-origin settings of the URL are not
-// offered: a function answers OPTIONS itself.
+// A caller that goes away does not end the function, which runs on to its end. [CORS] says what becomes of requests of
+// browsers.
 func FunctionURL(host *Host, function string, config URLConfig) http.Handler {
 	if config.AuthType == "" {
 		config.AuthType = AuthNone
@@ -72,6 +75,13 @@ func (u *functionURL) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	request := Request{Function: u.function, TraceID: r.Header.Get(headerTraceID), id: u.host.requestID()}
 	header := w.Header()
 	header.Set(headerRequestID, request.id)
+	if cors := u.config.CORS; cors != nil {
+		cors.addTo(header, r)
+		if isPreflight(r) {
+			cors.answer(w, r)
+			return
+		}
+	}
 	accessKey := signer(r)
 	if u.config.AuthType == AuthIAM && accessKey == "" {
 		refuseURL(w, http.StatusForbidden, "AccessDeniedException", `{"Message":"Forbidden"}`)
@@ -121,7 +131,7 @@ func (u *functionURL) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuseURL(w, http.StatusBadGateway, "InternalServerErrorException", `{"message":"Internal Server Error"}`)
 		return
 	}
-	answer.write(w)
+	answer.write(w, r.Method)
 }
 
 func refuseURL(w http.ResponseWriter, status int, errorType, body string) {

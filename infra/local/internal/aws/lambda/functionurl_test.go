@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -276,12 +277,44 @@ func TestAHEADRequestHasTheLengthWithoutTheBody(t *testing.T) {
 	}
 }
 
+// What is no length does not become one.
+func TestAnAnswerToHEADKeepsTheLengthThatTheFunctionGives(t *testing.T) {
+	url := urlServer(t, newHost(t, lambda.Config{}, echo()), lambda.URLConfig{})
+	for given, want := range map[string]struct{ length, remapped string }{
+		"1234": {"1234", ""},
+		"0":    {"0", ""},
+		"much": {"0", "much"},
+		"-1":   {"0", "-1"},
+	} {
+		response, body := answering(t, url, "HEAD", fmt.Sprintf(`{"statusCode":200,"headers":{"content-length":"%s"}}`, given))
+		if length, remapped := response.Header.Get("Content-Length"), response.Header.Get("X-Amzn-Remapped-Content-Length"); response.StatusCode != 200 ||
+			len(body) > 0 || length != want.length || remapped != want.remapped {
+			t.Errorf("%s: %s, Content-Length %q, remapped %q; want %q and %q", given, response.Status, length, remapped, want.length, want.remapped)
+		}
+	}
+}
+
 func TestA304And204HaveNoBody(t *testing.T) {
 	url := urlServer(t, newHost(t, lambda.Config{}, echo()), lambda.URLConfig{})
 	for _, status := range []int{http.StatusNoContent, http.StatusNotModified} {
 		response, body := answering(t, url, "POST", fmt.Sprintf(`{"statusCode":%d,"headers":{"etag":"\"1\""},"body":"lost"}`, status))
 		if response.StatusCode != status || len(body) > 0 || response.Header.Get("Etag") != `"1"` {
 			t.Errorf("%s %s %v", response.Status, body, response.Header)
+		}
+	}
+}
+
+// net/http takes the type out of every 304.
+func TestA304And204HaveNoTypeThatTheFunctionDoesNotGive(t *testing.T) {
+	url := urlServer(t, newHost(t, lambda.Config{}, echo()), lambda.URLConfig{})
+	for answer, want := range map[string][]string{
+		`{"statusCode":204}`: nil,
+		`{"statusCode":304}`: nil,
+		`{"statusCode":204,"headers":{"Content-Type":"text/html"}}`: {"text/html"},
+	} {
+		response, _ := answering(t, url, "POST", answer)
+		if got := response.Header["Content-Type"]; !slices.Equal(got, want) {
+			t.Errorf("%s has the type %q, want %q", answer, got, want)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -22,7 +23,8 @@ type urlResponse struct {
 const remappedPrefix = "x-amzn-Remapped-"
 
 // remapped are the headers of a function that reach the caller under another name. That function URLs do so has been
-// observed, not documented; API Gateway documents the same.
+// observed, not documented; API Gateway documents the same. What becomes of the Content-Length of an answer to HEAD is
+// neither. It is assumed that the URL lets it stand there, since there is no body whose length could be meant.
 var remapped = map[string]bool{"connection": true, "content-length": true, "date": true, "www-authenticate": true}
 
 // parseURLResponse reads a function's answer in payload format 2.0.
@@ -124,25 +126,43 @@ func validHeader(name, value string) bool {
 	return name != ""
 }
 
-func (a *urlResponse) write(w http.ResponseWriter) {
+// write sends the response to a request with a method.
+//
+// AWS documents that a body without a type is application/json where the function returns no status, and shows no other
+// answer without one. It is assumed that JSON is what a body without a type is, and that the answers that have no body,
+// 204 and 304, get no type.
+func (a *urlResponse) write(w http.ResponseWriter, method string) {
 	header := w.Header()
+	length := strconv.Itoa(len(a.body))
 	for name, value := range a.headers {
 		switch lower := strings.ToLower(name); {
+		case method == http.MethodHead && lower == "content-length" && isLength(value):
+			length = value
 		case remapped[lower]:
 			header.Set(remappedPrefix+lower, value)
-		case !hopHeaders[lower]:
+		case hopHeaders[lower]:
+		case besideURL(http.CanonicalHeaderKey(name)):
+			name = http.CanonicalHeaderKey(name)
+			header[name] = slices.Insert(header[name], 0, value)
+		default:
 			header.Set(name, value)
 		}
 	}
 	for _, cookie := range a.cookies {
 		header.Add("Set-Cookie", cookie)
 	}
-	if header.Get("Content-Type") == "" {
-		header.Set("Content-Type", "application/json")
-	}
 	if a.status != http.StatusNoContent && a.status != http.StatusNotModified {
-		header.Set("Content-Length", strconv.Itoa(len(a.body)))
+		if header.Get("Content-Type") == "" {
+			header.Set("Content-Type", "application/json")
+		}
+		header.Set("Content-Length", length)
 	}
 	w.WriteHeader(a.status)
 	w.Write(a.body) // the server leaves it out where there must be none
+}
+
+// isLength says whether a value is one of Content-Length.
+func isLength(value string) bool {
+	_, err := strconv.ParseUint(value, 10, 63)
+	return err == nil
 }

@@ -45,7 +45,7 @@ func TestEverySynthesisedDefinitionIsUnderstood(t *testing.T) {
 		for _, s := range m.States() {
 			kinds[s.Kind]++
 		}
-		if kinds[asl.Wait] == 0 || kinds[asl.Choice] != kinds[asl.Wait]+1+min(kinds[asl.Wait]-1, 1) || kinds[asl.Pass] != kinds[asl.Wait]+1 || kinds[asl.Succeed] != 1 || kinds[asl.Fail] != 1 {
+		if kinds[asl.Wait] == 0 || kinds[asl.Choice] != kinds[asl.Wait]+2+min(kinds[asl.Wait]-1, 1) || kinds[asl.Pass] != kinds[asl.Wait]+1 || kinds[asl.Succeed] != 2 || kinds[asl.Fail] != 0 {
 			t.Errorf("%s has states of the kinds %v", file, kinds)
 		}
 	}
