@@ -15,16 +15,16 @@ import (
 // The bases that clients call: the upstream itself; the stack in front of it; one with attempts of half a second at most; and
 // one whose upstream is down.
 const (
-	direct    = "direct"
-	through   = "through"
-	impatient = "impatient"
-	down      = "down"
+	directBase    = "direct"
+	stackBase     = "through"
+	impatientBase = "impatient"
+	downBase      = "down"
 )
 
-var bothWays = []string{direct, through}
+var bothWays = []string{directBase, stackBase}
 
-// An operation is what clients do, and what the upstream answers.
-type operation struct {
+// A clientOperation is what clients do, and what the upstream answers.
+type clientOperation struct {
 	method    string // of testdata/clients/clients.mjs
 	size      int    // of the text that is sent
 	keyLength int    // of the Idempotency-Key; 0 for none
@@ -33,87 +33,88 @@ type operation struct {
 	answer    http.HandlerFunc
 }
 
-func (o operation) by(client string) bool {
+func (o clientOperation) by(client string) bool {
 	return o.clients == nil || slices.Contains(o.clients, client)
 }
 
 // operationsOfClients are carried out with the client's retries as they are, and those that fail again with its retries
 // turned off: they then have unretried behind their name.
-var operationsOfClients = map[string]operation{
-	"read":        {method: "get", bases: bothWays, answer: inJSON(http.StatusOK, thing)},
-	"write":       {method: "post", size: 10, bases: bothWays, answer: inJSON(http.StatusOK, thing)},
-	"missing":     {method: "get", bases: bothWays, answer: inJSON(http.StatusNotFound, fault)},
-	"too-large":   {method: "post", size: 300_000, bases: bothWays, answer: inJSON(http.StatusOK, thing)},
-	"long-key":    {method: "post", keyLength: 300, bases: bothWays, answer: inJSON(http.StatusOK, thing)},
-	"no-answer":   {method: "get", bases: []string{down}},
-	"unfit":       {method: "get", bases: []string{direct}, answer: unfit},
-	"unavailable": {method: "get", bases: bothWays, answer: inJSON(http.StatusServiceUnavailable, fault)},
-	"limited":     {method: "get", bases: bothWays, answer: inJSON(http.StatusTooManyRequests, fault, "Retry-After", "1")},
-	"broken":      {method: "get", bases: bothWays, answer: hangUp},
-	"used-up":     {method: "get", bases: bothWays, clients: []string{"octokit"}, answer: usedUp},
-	"redirect":    {method: "get", bases: bothWays, clients: []string{"openai", "anthropic", "octokit", "got", "ky", "axios"}, answer: elsewhere},
-	"pages":       {method: "pages", bases: bothWays, clients: []string{"octokit"}, answer: page},
-	"late":        {method: "post", bases: []string{direct, impatient}, answer: late},
+var operationsOfClients = map[string]clientOperation{
+	"read":        {method: "get", bases: bothWays, answer: answerJSON(http.StatusOK, oneThing)},
+	"write":       {method: "post", size: 10, bases: bothWays, answer: answerJSON(http.StatusOK, oneThing)},
+	"missing":     {method: "get", bases: bothWays, answer: answerJSON(http.StatusNotFound, notNow)},
+	"too-large":   {method: "post", size: 300_000, bases: bothWays, answer: answerJSON(http.StatusOK, oneThing)},
+	"long-key":    {method: "post", keyLength: 300, bases: bothWays, answer: answerJSON(http.StatusOK, oneThing)},
+	"no-answer":   {method: "get", bases: []string{downBase}},
+	"unfit":       {method: "get", bases: []string{directBase}, answer: answerUnfit},
+	"unavailable": {method: "get", bases: bothWays, answer: answerJSON(http.StatusServiceUnavailable, notNow)},
+	"unwritten":   {method: "post", size: 10, bases: bothWays, answer: answerJSON(http.StatusServiceUnavailable, notNow)},
+	"limited":     {method: "get", bases: bothWays, answer: answerJSON(http.StatusTooManyRequests, notNow, "Retry-After", "1")},
+	"broken":      {method: "get", bases: bothWays, answer: answerNothing},
+	"used-up":     {method: "get", bases: bothWays, clients: []string{"octokit"}, answer: answerUsedUp},
+	"redirect":    {method: "get", bases: bothWays, clients: []string{"openai", "anthropic", "octokit", "got", "ky", "axios"}, answer: answerElsewhere},
+	"pages":       {method: "pages", bases: bothWays, clients: []string{"octokit"}, answer: answerPage},
+	"late":        {method: "post", bases: []string{directBase, impatientBase}, answer: answerLate},
 }
 
 const unretried = "-unretried"
 
-var failingOperations = []string{"unavailable", "limited", "broken", "used-up"}
+var failingOperations = []string{"unavailable", "unwritten", "limited", "broken", "used-up"}
 
 const (
-	thing = `{"id":"1","object":"thing"}`
+	oneThing = `{"id":"1","object":"thing"}`
 
-	// fault has the members in which one client or another looks for what is wrong.
-	fault = `{"message":"not now","error":{"type":"api_error","code":"not_now","message":"not now"}}`
+	// notNow has the members in which one client or another looks for what is wrong.
+	notNow = `{"message":"not now","error":{"type":"api_error","code":"not_now","message":"not now"}}`
 )
 
-// inJSON answers with a status, a body of JSON, and header fields in pairs of name and value.
-func inJSON(code int, body string, fields ...string) http.HandlerFunc {
+// answerJSON answers with a status, a body of JSON, and header fields in pairs of name and value.
+func answerJSON(code int, body string, fields ...string) http.HandlerFunc {
 	return respond(code, body, append(fields, "Content-Type", "application/json")...)
 }
 
-// unfit answers with a problem of RFC 9457 that has only the members named there.
-func unfit(w http.ResponseWriter, r *http.Request) {
+// answerUnfit answers with a problem of RFC 9457 that has only the members named there.
+func answerUnfit(w http.ResponseWriter, r *http.Request) {
 	respond(http.StatusUnprocessableEntity, `{"type":"https://example.com/problems#unfit","title":"That does not fit","status":422}`,
 		"Content-Type", "application/problem+json")(w, r)
 }
 
-// hangUp closes the connection without an answer.
-func hangUp(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+// answerNothing closes the connection without an answer.
+func answerNothing(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
-// usedUp answers as GitHub does when a quota is used up.
-func usedUp(w http.ResponseWriter, r *http.Request) {
+// answerUsedUp answers as GitHub does when a quota is used up.
+func answerUsedUp(w http.ResponseWriter, r *http.Request) {
 	reset := strconv.FormatInt(time.Now().Add(time.Second).Unix(), 10)
-	inJSON(http.StatusTooManyRequests, fault, "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", reset)(w, r)
+	answerJSON(http.StatusTooManyRequests, notNow, "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", reset)(w, r)
 }
 
-// elsewhere redirects to an absolute URL of the upstream's, once.
-func elsewhere(w http.ResponseWriter, r *http.Request) {
+// answerElsewhere redirects to an absolute URL of the upstream's, once.
+func answerElsewhere(w http.ResponseWriter, r *http.Request) {
 	if strings.HasSuffix(r.URL.Path, "/elsewhere") {
-		inJSON(http.StatusOK, thing)(w, r)
+		answerJSON(http.StatusOK, oneThing)(w, r)
 		return
 	}
 	respond(http.StatusFound, "", "Location", "http://"+r.Host+r.URL.Path+"/elsewhere")(w, r)
 }
 
-// page answers with one of three pages, and an absolute link to the next.
-func page(w http.ResponseWriter, r *http.Request) {
+// answerPage answers with one of three pages, and an absolute link to the next.
+func answerPage(w http.ResponseWriter, r *http.Request) {
 	number, _ := strconv.Atoi(r.URL.Query().Get("page"))
 	var link []string
 	if number < 2 {
 		link = []string{"Link", fmt.Sprintf(`<http://%s%s?page=%d>; rel="next"`, r.Host, r.URL.Path, number+1)}
 	}
-	inJSON(http.StatusOK, fmt.Sprintf(`[{"page":%d}]`, number), link...)(w, r)
+	answerJSON(http.StatusOK, fmt.Sprintf(`[{"page":%d}]`, number), link...)(w, r)
 }
 
-// attemptTimeout is that of the impatient stack.
-const attemptTimeout = 500 * time.Millisecond
+// impatience is how long an attempt of the impatient stack may take.
+const impatience = 500 * time.Millisecond
 
-// late answers when an attempt of the impatient stack would be over.
-func late(w http.ResponseWriter, r *http.Request) {
+// answerLate answers when such an attempt would be over.
+func answerLate(w http.ResponseWriter, r *http.Request) {
 	select {
-	case <-time.After(2 * attemptTimeout):
-		inJSON(http.StatusOK, thing)(w, r)
+	case <-time.After(2 * impatience):
+		answerJSON(http.StatusOK, oneThing)(w, r)
 	case <-r.Context().Done():
 	}
 }
@@ -124,53 +125,53 @@ type clientLab struct {
 	bases   map[string]string
 
 	mu       sync.Mutex
-	received map[call][]request // by the upstream
-	astray   map[call]int       // how often it was not from where the client had called
-	called   map[call]int       // how often a stack was
+	received map[clientCall][]clientRequest // by the upstream
+	astray   map[clientCall]int             // how often it was not from where the client had called
+	called   map[clientCall]int             // how often a stack was
 }
 
-// A request is what the upstream got.
-type request struct {
+// A clientRequest is what the upstream got.
+type clientRequest struct {
 	method, contentType, body string
 }
 
 func newClientLab(t *testing.T) *clientLab {
 	t.Helper()
-	lab := &clientLab{modules: installedClients(t), received: map[call][]request{}, astray: map[call]int{}, called: map[call]int{}}
+	lab := &clientLab{modules: installedClients(t), received: map[clientCall][]clientRequest{}, astray: map[clientCall]int{}, called: map[clientCall]int{}}
 	upstream := serve(t, lab.answer)
 	// Clients wait for as long as the stack says, in real time. The budgets are those of the default policy.
 	brief := `"rateLimits":{"max":"1s"},"serverErrors":{"max":"1s"},"networkFailures":{"max":"1s"}`
 	counted := func(_ testing.TB, c *config) { c.Middleware = lab.count }
 	lab.bases = map[string]string{
-		direct:    upstream,
-		through:   start(t, upstream, policy("{"+brief+"}"), counted).URL(),
-		impatient: start(t, upstream, policy(fmt.Sprintf(`{%s,"attemptTimeout":"%s"}`, brief, attemptTimeout)), counted).URL(),
-		down:      start(t, closedAddress(t), policy("{"+brief+"}"), counted).URL(),
+		directBase:    upstream,
+		stackBase:     start(t, upstream, policy("{"+brief+"}"), counted).URL(),
+		impatientBase: start(t, upstream, policy(fmt.Sprintf(`{%s,"attemptTimeout":"%s"}`, brief, impatience)), counted).URL(),
+		downBase:      start(t, closedAddress(t), policy("{"+brief+"}"), counted).URL(),
 	}
 	return lab
 }
 
-// A call says who asks for what, and where. It is a segment of each path that is asked for.
-type call struct{ client, operation, base string }
+// A clientCall says who asks for what, and where. It is a segment of each path that is asked for.
+type clientCall struct{ client, operation, base string }
 
-func (c call) String() string { return c.client + "~" + c.operation + "~" + c.base }
+func (c clientCall) String() string { return c.client + "~" + c.operation + "~" + c.base }
 
 // callOf finds the call in the path of a request.
-func callOf(r *http.Request) call {
+func callOf(r *http.Request) clientCall {
 	for segment := range strings.SplitSeq(r.URL.Path, "/") {
 		if parts := strings.Split(segment, "~"); len(parts) == 3 {
-			return call{parts[0], parts[1], parts[2]}
+			return clientCall{parts[0], parts[1], parts[2]}
 		}
 	}
-	return call{}
+	return clientCall{}
 }
 
 func (lab *clientLab) answer(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	asked := callOf(r)
 	lab.mu.Lock()
-	lab.received[asked] = append(lab.received[asked], request{r.Method, r.Header.Get("Content-Type"), string(body)})
-	if proxied := r.Header.Get("Via") != ""; proxied != (asked.base != direct) {
+	lab.received[asked] = append(lab.received[asked], clientRequest{r.Method, r.Header.Get("Content-Type"), string(body)})
+	if proxied := r.Header.Get("Via") != ""; proxied != (asked.base != directBase) {
 		lab.astray[asked]++
 	}
 	lab.mu.Unlock()
@@ -191,17 +192,17 @@ func (lab *clientLab) count(url http.Handler) http.Handler {
 type clientRun struct {
 	client   string
 	lab      *clientLab
-	outcomes map[string]outcome // by call
+	outcomes map[string]clientOutcome // by call
 }
 
 // run has a client carry out its operations.
 func (lab *clientLab) run(t *testing.T, client string) clientRun {
 	t.Helper()
 	var errands []errand
-	add := func(name string, o operation, retries bool) {
+	add := func(name string, o clientOperation, retries bool) {
 		for _, base := range o.bases {
 			errands = append(errands, errand{
-				Name: call{client, name, base}.String(), Base: lab.bases[base], Method: o.method, Retries: retries,
+				Name: clientCall{client, name, base}.String(), Base: lab.bases[base], Method: o.method, Retries: retries,
 				Size: o.size, KeyLength: o.keyLength,
 			})
 		}
@@ -219,9 +220,9 @@ func (lab *clientLab) run(t *testing.T, client string) clientRun {
 }
 
 // outcome is what the client made of an operation.
-func (ran clientRun) outcome(t *testing.T, operation, base string) outcome {
+func (ran clientRun) outcome(t *testing.T, operation, base string) clientOutcome {
 	t.Helper()
-	o, found := ran.outcomes[call{ran.client, operation, base}.String()]
+	o, found := ran.outcomes[clientCall{ran.client, operation, base}.String()]
 	if !found {
 		t.Fatalf("%s did not carry out %s at the base %s", ran.client, operation, base)
 	}
@@ -229,9 +230,9 @@ func (ran clientRun) outcome(t *testing.T, operation, base string) outcome {
 }
 
 // requests are those that the upstream got for an operation. From clients of the stack they have to come by its proxies.
-func (ran clientRun) requests(t *testing.T, operation, base string) []request {
+func (ran clientRun) requests(t *testing.T, operation, base string) []clientRequest {
 	t.Helper()
-	asked := call{ran.client, operation, base}
+	asked := clientCall{ran.client, operation, base}
 	ran.lab.mu.Lock()
 	defer ran.lab.mu.Unlock()
 	if n := ran.lab.astray[asked]; n > 0 {
@@ -240,20 +241,20 @@ func (ran clientRun) requests(t *testing.T, operation, base string) []request {
 	return ran.lab.received[asked]
 }
 
-// Calls are how often the upstream was called for an operation directly, how often the stack was, and how often the upstream
-// was by the stack.
-type calls struct{ direct, stack, through int }
+// callCounts are how often, for one operation, the upstream was called directly, the stack was called, and the upstream was
+// called by the stack.
+type callCounts struct{ direct, stack, through int }
 
-func (ran clientRun) calls(t *testing.T, operation string) calls {
+func (ran clientRun) calls(t *testing.T, operation string) callCounts {
 	t.Helper()
-	c := calls{direct: len(ran.requests(t, operation, direct)), through: len(ran.requests(t, operation, through))}
+	c := callCounts{direct: len(ran.requests(t, operation, directBase)), through: len(ran.requests(t, operation, stackBase))}
 	ran.lab.mu.Lock()
 	defer ran.lab.mu.Unlock()
-	c.stack = ran.lab.called[call{ran.client, operation, through}]
+	c.stack = ran.lab.called[clientCall{ran.client, operation, stackBase}]
 	return c
 }
 
-func (ran clientRun) expectCalls(t *testing.T, operation string, want calls) {
+func (ran clientRun) expectCalls(t *testing.T, operation string, want callCounts) {
 	t.Helper()
 	if got := ran.calls(t, operation); got != want {
 		t.Errorf("%s: the upstream was called %d times directly; the stack %d times, and the upstream by it %d times; want %d; %d, and %d",

@@ -21,8 +21,8 @@ type errand struct {
 	KeyLength int    `json:"keyLength"`
 }
 
-// An outcome is what a client made of an errand: a value, or an error. Which fields an error has depends on the client.
-type outcome struct {
+// A clientOutcome is what a client made of an errand: a value, or an error. Which fields an error has depends on the client.
+type clientOutcome struct {
 	Resolved bool
 	Value    any
 
@@ -34,7 +34,7 @@ type outcome struct {
 
 // problem is the name of a problem and its text, from the members of the error in which the client has them, or else from
 // the document.
-func (o outcome) problem() (code, text string) {
+func (o clientOutcome) problem() (code, text string) {
 	if document, is := o.Body.(map[string]any); is {
 		members, _ := document["error"].(map[string]any)
 		code, _ = members["code"].(string)
@@ -49,7 +49,7 @@ func (o outcome) problem() (code, text string) {
 const clientTimeout = 2 * time.Minute
 
 // runClient has a client carry out errands, all at once, and returns the outcomes by name.
-func runClient(t *testing.T, modules, client string, errands []errand) map[string]outcome {
+func runClient(t *testing.T, modules, client string, errands []errand) map[string]clientOutcome {
 	t.Helper()
 	script, err := os.Open(filepath.Join(clientsDirectory, "clients.mjs"))
 	if err != nil {
@@ -72,16 +72,16 @@ func runClient(t *testing.T, modules, client string, errands []errand) map[strin
 	if err != nil {
 		t.Fatalf("node clients.mjs %s: %v\n%s%s", client, err, complaints.String(), output)
 	}
-	outcomes := map[string]outcome{}
+	outcomes := map[string]clientOutcome{}
 	for line := range bytes.Lines(output) {
 		var read struct {
 			Name string
-			outcome
+			clientOutcome
 		}
 		if err := json.Unmarshal(line, &read); err != nil {
 			t.Fatalf("%s wrote %q: %v", client, line, err)
 		}
-		outcomes[read.Name] = read.outcome
+		outcomes[read.Name] = read.clientOutcome
 	}
 	return outcomes
 }

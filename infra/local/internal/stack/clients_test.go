@@ -32,16 +32,18 @@ func TestClientsOfOthersWorkThroughTheStack(t *testing.T) {
 }
 
 func (ran clientRun) getsTheSameAnswers(t *testing.T) {
-	for _, name := range []string{"read", "write", "missing"} {
-		directly, proxied := ran.outcome(t, name, direct), ran.outcome(t, name, through)
-		if directly.Resolved != (name != "missing") {
+	for _, name := range []string{"read", "write", "missing", "unavailable", "unwritten", "limited"} {
+		directly, proxied := ran.outcome(t, name, directBase), ran.outcome(t, name, stackBase)
+		if directly.Resolved != (name == "read" || name == "write") {
 			t.Errorf("%s, directly: %+v", name, directly)
 		}
 		if difference := cmp.Diff(directly, proxied); difference != "" {
 			t.Errorf("%s is not the same through the stack (-directly +through the stack):\n%s", name, difference)
 		}
-		ran.expectCalls(t, name, calls{1, 1, 1})
-		if sent, arrived := ran.requests(t, name, direct), ran.requests(t, name, through); !slices.Equal(sent, arrived) {
+	}
+	for _, name := range []string{"read", "write", "missing"} {
+		ran.expectCalls(t, name, callCounts{1, 1, 1})
+		if sent, arrived := ran.requests(t, name, directBase), ran.requests(t, name, stackBase); !slices.Equal(sent, arrived) {
 			t.Errorf("%s: through the stack the upstream gets %+v, want %+v", name, arrived, sent)
 		}
 	}
@@ -65,9 +67,9 @@ func (ran clientRun) takesProblemsForErrors(t *testing.T) {
 		status                 int
 		code, text             string
 	}{
-		{"too-large", through, classes.tooLarge, 413, "request-too-large", "The request is too large: "},
-		{"long-key", through, classes.longKey, 400, "idempotency-key-malformed", "Idempotency-Key is malformed: "},
-		{"no-answer", down, classes.noAnswer, 502, "no-answer", "No attempt reached a final answer: "},
+		{"too-large", stackBase, classes.tooLarge, 413, "request-too-large", "The request is too large: "},
+		{"long-key", stackBase, classes.longKey, 400, "idempotency-key-malformed", "Idempotency-Key is malformed: "},
+		{"no-answer", downBase, classes.noAnswer, 502, "no-answer", "No attempt reached a final answer: "},
 	} {
 		got := ran.outcome(t, c.operation, c.base)
 		if code, text := got.problem(); got.Resolved || got.Class != c.class || got.Status != c.status || code != c.code || !strings.Contains(text, c.text) {
@@ -75,7 +77,7 @@ func (ran clientRun) takesProblemsForErrors(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"too-large", "long-key"} {
-		if got := ran.outcome(t, name, direct); !got.Resolved {
+		if got := ran.outcome(t, name, directBase); !got.Resolved {
 			t.Errorf("%s, directly: %+v", name, got)
 		}
 		if n := ran.calls(t, name).through; n != 0 {
@@ -97,54 +99,73 @@ var problemsWithoutError = map[string]struct {
 
 func (ran clientRun) misreadsProblemsWithoutError(t *testing.T) {
 	want := problemsWithoutError[ran.client]
-	if got := ran.outcome(t, "unfit", direct); got.Resolved != want.resolves || got.Message != want.message {
+	if got := ran.outcome(t, "unfit", directBase); got.Resolved != want.resolves || got.Message != want.message {
 		t.Errorf("the outcome is %+v, want %+v", got, want)
 	}
 }
 
-// callsWithRetries are the calls for one operation that always fails, by clients with their retries as they are. Those of
-// Stripe, OpenAI and Anthropic obey Stripe-Should-Retry or X-Should-Retry.
-var callsWithRetries = map[string]struct{ unavailable, limited, broken calls }{
-	"stripe":    {unavailable: calls{3, 1, 3}, limited: calls{1, 1, 6}, broken: calls{3, 1, 3}},
-	"openai":    {unavailable: calls{3, 1, 3}, limited: calls{3, 1, 6}, broken: calls{3, 1, 3}},
-	"anthropic": {unavailable: calls{3, 1, 3}, limited: calls{3, 1, 6}, broken: calls{3, 1, 3}},
-	"octokit":   {unavailable: calls{4, 4, 12}, limited: calls{4, 4, 24}, broken: calls{4, 4, 12}},
-	"got":       {unavailable: calls{3, 3, 9}, limited: calls{3, 3, 18}, broken: calls{3, 3, 9}},
-	"ky":        {unavailable: calls{3, 3, 9}, limited: calls{3, 3, 18}, broken: calls{3, 3, 9}},
-	"axios":     {unavailable: calls{4, 4, 12}, limited: calls{4, 4, 24}, broken: calls{4, 4, 12}},
+// countsOfFailures are the calls for one operation that always fails, by clients with their retries as they are and turned
+// off.
+var countsOfFailures = []struct {
+	client, operation     string
+	retrying, notRetrying callCounts
+}{
+	// These obey Stripe-Should-Retry or X-Should-Retry.
+	{"stripe", "unavailable", callCounts{3, 1, 3}, callCounts{1, 1, 3}},
+	{"stripe", "unwritten", callCounts{3, 1, 3}, callCounts{1, 1, 3}}, // Stripe's client gives each POST a key
+	{"stripe", "limited", callCounts{1, 1, 6}, callCounts{1, 1, 6}},
+	{"stripe", "broken", callCounts{3, 1, 3}, callCounts{2, 1, 3}}, // a broken connection is tried again whatever is set
+	{"openai", "unavailable", callCounts{3, 1, 3}, callCounts{1, 1, 3}},
+	{"openai", "unwritten", callCounts{3, 1, 1}, callCounts{1, 1, 1}}, // without a key the stack repeats no POST
+	{"openai", "limited", callCounts{3, 1, 6}, callCounts{1, 1, 6}},
+	{"openai", "broken", callCounts{3, 1, 3}, callCounts{1, 1, 3}},
+	{"anthropic", "unavailable", callCounts{3, 1, 3}, callCounts{1, 1, 3}},
+	{"anthropic", "unwritten", callCounts{3, 1, 1}, callCounts{1, 1, 1}},
+	{"anthropic", "limited", callCounts{3, 1, 6}, callCounts{1, 1, 6}},
+	{"anthropic", "broken", callCounts{3, 1, 3}, callCounts{1, 1, 3}},
+
+	// These do not.
+	{"octokit", "unavailable", callCounts{4, 4, 12}, callCounts{1, 1, 3}},
+	{"octokit", "unwritten", callCounts{4, 4, 4}, callCounts{1, 1, 1}},
+	{"octokit", "limited", callCounts{4, 4, 24}, callCounts{1, 1, 6}},
+	{"octokit", "used-up", callCounts{8, 8, 48}, callCounts{1, 1, 6}}, // both of its plugins repeat it
+	{"octokit", "broken", callCounts{4, 4, 12}, callCounts{1, 1, 3}},
+	{"got", "unavailable", callCounts{3, 3, 9}, callCounts{1, 1, 3}},
+	{"got", "unwritten", callCounts{1, 1, 1}, callCounts{1, 1, 1}},
+	{"got", "limited", callCounts{3, 3, 18}, callCounts{1, 1, 6}},
+	{"got", "broken", callCounts{3, 3, 9}, callCounts{1, 1, 3}},
+	{"ky", "unavailable", callCounts{3, 3, 9}, callCounts{1, 1, 3}},
+	{"ky", "unwritten", callCounts{1, 1, 1}, callCounts{1, 1, 1}},
+	{"ky", "limited", callCounts{3, 3, 18}, callCounts{1, 1, 6}},
+	{"ky", "broken", callCounts{3, 3, 9}, callCounts{1, 1, 3}},
+	{"axios", "unavailable", callCounts{4, 4, 12}, callCounts{1, 1, 3}},
+	{"axios", "unwritten", callCounts{1, 1, 1}, callCounts{1, 1, 1}},
+	{"axios", "limited", callCounts{4, 4, 24}, callCounts{1, 1, 6}},
+	{"axios", "broken", callCounts{4, 4, 12}, callCounts{1, 1, 3}},
 }
 
 func (ran clientRun) repeatsWithItsRetries(t *testing.T) {
-	want := callsWithRetries[ran.client]
-	ran.expectCalls(t, "unavailable", want.unavailable)
-	ran.expectCalls(t, "limited", want.limited)
-	ran.expectCalls(t, "broken", want.broken)
-	if ran.client == "octokit" {
-		// Each of its two plugins has retries of its own.
-		ran.expectCalls(t, "used-up", calls{8, 8, 48})
+	for _, c := range countsOfFailures {
+		if c.client == ran.client {
+			ran.expectCalls(t, c.operation, c.retrying)
+		}
 	}
 }
 
 func (ran clientRun) repeatsNothingWithoutRetries(t *testing.T) {
-	ran.expectCalls(t, "unavailable"+unretried, calls{1, 1, 3})
-	ran.expectCalls(t, "limited"+unretried, calls{1, 1, 6})
-	switch ran.client {
-	case "stripe": // tries again once, whatever the setting, if the connection breaks
-		ran.expectCalls(t, "broken"+unretried, calls{2, 1, 3})
-	case "octokit":
-		ran.expectCalls(t, "used-up"+unretried, calls{1, 1, 6})
-		fallthrough
-	default:
-		ran.expectCalls(t, "broken"+unretried, calls{1, 1, 3})
+	for _, c := range countsOfFailures {
+		if c.client == ran.client {
+			ran.expectCalls(t, c.operation+unretried, c.notRetrying)
+		}
 	}
 }
 
 func (ran clientRun) followsLinksThroughTheStack(t *testing.T) {
-	for name, want := range map[string]calls{"redirect": {2, 2, 2}, "pages": {3, 3, 3}} {
+	for name, want := range map[string]callCounts{"redirect": {2, 2, 2}, "pages": {3, 3, 3}} {
 		if !operationsOfClients[name].by(ran.client) {
 			continue
 		}
-		directly, proxied := ran.outcome(t, name, direct), ran.outcome(t, name, through)
+		directly, proxied := ran.outcome(t, name, directBase), ran.outcome(t, name, stackBase)
 		if difference := cmp.Diff(directly, proxied); !directly.Resolved || difference != "" {
 			t.Errorf("%s: %+v (-directly +through the stack):\n%s", name, directly, difference)
 		}
@@ -153,7 +174,7 @@ func (ran clientRun) followsLinksThroughTheStack(t *testing.T) {
 }
 
 func (ran clientRun) getsLateAnswers(t *testing.T) {
-	directly, proxied := ran.outcome(t, "late", direct), ran.outcome(t, "late", impatient)
+	directly, proxied := ran.outcome(t, "late", directBase), ran.outcome(t, "late", impatientBase)
 	if difference := cmp.Diff(directly, proxied); !directly.Resolved || difference != "" {
 		t.Errorf("%+v (-directly +through the stack):\n%s", directly, difference)
 	}
@@ -161,7 +182,7 @@ func (ran clientRun) getsLateAnswers(t *testing.T) {
 	if ran.client == "stripe" { // gives each POST a key, so that it may be repeated
 		want = 3
 	}
-	if n := len(ran.requests(t, "late", impatient)); n != want {
+	if n := len(ran.requests(t, "late", impatientBase)); n != want {
 		t.Errorf("through the stack the upstream was called %d times, want %d", n, want)
 	}
 }
