@@ -176,7 +176,7 @@ func (ran clientRun) followsLinksThroughTheStack(t *testing.T) {
 func (ran clientRun) getsLateAnswers(t *testing.T) {
 	directly, proxied := ran.outcome(t, "late", directBase), ran.outcome(t, "late", impatientBase)
 	if difference := cmp.Diff(directly, proxied); !directly.Resolved || difference != "" {
-		t.Errorf("%+v (-directly +through the stack):\n%s", directly, difference)
+		t.Errorf("a late answer: %+v (-directly +through the stack):\n%s", directly, difference)
 	}
 	want := 1
 	if ran.client == "stripe" { // gives each POST a key, so that it may be repeated
