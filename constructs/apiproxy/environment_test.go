@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 	"github.com/google/go-cmp/cmp"
@@ -28,7 +29,7 @@ func environment(function *resource) map[string]string {
 
 func TestFunctionsAreToldEverythingThatTheyRead(t *testing.T) {
 	gateway := []string{
-		"IDEMPOTENCY_CACHE_HEADERS", "IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_SERVER_CACHE_HIT", "OMIT_RETRY_ADVICE", "PROXY_COUNT",
+		"HIDE_ATTEMPTS", "IDEMPOTENCY_CACHE_HEADERS", "IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_SERVER_CACHE_HIT", "OMIT_RETRY_ADVICE", "PROXY_COUNT",
 		"RECORD_PREFIX", "RETRY_POLICY", "STATE_MACHINE_ARN", "TABLE_NAME", "UPSTREAM_LINKS",
 	}
 	proxy := []string{"IDEMPOTENCY_TTL", "PROXY_COUNT", "PROXY_NAME", "RETRY_POLICY", "UPSTREAM_BASE_URL"}
@@ -115,5 +116,27 @@ func TestWhoseRecordsTheyAreReachesTheFunctions(t *testing.T) {
 	}
 	if got := environment(templates["Renamed"].gateway())["RECORD_PREFIX"]; got != "orders-of-2026" {
 		t.Errorf("the prefix is %s", got)
+	}
+}
+
+func TestStrangersWaitForAMinuteUnlessThePropSaysMore(t *testing.T) {
+	app := newApp(nothingBundled)
+	for name, change := range map[string]func(*apiproxy.RetryingApiProxyProps){
+		"Signed": func(p *apiproxy.RetryingApiProxyProps) {},
+		"Open":   func(p *apiproxy.RetryingApiProxyProps) { p.UrlAuthType = awslambda.FunctionUrlAuthType_NONE },
+		"Longer": func(p *apiproxy.RetryingApiProxyProps) {
+			p.UrlAuthType, p.MaxAnonymousWait, p.HideAttempts = awslambda.FunctionUrlAuthType_NONE, 2*time.Minute, true
+		},
+	} {
+		props := minimal()
+		change(props)
+		apiproxy.NewRetryingApiProxy(awscdk.NewStack(app, jsii.String(name), nil), jsii.String("Orders"), props)
+	}
+	templates := synthesise(app)
+	for name, want := range map[string][2]string{"Signed": {"", "false"}, "Open": {"1m0s", "false"}, "Longer": {"2m0s", "true"}} {
+		gateway := environment(templates[name].gateway())
+		if gateway["MAX_ANONYMOUS_WAIT"] != want[0] || gateway["HIDE_ATTEMPTS"] != want[1] {
+			t.Errorf("%s: the gateway is told %v, want %v", name, gateway, want)
+		}
 	}
 }

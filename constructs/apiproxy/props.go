@@ -5,6 +5,7 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 
@@ -25,6 +26,9 @@ const (
 
 	// DefaultKeyTTL is how long the answer to a request with an Idempotency-Key is replayed.
 	DefaultKeyTTL = 24 * time.Hour
+
+	// DefaultMaxAnonymousWait is the longest that callers get by Prefer: wait whom nobody knows.
+	DefaultMaxAnonymousWait = 1 * time.Minute
 
 	// DefaultLogRetention is how long logs are kept.
 	DefaultLogRetention = awslogs.RetentionDays_ONE_MONTH
@@ -62,8 +66,21 @@ type RetryingApiProxyProps struct {
 	RecordPrefix string
 
 	// UrlAuthType says who may call the function URL. Default: AWS_IAM, that is, whoever [RetryingApiProxy.GrantInvoke]
-	// grants it to. With NONE everybody may.
+	// grants it to.
+	//
+	// With NONE everybody on the internet may. Whoever finds the URL can use up the limits of the upstream, what is paid for
+	// each request, and the account's concurrency, unless ReservedConcurrency.Gateway bounds it; and behind an Upstream.Auth
+	// they act with that credential. Requests without credentials of their own are all one caller: one who guesses a key
+	// of another is handed their answer.
 	UrlAuthType awslambda.FunctionUrlAuthType
+
+	// MaxAnonymousWait is the longest that callers get by Prefer: wait whom nobody knows, because UrlAuthType is NONE: each
+	// that waits holds a function and an execution. They get the policy's Deadline in any case. Default: 1 minute.
+	MaxAnonymousWait time.Duration
+
+	// HideAttempts leaves the attempts out of what callers are told, in Proxy-Status and in problems: how many proxies there
+	// are, and what the upstream answered them. Default: false.
+	HideAttempts bool
 
 	// Cors lets pages of other origins call from a browser. The function URL then answers preflights, without invoking
 	// anything, and lets those pages read all answers, also those in which it refuses a request itself. AllowedHeaders
@@ -82,6 +99,16 @@ type RetryingApiProxyProps struct {
 	// ReservedConcurrency sets concurrency aside for the functions. Default: none; all functions of the account share what
 	// is not reserved.
 	ReservedConcurrency ReservedConcurrency
+
+	// EncryptionKey encrypts what is kept: the table that is created, the logs, the data of executions and the functions'
+	// environment. It costs $1 a month and $0.03 for 10,000 uses (list prices). The policy of a key that is imported must
+	// let CloudWatch Logs of the region use it. The stack must be told its region, unless Table is given. Default: keys that
+	// AWS owns.
+	EncryptionKey awskms.IKey
+
+	// LogExecutionData puts what goes into the states of an execution and what comes out of them into the log of the state
+	// machine: whole requests and answers, with credentials, cookies and bodies. Default: false.
+	LogExecutionData bool
 
 	// LogRetention is how long the logs of the functions and of the state machine are kept. Default: one month.
 	LogRetention awslogs.RetentionDays
@@ -195,6 +222,9 @@ func (p RetryingApiProxyProps) withDefaults() RetryingApiProxyProps {
 	}
 	if p.UrlAuthType == "" {
 		p.UrlAuthType = awslambda.FunctionUrlAuthType_AWS_IAM
+	}
+	if p.MaxAnonymousWait == 0 {
+		p.MaxAnonymousWait = DefaultMaxAnonymousWait
 	}
 	if p.MemorySizeMiB == 0 {
 		p.MemorySizeMiB = DefaultMemorySizeMiB

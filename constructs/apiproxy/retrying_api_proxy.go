@@ -53,7 +53,12 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 	constructs.NewConstruct_Override(r, scope, id)
 
 	if r.Table = settled.Table; r.Table == nil {
-		r.Table = NewIdempotencyTable(r, jsii.String("Table"), &IdempotencyTableProps{RemovalPolicy: settled.RemovalPolicy})
+		r.Table = NewIdempotencyTable(r, jsii.String("Table"), &IdempotencyTableProps{
+			RemovalPolicy: settled.RemovalPolicy, EncryptionKey: settled.EncryptionKey,
+		})
+	}
+	if settled.EncryptionKey != nil {
+		grantLogs(r, settled.EncryptionKey)
 	}
 	if warning := settled.starvation(); warning != "" {
 		awscdk.Annotations_Of(r).AddWarningV2(jsii.String(starvationID), &warning)

@@ -258,11 +258,12 @@ func TestNoRoleHasManagedPoliciesOfAWS(t *testing.T) {
 	})
 }
 
-func TestARoleIsForOneServiceOnly(t *testing.T) {
+func TestARoleIsForOneServiceThatActsForTheAccountOfTheStack(t *testing.T) {
 	forEachVariant(t, func(t *testing.T, template template) {
 		trusts := func(role *resource, service string) {
 			document := flat(role.at("AssumeRolePolicyDocument", "Statement"))
-			want := `[{"Action":"sts:AssumeRole","Effect":"Allow","Principal":{"Service":"` + service + `"}}]`
+			want := `[{"Action":"sts:AssumeRole","Condition":{"StringEquals":{"aws:SourceAccount":{"Ref":"AWS::AccountId"}}},` +
+				`"Effect":"Allow","Principal":{"Service":"` + service + `"}}]`
 			if document != want {
 				t.Errorf("%s can be assumed as said by %s; want %s", role.id, document, want)
 			}

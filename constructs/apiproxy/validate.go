@@ -60,6 +60,9 @@ func (p RetryingApiProxyProps) Validate() error {
 		problem("Idempotency.TTL is %v; give whole seconds from 1s, or 0 for the default of %v",
 			p.Idempotency.TTL, DefaultKeyTTL)
 	}
+	if p.MaxAnonymousWait < time.Second || p.MaxAnonymousWait%time.Second != 0 {
+		problem("MaxAnonymousWait is %v; give whole seconds from 1s, or 0 for the default of %v", p.MaxAnonymousWait, DefaultMaxAnonymousWait)
+	}
 	if !isRecordPrefix(p.RecordPrefix) && !isToken(p.RecordPrefix) {
 		problem("RecordPrefix is %q; give up to %d printable ASCII characters without *, ?, $ and #, or leave it out for the ids of the construct",
 			p.RecordPrefix, maxRecordPrefixLength)

@@ -98,6 +98,7 @@ func TestWhatIsWrongIsNamedWithWhatWasGivenAndWhatIsAllowed(t *testing.T) {
 		{"too much memory", props(func(p *apiproxy.RetryingApiProxyProps) { p.MemorySizeMiB = 10241 }), []string{"MemorySizeMiB is 10241", "128 to 10240"}},
 		{"an unknown auth type", props(func(p *apiproxy.RetryingApiProxyProps) { p.UrlAuthType = "BASIC" }), []string{"UrlAuthType", `"BASIC"`, "AWS_IAM", "NONE"}},
 		{"an unknown requirement", props(func(p *apiproxy.RetryingApiProxyProps) { p.Idempotency.Required = "sometimes" }), []string{"Idempotency.Required", `"sometimes"`, `"never"`, `"unsafe"`, `"always"`}},
+		{"a wait of strangers of parts of a second", props(func(p *apiproxy.RetryingApiProxyProps) { p.MaxAnonymousWait = 1500 * time.Millisecond }), []string{"MaxAnonymousWait is 1.5s", "1m0s"}},
 		{"a prefix with a wildcard", props(func(p *apiproxy.RetryingApiProxyProps) { p.RecordPrefix = "orders*" }), []string{`RecordPrefix is "orders*"`, "without *, ?, $ and #"}},
 		{"a prefix that is too long", props(func(p *apiproxy.RetryingApiProxyProps) { p.RecordPrefix = strings.Repeat("x", 256) }), []string{"RecordPrefix is", "255"}},
 		{"callers that are no fields", props(func(p *apiproxy.RetryingApiProxyProps) { p.Idempotency.Caller = []string{"X-Tenant", "a b"} }), []string{`Idempotency.Caller has "a b"`, "X-Tenant"}},

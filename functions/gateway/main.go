@@ -18,6 +18,9 @@
 //	IDEMPOTENCY_SERVER_CACHE_HIT  true adds serverCacheHit to the JSON body of replays
 //	UPSTREAM_LINKS                the base URLs, with spaces between them, below which links in answers are made to lead here;
 //	                              empty leaves links as they are
+//	MAX_ANONYMOUS_WAIT            the longest that callers without an IAM identity get by Prefer: wait, such as 1m0s; empty for as
+//	                              long as all others
+//	HIDE_ATTEMPTS                 true leaves the attempts out of Proxy-Status and out of problems
 //	OMIT_RETRY_ADVICE             true leaves out what tells callers that the retries are done: X-Should-Retry, and Retry-After
 //	                              where the upstream has said nothing
 //	CROSS_ORIGIN                  true takes Access-Control fields out of the upstream's answers, because the URL has its own

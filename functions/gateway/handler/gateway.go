@@ -103,6 +103,9 @@ func (g *Gateway) Handle(ctx context.Context, event events.LambdaFunctionURLRequ
 	out := g.respond(ctx, &event, started)
 	response := out.response
 	if out.problem != nil {
+		if g.hideAttempts {
+			out.problem.attempts = nil
+		}
 		response = out.problem.response(requestID(ctx), field(&event, "accept"))
 	}
 	if out.gaveUp && !g.omitRetryAdvice {
@@ -185,10 +188,11 @@ func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRe
 	if request.Headers["prefer"] = others; others == "" {
 		delete(request.Headers, "prefer")
 	}
+	patience := g.patience(wanted, asked.Caller != "")
 	call := &message.Call{
 		Request:     *request,
 		RequestID:   requestID(ctx),
-		Deadline:    started.Add(g.patience(wanted)).UnixMilli(),
+		Deadline:    started.Add(patience).UnixMilli(),
 		MaxAttempts: wanted.attempts,
 		Keyed:       key != "",
 		Recorded:    key != "" && g.records.Enabled(),
@@ -199,7 +203,7 @@ func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRe
 		delete(call.Request.Headers, "if-none-match")
 	}
 	out := g.carryOut(ctx, call, asked, key)
-	out.applied = wanted.applied(g.patience(wanted))
+	out.applied = wanted.applied(patience)
 	return out
 }
 
@@ -242,12 +246,17 @@ func field(event *events.LambdaFunctionURLRequest, name string) string {
 	return ""
 }
 
-// patience is how long the caller waits: as long as they say, but not longer than the engine can hold.
-func (g *Gateway) patience(wanted preferences) time.Duration {
+// patience is how long the caller waits: as long as they say, but not longer than the engine can hold. A caller whom nobody
+// knows gets less: each that waits holds a function and an execution.
+func (g *Gateway) patience(wanted preferences, known bool) time.Duration {
 	if wanted.wait == 0 {
 		return g.policy.Deadline
 	}
-	return min(wanted.wait, g.policy.MaxDeadline)
+	longest := g.policy.MaxDeadline
+	if !known && g.maxAnonymousWait > 0 {
+		longest = min(longest, max(g.maxAnonymousWait, g.policy.Deadline))
+	}
+	return min(wanted.wait, longest)
 }
 
 // input writes what the state machine starts with: the envelope that leads to the first proxy.
@@ -407,7 +416,7 @@ func (g *Gateway) decorate(envelope *message.Envelope, expiration time.Time) ide
 	}
 	// An upstream that is itself behind proxies tells of those first: they are nearer to the origin, RFC 9209 section 2.
 	// A record that another program wrote tells of no attempts.
-	if len(envelope.Attempts) > 0 {
+	if len(envelope.Attempts) > 0 && !g.hideAttempts {
 		response.Headers["proxy-status"] = joinFields(response.Headers["proxy-status"], proxyStatus(envelope.Attempts))
 	}
 	protocol := "1.1"

@@ -538,3 +538,53 @@ func TestViaSaysInWhichVersionTheUpstreamAnswered(t *testing.T) {
 		}
 	}
 }
+
+// Forty callers who wait for 290 s hold forty functions and forty executions.
+func TestACallerWhomNobodyKnowsDoesNotWaitAsLongAsOthersMay(t *testing.T) {
+	for _, c := range []struct {
+		prefer          string
+		known           bool
+		limit, deadline time.Duration
+		waits           time.Duration
+	}{
+		{"wait=290", false, time.Minute, time.Minute, time.Minute},
+		{"wait=30", false, time.Minute, time.Minute, 30 * time.Second},
+		{"wait=290", true, time.Minute, time.Minute, 290 * time.Second},
+		{"wait=290", false, 2 * time.Minute, time.Minute, 2 * time.Minute},
+		{"wait=290", false, 0, time.Minute, 290 * time.Second},
+		{"wait=290", false, time.Minute, 100 * time.Second, 100 * time.Second}, // as long as without a preference
+		{"", false, time.Minute, 100 * time.Second, 100 * time.Second},
+	} {
+		engine := ends(ok)
+		b := newBench(t, engine)
+		b.maxAnonymousWait, b.policy.Deadline = c.limit, c.deadline
+		event := request("GET", "/", "prefer", c.prefer)
+		if c.known {
+			event.RequestContext.Authorizer = &events.LambdaFunctionURLRequestContextAuthorizerDescription{
+				IAM: &events.LambdaFunctionURLRequestContextAuthorizerIAMDescription{AccountID: "123456789012", UserID: "AIDAEXAMPLE"},
+			}
+		}
+		b.send(t, event)
+		if got := engine.call(t).DeadlineTime().Sub(noon); got != c.waits {
+			t.Errorf("%+v: the deadline is in %v", c, got)
+		}
+	}
+}
+
+func TestAttemptsCanBeKeptFromStrangers(t *testing.T) {
+	attempts := []retry.Attempt{{Proxy: "proxy-1", Status: 503, Why: "503"}}
+	for _, envelope := range []*message.Envelope{
+		{Outcome: retry.Succeeded, Response: message.Response{StatusCode: 200, Headers: map[string]string{"proxy-status": "origin"}}, Attempts: attempts},
+		message.Failure("request-1", retry.AttemptsExhausted, attempts),
+	} {
+		b := newBench(t, ends(envelope))
+		b.hideAttempts = true
+		response := b.send(t, request("GET", "/"))
+		if told := response.Headers["proxy-status"]; strings.Contains(told, "proxy-1") || strings.Contains(response.Body, "proxy-1") {
+			t.Errorf("the attempts are told: %s, %s", told, response.Body)
+		}
+		if envelope.StatusCode == 200 && response.Headers["proxy-status"] != "origin" {
+			t.Errorf("what the upstream tells of itself is %q", response.Headers["proxy-status"])
+		}
+	}
+}

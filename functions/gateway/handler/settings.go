@@ -32,7 +32,10 @@ type settings struct {
 
 	links           linkRewriter
 	omitRetryAdvice bool
-	crossOrigin     bool // the function URL has Cors
+
+	maxAnonymousWait time.Duration // zero bounds no more than the policy does
+	hideAttempts     bool
+	crossOrigin      bool // the function URL has Cors
 }
 
 // requirements are the values of IDEMPOTENCY_KEY_REQUIRED.
@@ -101,6 +104,12 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	}
 	s.serverCacheHit = flag(message.ServerCacheHitVariable)
 	s.omitRetryAdvice = flag(message.OmitRetryAdviceVariable)
+	s.hideAttempts = flag(message.HideAttemptsVariable)
+	if text := getenv(message.MaxAnonymousWaitVariable); text != "" {
+		if s.maxAnonymousWait, err = time.ParseDuration(text); err != nil || s.maxAnonymousWait < time.Second {
+			problem("%s is %q; it must be a duration of at least a second, such as 1m0s", message.MaxAnonymousWaitVariable, text)
+		}
+	}
 	for text := range strings.FieldsSeq(getenv(message.LinksVariable)) {
 		base, err := url.Parse(text)
 		if err != nil || base.Scheme == "" || base.Host == "" {

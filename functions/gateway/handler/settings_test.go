@@ -2,6 +2,7 @@ package handler
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,12 +32,20 @@ func TestTheSettingsAreRead(t *testing.T) {
 		"IDEMPOTENCY_KEY_REQUIRED":     "unsafe",
 		"IDEMPOTENCY_CACHE_HEADERS":    "true",
 		"IDEMPOTENCY_SERVER_CACHE_HIT": "true",
+		"IDEMPOTENCY_CALLER":           "X-Tenant, X-User",
+		"IDEMPOTENCY_KEY_FIELDS":       "PayPal-Request-Id",
+		"UPSTREAM_LINKS":               "https://api.example.com/v1 http://127.0.0.1:8080",
+		"OMIT_RETRY_ADVICE":            "true",
+		"HIDE_ATTEMPTS":                "true",
+		"MAX_ANONYMOUS_WAIT":           "1m30s",
 	}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if s.stateMachineARN != "arn:aws:states:eu-central-1:123456789012:stateMachine:orders" || s.proxies != 3 || s.table != "records" ||
-		s.recordPrefix != "gateway" || s.keyRequirement != idempotencyhttp.UnsafeMethods || !s.serverCacheHit || !s.cache.ETag {
+		s.recordPrefix != "gateway" || s.keyRequirement != idempotencyhttp.UnsafeMethods || !s.serverCacheHit || !s.cache.ETag ||
+		!slices.Equal(s.callerFields, []string{"x-tenant", "x-user"}) || !slices.Equal(s.keyFields, []string{"paypal-request-id"}) ||
+		len(s.links) != 2 || s.links[1].Host != "127.0.0.1:8080" || !s.omitRetryAdvice || !s.hideAttempts || s.maxAnonymousWait != 90*time.Second {
 		t.Errorf("got %+v", s)
 	}
 	policy := retry.Default()
@@ -76,6 +85,10 @@ func TestAllProblemsOfTheSettingsAreReportedAtOnce(t *testing.T) {
 		changes map[string]string
 		want    []string
 	}{
+		{
+			map[string]string{"IDEMPOTENCY_CALLER": "a b:c", "IDEMPOTENCY_KEY_FIELDS": "d:e", "UPSTREAM_LINKS": "api", "OMIT_RETRY_ADVICE": "1", "HIDE_ATTEMPTS": "yes", "MAX_ANONYMOUS_WAIT": "60"},
+			[]string{`IDEMPOTENCY_CALLER has "b:c"`, `IDEMPOTENCY_KEY_FIELDS has "d:e"`, `UPSTREAM_LINKS has "api"`, `OMIT_RETRY_ADVICE is "1"`, `HIDE_ATTEMPTS is "yes"`, `MAX_ANONYMOUS_WAIT is "60"`},
+		},
 		{
 			map[string]string{"STATE_MACHINE_ARN": "", "PROXY_COUNT": "", "TABLE_NAME": "", "RECORD_PREFIX": ""},
 			[]string{"STATE_MACHINE_ARN is empty", `PROXY_COUNT is ""`, "TABLE_NAME is empty", "RECORD_PREFIX is empty"},
