@@ -116,11 +116,11 @@ var countsOfFailures = []struct {
 	{"stripe", "limited", callCounts{1, 1, 6}, callCounts{1, 1, 6}},
 	{"stripe", "broken", callCounts{3, 1, 3}, callCounts{2, 1, 3}}, // a broken connection is tried again whatever is set
 	{"openai", "unavailable", callCounts{3, 1, 3}, callCounts{1, 1, 3}},
-	{"openai", "unwritten", callCounts{3, 1, 1}, callCounts{1, 1, 1}}, // without a key the stack repeats no POST
+	{"openai", "unwritten", callCounts{3, 3, 3}, callCounts{1, 1, 1}}, // without a key the stack repeats no POST, and says nothing against it
 	{"openai", "limited", callCounts{3, 1, 6}, callCounts{1, 1, 6}},
 	{"openai", "broken", callCounts{3, 1, 3}, callCounts{1, 1, 3}},
 	{"anthropic", "unavailable", callCounts{3, 1, 3}, callCounts{1, 1, 3}},
-	{"anthropic", "unwritten", callCounts{3, 1, 1}, callCounts{1, 1, 1}},
+	{"anthropic", "unwritten", callCounts{3, 3, 3}, callCounts{1, 1, 1}},
 	{"anthropic", "limited", callCounts{3, 1, 6}, callCounts{1, 1, 6}},
 	{"anthropic", "broken", callCounts{3, 1, 3}, callCounts{1, 1, 3}},
 
