@@ -395,6 +395,8 @@ func (g *Gateway) answered(envelope *message.Envelope, method string) outcome {
 		expiration = time.Unix(0, 0)
 	}
 	out.response = g.decorate(envelope, expiration)
+	// Of a request that was not repeated, because that is not safe, whoever sends it knows more than we do.
+	out.gaveUp = out.gaveUp && envelope.Error != retry.UnsafeToRepeat
 	if known {
 		out.response.Headers["retry-after"] = retryAfterSeconds(retryAfter)
 	}
@@ -408,7 +410,7 @@ func (g *Gateway) retryAfter(envelope *message.Envelope) (wait time.Duration, kn
 	for _, attempt := range envelope.Attempts {
 		told = told || attempt.NotBefore != 0
 	}
-	if envelope.NotBefore == 0 || g.omitRetryAdvice && !told {
+	if envelope.NotBefore == 0 || !told && (g.omitRetryAdvice || envelope.Error == retry.UnsafeToRepeat) {
 		return 0, false
 	}
 	return max(0, time.UnixMilli(envelope.NotBefore).Sub(g.now())), true
