@@ -45,6 +45,16 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 		if len(props.Upstream.AllowedNetworks) > 0 {
 			environment[message.AllowedNetworksVariable] = jsii.String(strings.Join(props.Upstream.AllowedNetworks, ","))
 		}
+		if !props.Upstream.Auth.isZero() {
+			environment[message.UpstreamAuthVariable] = props.Upstream.Auth.environment(props.Upstream.AllowAuthOverride)
+			environment[message.SecretCacheVariable] = jsii.String(props.Upstream.SecretCacheTime.String())
+		}
+		if len(props.Upstream.Headers) > 0 {
+			environment[message.FixedFieldsVariable] = props.Upstream.headersJSON()
+		}
+		if props.Upstream.CertificateAuthority != "" {
+			environment[message.AuthorityVariable] = jsii.String(props.Upstream.CertificateAuthority)
+		}
 		proxies[i] = newFunction(r, message.ProxyName(i+1), proxyImportPath, props, &awslambda.FunctionProps{
 			Description: jsii.String("Makes single attempts at the upstream API"),
 			Timeout:     seconds(props.proxyTimeout()),
@@ -52,6 +62,7 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 
 			ReservedConcurrentExecutions: reserved(props.ReservedConcurrency.EachProxy),
 		})
+		props.Upstream.Auth.grantRead(proxies[i])
 	}
 	return proxies
 }
@@ -80,6 +91,9 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 		environment[message.TokenIssuerVariable] = &tokens.Issuer
 		environment[message.TokenKeysVariable] = &tokens.Keys
 		environment[message.TokenAudienceVariable] = &tokens.Audience
+	}
+	if replaces := props.Upstream.replaces(); replaces != "" {
+		environment[message.AuthReplacesVariable] = jsii.String(replaces)
 	}
 	if names := props.Idempotency.KeyFields; len(names) > 0 {
 		environment[message.KeyFieldsVariable] = jsii.String(strings.Join(names, ","))
