@@ -12,7 +12,7 @@ export CDK_VALIDATION ?= false
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION ?= 18,20
 
 # Variants of the stack, handed to the CDK as context: make deploy UPSTREAM=https://api.example.com PROXIES=5
-CONTEXT := $(foreach name,UPSTREAM PROXIES ARCHITECTURE AUTH,$(if $($(name)),-c '$(shell echo $(name) | tr A-Z a-z)=$($(name))'))
+CONTEXT := $(foreach name,UPSTREAM UPSTREAM_AUTH PROXIES ARCHITECTURE AUTH,$(if $($(name)),-c '$(shell echo $(name) | tr -d _ | tr A-Z a-z)=$($(name))'))
 
 CDK := node_modules/.bin/cdk
 
