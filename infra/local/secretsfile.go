@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"runtime"
 	"strings"
 	"unicode/utf8"
 
@@ -37,8 +36,7 @@ func openSecrets(path string, stderr io.Writer) (*secretsFile, map[string]string
 	if err != nil {
 		return nil, nil, err
 	}
-	// Windows has other means than these modes, and Go says 0666 there.
-	if mode := f.last.Mode(); mode.IsRegular() && mode.Perm()&0o077 != 0 && runtime.GOOS != "windows" {
+	if mode := f.last.Mode(); mode.IsRegular() && mode.Perm()&0o077 != 0 {
 		fmt.Fprintf(stderr, "warning: SECRETS: %s is open to others, since its mode is %04o; chmod 600 %s\n", path, mode.Perm(), path)
 	}
 	return f, values, nil

@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -142,9 +142,6 @@ func TestTheSecretsAreSaidToBeWrongWithTheOtherSettings(t *testing.T) {
 }
 
 func TestAFileOfSecretsThatOthersMayReadIsWarnedOf(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("Windows has no such modes")
-	}
 	f := newSecretsOnDisk(t, `{"a": "hidden"}`)
 	for mode, warned := range map[os.FileMode]string{0o600: "", 0o400: "", 0o640: "0640", 0o604: "0604", 0o644: "0644", 0o620: "0620"} {
 		if err := os.Chmod(f.path, mode); err != nil {
@@ -253,6 +250,33 @@ func TestAFileThatBecomesOfNoUseIsSaidOnceAndChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	says("without the file again", "there is no file "+f.path, stay)
+}
+
+func TestAPipeIsReadOnce(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = os.WriteFile(pipe, []byte(`{"a": "1"}`), 0) // waits for the reader
+	}()
+	secrets, values, err := openSecrets(pipe, io.Discard)
+	if err != nil || values["a"] != "1" {
+		t.Fatalf("got %v %v", values, err)
+	}
+	asked := make(chan bool)
+	go func() {
+		_, changed := secrets.changed()
+		asked <- changed
+	}()
+	select {
+	case changed := <-asked:
+		if changed {
+			t.Error("there are new values")
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it waits for another writer")
+	}
 }
 
 // getSecret asks the AWS endpoints for the value of a secret.
