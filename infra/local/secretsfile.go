@@ -20,9 +20,8 @@ type secretsFile struct {
 	path   string
 	stderr io.Writer
 
-	// last is the file as it was when its content was last looked at, and sound says whether that was of use.
-	last  fs.FileInfo
-	sound bool
+	// last is the file as it was when its content was last of use.
+	last fs.FileInfo
 
 	// said is what was last said about the file; empty once it is as it should be.
 	said string
@@ -49,9 +48,7 @@ func (f *secretsFile) changed() (map[string]string, bool) {
 		return nil, false
 	}
 	if info, err := os.Stat(f.path); err == nil && info.ModTime().Equal(f.last.ModTime()) && info.Size() == f.last.Size() && os.SameFile(info, f.last) {
-		if f.sound {
-			f.said = ""
-		}
+		f.said = ""
 		return nil, false
 	}
 	values, err := f.read()
@@ -86,10 +83,10 @@ func (f *secretsFile) read() (map[string]string, error) {
 		return nil, fmt.Errorf("SECRETS: %s cannot be read: %w", f.path, err)
 	}
 	values, err := parseSecrets(data)
-	f.last, f.sound = info, err == nil
 	if err != nil {
 		return nil, fmt.Errorf("SECRETS: %s: %s", f.path, strings.ReplaceAll(err.Error(), "\n", "\nSECRETS: "+f.path+": "))
 	}
+	f.last = info
 	return values, nil
 }
 
