@@ -31,9 +31,11 @@ help: ## show this list
 	@echo "    CONCURRENCY=n is how many invocations of functions may run at once (default 1000)"
 	@echo "    FAULTS=throttle=0.1,lost=0.1,slow=0.1,delay=1s,seed=7 are shares of the calls to AWS that fail, and how"
 	@echo "    SECRETS=file.json holds the secrets in Secrets Manager by their names, as strings or objects; it is read again when it changes"
+	@echo "    AUTH=AWS_IAM has the URL take signed requests only; signatures are not verified"
 	@echo "    FREEZE=off lets functions run on between invocations, such as under a debugger"
 	@echo "  Variants, for synth, diff, deploy, destroy: UPSTREAM=https://… (default https://httpbin.org) PROXIES=3 ARCHITECTURE=arm64|x86_64 AUTH=AWS_IAM|NONE"
 	@echo "  Variants, for explain: PROXIES=3"
+	@echo "  Variants, for contract: ENDPOINT=https://… LISTEN=0.0.0.0:8080 CERTIFICATE=file PRIVATE_KEY=file SPEED=1 POLICY=file PAGES=origin RUN=regexp AT_ONCE=8"
 
 .PHONY: local
 local: prerequisites ## run the stack on this machine, without AWS
@@ -56,6 +58,10 @@ lint: prerequisites ## gofmt, go vet and staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	go vet $(WITHOUT_CDK) $(WITH_CDK)
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 $(WITHOUT_CDK) $(WITH_CDK)
+
+.PHONY: contract
+contract: prerequisites ## run the cases of the contract against an endpoint; docs/contract.md says how
+	@mkdir -p .local && go build -o .local/contract ./infra/local/internal/contract/check && exec .local/contract
 
 .PHONY: soak
 soak: prerequisites ## run the tests that take minutes: what only many requests show

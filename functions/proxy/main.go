@@ -8,6 +8,8 @@
 //	UPSTREAM_BASE_URL          where requests go; a call's path and query are joined to it
 //	UPSTREAM_ALLOWED_NETWORKS  prefixes that may be called although they are not public, separated by commas
 //	RETRY_POLICY               the policy, as JSON; empty for the default one
+//	IDEMPOTENCY_RECORDED       statuses whose final answers are recorded (true) or not (false), as a JSON object, where that is
+//	                           not as by default
 //	IDEMPOTENCY_TTL            how long answers to requests with an Idempotency-Key are replayed, such as 24h0m0s
 package main
 
