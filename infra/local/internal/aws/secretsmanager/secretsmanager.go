@@ -130,7 +130,7 @@ func (s *Store) Provide(values map[string]string) error {
 			problems = append(problems, fmt.Errorf("the secret %q is given as %q and as %q; give it once", name, ids[name], id))
 		}
 		ids[name] = id
-		problems = append(problems, Check(id, values[id]))
+		problems = append(problems, check(id, values[id]))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return err
@@ -182,9 +182,9 @@ func (s *Store) refreshed() error {
 	return s.Provide(values)
 }
 
-// Check says what is wrong with a secret that is to be provided: with its name or ARN, or with the size of its value. The
+// check says what is wrong with a secret that is to be provided: with its name or ARN, or with the size of its value. The
 // value is not in the error.
-func Check(id, value string) error {
+func check(id, value string) error {
 	if _, isARN := resource(id); isARN && nameIn(id) == "" {
 		return fmt.Errorf("%q is no complete ARN of a secret, with a hyphen and six characters at its end; give that, or the secret's name", id)
 	}
