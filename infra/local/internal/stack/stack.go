@@ -41,6 +41,10 @@ type Config struct {
 	// Empty leaves the functions as they are.
 	Upstream string
 
+	// CertificateAuthority is certificates in PEM, by which upstreams and token URLs are trusted besides the system's and
+	// those of the template. Empty leaves the functions as they are.
+	CertificateAuthority string
+
 	// SourceAddresses gives each function that calls the upstream a loopback address of its own to call from, if the
 	// upstream is on a loopback address too. See package egress.
 	SourceAddresses bool
@@ -307,6 +311,9 @@ func (s *Stack) createFunctions(config Config) error {
 		if _, rewrites := environment[message.LinksVariable]; rewrites && config.Upstream != "" {
 			// An upstream may know itself by its own address, or by that of the proxy's way to it.
 			environment[message.LinksVariable] = strings.Join(append(slices.Sorted(maps.Values(upstreams)), config.Upstream), " ")
+		}
+		if _, calls := f.Environment[message.UpstreamVariable]; calls && config.CertificateAuthority != "" {
+			environment[message.AuthorityVariable] += config.CertificateAuthority
 		}
 		maps.Copy(environment, config.Environment[f.Name])
 		maps.Copy(environment, config.Environment[short])
