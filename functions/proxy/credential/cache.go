@@ -2,8 +2,13 @@ package credential
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 )
+
+// renewalPause is how long a value is not read again after a renewal was of no use. An upstream that answers 401 for reasons of
+// its own would otherwise have a secret read, or a token made, with every request.
+const renewalPause = 5 * time.Second
 
 // A cache keeps one value for a time. One caller at a time reads it; the others wait for what that one brings. It is safe for
 // concurrent use.
@@ -16,6 +21,9 @@ type cache[T any] struct {
 	// turn is held by whoever looks at kept, and while they read.
 	turn chan struct{}
 	kept *entry[T]
+
+	// pause is until when nothing is renewed, in nanoseconds since the Unix epoch.
+	pause atomic.Int64
 }
 
 // An entry is a value that was read. Two of them are two reads, whatever they brought.
@@ -33,9 +41,21 @@ func (c *cache[T]) get(ctx context.Context) (*entry[T], error) {
 	return c.unless(ctx, func(kept *entry[T]) bool { return c.now().Before(kept.until) })
 }
 
-// renew reads the value again, unless that was done since old was read.
+// renew reads the value again, unless that was done since old was read, or was of no use a moment ago.
 func (c *cache[T]) renew(ctx context.Context, old *entry[T]) (*entry[T], error) {
-	return c.unless(ctx, func(kept *entry[T]) bool { return kept != old && c.now().Before(kept.until) })
+	return c.unless(ctx, func(kept *entry[T]) bool {
+		if kept == old {
+			return c.now().UnixNano() < c.pause.Load()
+		}
+		return c.now().Before(kept.until)
+	})
+}
+
+// renewedInVain says that a renewal was of no use.
+func (c *cache[T]) renewedInVain() {
+	if c != nil {
+		c.pause.Store(c.now().Add(renewalPause).UnixNano())
+	}
 }
 
 // unless reads the value, unless the one that is kept will do.

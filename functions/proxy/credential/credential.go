@@ -146,7 +146,8 @@ func (s *Source) Get(ctx context.Context) (*Credential, error) {
 	return c, nil
 }
 
-// Renew reads anew what a credential was made of, after the upstream has refused it. It gives nil if that has not changed.
+// Renew reads anew what a credential was made of, after the upstream has refused it. It gives nil if that has not changed, or if
+// it was of no use a moment ago.
 func (s *Source) Renew(ctx context.Context, refused *Credential) (*Credential, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTime)
 	defer cancel()
@@ -166,9 +167,16 @@ func (s *Source) Renew(ctx context.Context, refused *Credential) (*Credential, e
 		changed = changed || !c.certificate.value.equal(refused.certificate.value)
 	}
 	if !changed {
+		s.RenewedInVain()
 		return nil, nil
 	}
 	return c, nil
+}
+
+// RenewedInVain says that the upstream has refused a credential that was new, so that for a moment none is renewed.
+func (s *Source) RenewedInVain() {
+	s.value.renewedInVain()
+	s.certificate.renewedInVain()
 }
 
 // Put puts the credential into a request, in the place of what the caller has put there. What went upstream of ours comes

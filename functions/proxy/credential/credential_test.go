@@ -378,6 +378,10 @@ func TestARefusedCredentialIsReadAnewAndOnlyTriedAgainIfItHasChanged(t *testing.
 		t.Errorf("the same one is tried again: %v, error %v, after %d reads", fresh, err, v.readSoFar())
 	}
 	v.put("s", `{"token":"new"}`)
+	if fresh, err := s.Renew(t.Context(), put(t, s, r)); fresh != nil || err != nil || v.readSoFar() != 2 {
+		t.Errorf("it is read again at once: %v, error %v, after %d reads", fresh, err, v.readSoFar())
+	}
+	v.pass(5 * time.Second)
 	old = put(t, s, r)
 	fresh, err := s.Renew(t.Context(), old)
 	if fresh == nil || err != nil || v.readSoFar() != 3 {
@@ -390,7 +394,12 @@ func TestARefusedCredentialIsReadAnewAndOnlyTriedAgainIfItHasChanged(t *testing.
 	if again, err := s.Renew(t.Context(), old); again == nil || err != nil || v.readSoFar() != 3 {
 		t.Errorf("for another request it is %v, error %v, after %d reads", again, err, v.readSoFar())
 	}
+	s.RenewedInVain()
 	v.put("s", "no JSON")
+	if fresh, err := s.Renew(t.Context(), fresh); fresh != nil || err != nil || v.readSoFar() != 3 {
+		t.Errorf("one that was new and refused is read again at once: %v, error %v, after %d reads", fresh, err, v.readSoFar())
+	}
+	v.pass(5 * time.Second)
 	if fresh, err := s.Renew(t.Context(), fresh); fresh != nil || err == nil {
 		t.Errorf("one of another shape gives %v", fresh)
 	}

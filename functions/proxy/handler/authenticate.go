@@ -88,6 +88,9 @@ func (p *Proxy) repeatRefused(ctx context.Context, call *message.Call, request r
 		return history, t
 	}
 	p.logAttempt(ctx, call, len(with), refused, retry.Again)
+	if second.result.Status == http.StatusUnauthorized {
+		p.credentials.RenewedInVain()
+	}
 	return with, second
 }
 

@@ -157,6 +157,25 @@ func TestWhatIsJudgedAfterTheRepetitionIsTheSecondAnswer(t *testing.T) {
 	}
 }
 
+// An upstream that answers 401 for reasons of its own does not have each request sent twice.
+func TestAfterANewCredentialWasRefusedNoneIsRenewedForAMoment(t *testing.T) {
+	var requests atomic.Int32
+	b := newBench(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		requests.Add(1)
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	v := b.with(bearer, map[string]string{"orders/token": "old"})
+	v.before = func() { v.put("orders/token", fmt.Sprint("token-", v.reads)) }
+	for i, want := range []int32{2, 3, 4, 6} {
+		if i == 3 {
+			b.Sleep(t.Context(), 5*time.Second)
+		}
+		if out := b.invoke(t, b.call(message.Request{Method: "GET"})); out.StatusCode != 401 || requests.Load() != want {
+			t.Errorf("request %d ended with %d, after %d attempts in all, want %d", i+1, out.StatusCode, requests.Load(), want)
+		}
+	}
+}
+
 func TestA401StandsWhereNothingSpeaksForARepetition(t *testing.T) {
 	rotated := func(v *vault) { v.put("orders/token", fmt.Sprint("token-", v.reads)) }
 	for name, c := range map[string]struct {
