@@ -18,6 +18,9 @@ import (
 const (
 	gatewayImportPath = "github.com/retrying-api-proxy/retrying-api-proxy/functions/gateway"
 	proxyImportPath   = "github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy"
+
+	// authenticatingImportPath is of the proxies whose upstream asks for a credential. They take longer to start.
+	authenticatingImportPath = "github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/authenticating"
 )
 
 // maxFunctionNameLength is Lambda's limit.
@@ -45,7 +48,9 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 		if len(props.Upstream.AllowedNetworks) > 0 {
 			environment[message.AllowedNetworksVariable] = jsii.String(strings.Join(props.Upstream.AllowedNetworks, ","))
 		}
+		importPath := proxyImportPath
 		if !props.Upstream.Auth.isZero() {
+			importPath = authenticatingImportPath
 			environment[message.UpstreamAuthVariable] = props.Upstream.Auth.environment(props.Upstream.AllowAuthOverride)
 			environment[message.SecretCacheVariable] = jsii.String(props.Upstream.SecretCacheTime.String())
 		}
@@ -55,7 +60,7 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 		if props.Upstream.CertificateAuthority != "" {
 			environment[message.AuthorityVariable] = jsii.String(props.Upstream.CertificateAuthority)
 		}
-		proxies[i] = newFunction(r, message.ProxyName(i+1), proxyImportPath, props, &awslambda.FunctionProps{
+		proxies[i] = newFunction(r, message.ProxyName(i+1), importPath, props, &awslambda.FunctionProps{
 			Description: jsii.String("Makes single attempts at the upstream API"),
 			Timeout:     seconds(props.proxyTimeout()),
 			Environment: &environment,

@@ -7,11 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/credential"
-	localsecrets "github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/secretsmanager"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/secretsmanager"
 )
 
 // A demander looks whether requests have the credential that the proxies authenticate with, as the secret is at the moment:
@@ -21,10 +19,10 @@ type demander struct {
 	source *credential.Source
 }
 
-func newDemander(auth message.UpstreamAuth, secrets *localsecrets.Store) *demander {
+func newDemander(auth message.UpstreamAuth, secrets *secretsmanager.Store) *demander {
 	return &demander{auth: auth, source: credential.New(auth, credential.Dependencies{
-		SecretsManager: func(context.Context) (credential.SecretsManager, error) { return inProcess{secrets}, nil },
-		CacheTime:      time.Nanosecond,
+		Secrets:   inProcess{secrets},
+		CacheTime: time.Nanosecond,
 	})}
 }
 
@@ -66,10 +64,10 @@ func (d *demander) admits(r *http.Request) bool {
 }
 
 // inProcess is the Secrets Manager of the stack, without HTTP.
-type inProcess struct{ store *localsecrets.Store }
+type inProcess struct{ store *secretsmanager.Store }
 
-func (p inProcess) GetSecretValue(ctx context.Context, in *secretsmanager.GetSecretValueInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
-	input, err := json.Marshal(map[string]*string{"SecretId": in.SecretId})
+func (p inProcess) SecretString(ctx context.Context, id string) (*string, error) {
+	input, err := json.Marshal(map[string]string{"SecretId": id})
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +75,7 @@ func (p inProcess) GetSecretValue(ctx context.Context, in *secretsmanager.GetSec
 	if err != nil {
 		return nil, err
 	}
-	var text struct{ SecretString *string }
-	err = json.Unmarshal(output, &text)
-	return &secretsmanager.GetSecretValueOutput{SecretString: text.SecretString}, err
+	var secret struct{ SecretString *string }
+	err = json.Unmarshal(output, &secret)
+	return secret.SecretString, err
 }

@@ -21,11 +21,11 @@ const readTime = 10 * time.Second
 
 // Dependencies are what a Source has of the world around it.
 type Dependencies struct {
-	// SecretsManager gives the client that secrets are read with. It is called each time that one is.
-	SecretsManager func(context.Context) (SecretsManager, error)
+	// Secrets are read when they are needed. Required for every kind but SigV4.
+	Secrets Secrets
 
-	// Role gives the credentials of the function's role. It is called each time that a request is signed.
-	Role func(context.Context) (aws.CredentialsProvider, error)
+	// Role gives the credentials of the function's role. It is called each time that a request is signed. Required for SigV4.
+	Role func(context.Context) (aws.Credentials, error)
 
 	// Tokens carries the requests for tokens. It must not repeat any, and must keep to addresses that may be called.
 	Tokens http.RoundTripper
@@ -59,7 +59,7 @@ func New(auth message.UpstreamAuth, d Dependencies) *Source {
 	}
 	of := func(id string) secret {
 		id, field, _ := strings.Cut(id, "#")
-		return secret{id: id, field: field, client: d.SecretsManager}
+		return secret{id: id, field: field, secrets: d.Secrets}
 	}
 	s := &Source{auth: auth}
 	main := of(auth.Secret)
@@ -79,7 +79,7 @@ func New(auth message.UpstreamAuth, d Dependencies) *Source {
 		}
 		s.value = newCache(wall, tokens.read)
 	case message.AuthSigV4:
-		s.signer = &signer{service: auth.Service, region: auth.Region, provider: d.Role, now: now}
+		s.signer = &signer{service: auth.Service, region: auth.Region, role: d.Role, now: now}
 	}
 	if auth.Certificate != "" {
 		certificate := of(auth.Certificate)

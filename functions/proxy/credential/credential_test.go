@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/smithy-go"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
@@ -33,10 +32,10 @@ type vault struct {
 
 func newVault(secrets map[string]string) *vault { return &vault{time: morning, secrets: secrets} }
 
-func (v *vault) GetSecretValue(ctx context.Context, in *secretsmanager.GetSecretValueInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
+func (v *vault) SecretString(ctx context.Context, id string) (*string, error) {
 	v.mu.Lock()
 	v.reads++
-	text, found := v.secrets[aws.ToString(in.SecretId)]
+	text, found := v.secrets[id]
 	fails, gate := v.fails, v.gate
 	v.mu.Unlock()
 	if gate != nil {
@@ -52,7 +51,7 @@ func (v *vault) GetSecretValue(ctx context.Context, in *secretsmanager.GetSecret
 	case !found:
 		return nil, &smithy.GenericAPIError{Code: "ResourceNotFoundException", Message: "Secrets Manager can't find the specified secret."}
 	}
-	return &secretsmanager.GetSecretValueOutput{SecretString: &text}, nil
+	return &text, nil
 }
 
 func (v *vault) put(name, text string) {
@@ -82,9 +81,9 @@ func (v *vault) readSoFar() int {
 // source is one with the secrets of a vault.
 func (v *vault) source(auth message.UpstreamAuth) *credential.Source {
 	return credential.New(auth, credential.Dependencies{
-		SecretsManager: func(context.Context) (credential.SecretsManager, error) { return v, nil },
-		Tokens:         http.DefaultTransport,
-		Now:            v.now,
+		Secrets: v,
+		Tokens:  http.DefaultTransport,
+		Now:     v.now,
 	})
 }
 
@@ -210,9 +209,7 @@ func TestACallersOwnCredentialGoesUpstreamWhereThatIsAllowed(t *testing.T) {
 	} {
 		c.auth.Secret, c.auth.CallersOverride = "s", true
 		v := newVault(map[string]string{"s": "k3y"})
-		s := credential.New(c.auth, credential.Dependencies{
-			SecretsManager: func(context.Context) (credential.SecretsManager, error) { return v, nil }, Role: role, Now: v.now,
-		})
+		s := credential.New(c.auth, credential.Dependencies{Secrets: v, Role: role, Now: v.now})
 		r := request(t, "https://api.example.com?"+c.query, c.fields...)
 		before := fmt.Sprint(r.Header, r.URL)
 		got, err := s.Get(t.Context())
@@ -421,8 +418,6 @@ func TestTheTimeOfAFrozenSandboxGoesOnByTheClockOnTheWall(t *testing.T) {
 }
 
 // role has the credentials of a function's role.
-func role(context.Context) (aws.CredentialsProvider, error) {
-	return aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-		return aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", SessionToken: "t0ken"}, nil
-	}), nil
+func role(context.Context) (aws.Credentials, error) {
+	return aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", SessionToken: "t0ken"}, nil
 }

@@ -6,14 +6,14 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/smithy-go"
 )
 
-// SecretsManager is the part of AWS Secrets Manager that is needed.
-type SecretsManager interface {
-	GetSecretValue(context.Context, *secretsmanager.GetSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error)
+// Secrets are those of AWS Secrets Manager.
+type Secrets interface {
+	// SecretString reads the text of a secret in its current version, by its ARN or its name. It is nil if the secret is
+	// binary.
+	SecretString(ctx context.Context, id string) (*string, error)
 }
 
 // A secret is one of AWS Secrets Manager, or one field of it.
@@ -21,27 +21,23 @@ type secret struct {
 	id    string // its ARN or its name
 	field string // of the JSON object that its text is; empty for the whole text
 
-	client func(context.Context) (SecretsManager, error)
+	secrets Secrets
 }
 
 // text reads the secret's text, or that of its field: the value of a string, and the JSON of an object.
 func (s secret) text(ctx context.Context) (string, error) {
-	client, err := s.client(ctx)
-	if err != nil {
-		return "", s.unavailable("the client of AWS Secrets Manager could not be made", err)
-	}
-	out, err := client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String(s.id)})
+	whole, err := s.secrets.SecretString(ctx, s.id)
 	if err != nil {
 		return "", s.unread(err)
 	}
-	if out.SecretString == nil {
+	if whole == nil {
 		return "", s.unavailable("it is binary; expected is text", nil)
 	}
 	if s.field == "" {
-		return *out.SecretString, nil
+		return *whole, nil
 	}
 	var fields map[string]json.RawMessage
-	if json.Unmarshal([]byte(*out.SecretString), &fields) != nil {
+	if json.Unmarshal([]byte(*whole), &fields) != nil {
 		return "", s.unavailable("a field of it is named, and it is no JSON object", nil)
 	}
 	value, found := fields[s.field]

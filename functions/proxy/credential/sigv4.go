@@ -19,7 +19,7 @@ import (
 // A signer signs requests with Signature Version 4.
 type signer struct {
 	service, region string
-	provider        func(context.Context) (aws.CredentialsProvider, error)
+	role            func(context.Context) (aws.Credentials, error)
 	now             func() time.Time
 }
 
@@ -28,11 +28,7 @@ var errQuery = errors.New("credential: the query is not well escaped, so that it
 
 // credentials are those of the function's role, as the SDK finds them.
 func (s *signer) credentials(ctx context.Context) (aws.Credentials, error) {
-	provider, err := s.provider(ctx)
-	if err != nil {
-		return aws.Credentials{}, unavailable("", "the credentials of the function's role could not be had", err)
-	}
-	credentials, err := provider.Retrieve(ctx)
+	credentials, err := s.role(ctx)
 	if err != nil {
 		return aws.Credentials{}, unavailable("", "the credentials of the function's role could not be had", err)
 	}

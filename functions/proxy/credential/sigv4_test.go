@@ -114,7 +114,7 @@ func TestSignaturesAreThoseOfAnotherImplementation(t *testing.T) {
 func TestARoleWithoutCredentialsIsAnError(t *testing.T) {
 	none := errors.New("no provider")
 	s := credential.New(message.UpstreamAuth{Kind: message.AuthSigV4, Service: "s3", Region: "us-east-1"}, credential.Dependencies{
-		Role: func(context.Context) (aws.CredentialsProvider, error) { return nil, none },
+		Role: func(context.Context) (aws.Credentials, error) { return aws.Credentials{}, none },
 	})
 	_, err := s.Get(t.Context())
 	var unavailable *credential.Error

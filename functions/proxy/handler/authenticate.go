@@ -22,11 +22,11 @@ func newCredentials(s settings, d Dependencies) *credential.Source {
 		return nil
 	}
 	return credential.New(s.auth, credential.Dependencies{
-		SecretsManager: d.SecretsManager,
-		Role:           d.Role,
-		Tokens:         newTokenTransport(d.Dial, s.authorities),
-		Now:            d.Clock.Now,
-		CacheTime:      s.secretCache,
+		Secrets:   d.Secrets,
+		Role:      d.Role,
+		Tokens:    newTokenTransport(d.Dial, s.authorities),
+		Now:       d.Clock.Now,
+		CacheTime: s.secretCache,
 	})
 }
 

@@ -23,12 +23,10 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
-	"github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/credential"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
@@ -40,18 +38,18 @@ type vault struct {
 	before  func() // is called before each read
 }
 
-func (v *vault) GetSecretValue(_ context.Context, in *secretsmanager.GetSecretValueInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
+func (v *vault) SecretString(_ context.Context, id string) (*string, error) {
 	if v.before != nil {
 		v.before()
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.reads++
-	text, found := v.secrets[*in.SecretId]
+	text, found := v.secrets[id]
 	if !found {
 		return nil, &smithy.GenericAPIError{Code: "ResourceNotFoundException", Message: "Secrets Manager can't find the specified secret."}
 	}
-	return &secretsmanager.GetSecretValueOutput{SecretString: &text}, nil
+	return &text, nil
 }
 
 func (v *vault) put(name, text string) {
@@ -65,12 +63,10 @@ func (b *bench) with(auth message.UpstreamAuth, secrets map[string]string) *vaul
 	v := &vault{secrets: secrets}
 	b.auth = auth
 	b.credentials = newCredentials(b.settings, Dependencies{
-		Dial:           b.transport.DialContext,
-		SecretsManager: func(context.Context) (credential.SecretsManager, error) { return v, nil },
-		Role: func(context.Context) (aws.CredentialsProvider, error) {
-			return aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-				return aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "c4nary", SessionToken: "t0ken"}, nil
-			}), nil
+		Dial:    b.transport.DialContext,
+		Secrets: v,
+		Role: func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "c4nary", SessionToken: "t0ken"}, nil
 		},
 		Clock: b,
 	})
@@ -288,7 +284,7 @@ func TestATokenURLIsFencedAsTheUpstreamIs(t *testing.T) {
 	fenced := &bench{time: morning}
 	v := &vault{secrets: client}
 	fenced.Proxy = newProxy(settings{name: "proxy-1", proxies: 3, baseURL: base, policy: retry.Default(), auth: auth}, Dependencies{
-		Log: b.log, Clock: b, SecretsManager: func(context.Context) (credential.SecretsManager, error) { return v, nil },
+		Log: b.log, Clock: b, Secrets: v,
 	})
 	out := fenced.invoke(t, b.call(message.Request{Method: "GET"}))
 	if out.Error != message.CredentialsUnavailable || asked.Load() != 1 {
@@ -456,18 +452,13 @@ func TestTheUpstreamSeesTheClientCertificateAndANewOneOnceItIsThere(t *testing.T
 	}
 }
 
-func TestAProxyWhoseUpstreamAsksForNothingMakesNoClient(t *testing.T) {
-	never := func() { t.Error("a client was made") }
-	p, err := New(environment(map[string]string{"PROXY_NAME": "proxy-1", "PROXY_COUNT": "1", "UPSTREAM_BASE_URL": serve(t, func(http.ResponseWriter, *http.Request) {}), "UPSTREAM_ALLOWED_NETWORKS": "127.0.0.1/32"}), Dependencies{
-		Log:            newBench(t, "http://127.0.0.1").log,
-		SecretsManager: func(context.Context) (credential.SecretsManager, error) { never(); return nil, nil },
-		Role:           func(context.Context) (aws.CredentialsProvider, error) { never(); return nil, nil },
-	})
-	if err != nil {
-		t.Fatal(err)
+func TestAProxyThatCannotReadSecretsDoesNotStartWhereOneIsNeeded(t *testing.T) {
+	variables := map[string]string{"PROXY_NAME": "proxy-1", "PROXY_COUNT": "1", "UPSTREAM_BASE_URL": "https://api.example"}
+	if _, err := New(environment(variables), Dependencies{}); err != nil {
+		t.Errorf("where none is needed: %v", err)
 	}
-	call := &message.Call{Request: message.Request{Method: "GET", Path: "/"}, Deadline: time.Now().Add(time.Minute).UnixMilli()}
-	if out, err := p.Handle(t.Context(), *message.ToProxy(call, p.policy, nil, 0)); err != nil || out.StatusCode != 200 {
-		t.Errorf("it ended with %+v, error %v", out, err)
+	variables["UPSTREAM_AUTH"] = `{"kind":"bearer","secret":"s"}`
+	if _, err := New(environment(variables), Dependencies{}); err == nil || !strings.Contains(err.Error(), "UPSTREAM_AUTH") {
+		t.Errorf("where one is needed: %v", err)
 	}
 }

@@ -26,10 +26,10 @@ type Dependencies struct {
 	// Default: that dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-	// SecretsManager gives the client that secrets are read with, and Role the credentials that requests are signed with. They
-	// are called when that is needed for the first time, and whenever it is again. Required if the upstream asks for it.
-	SecretsManager func(context.Context) (credential.SecretsManager, error)
-	Role           func(context.Context) (aws.CredentialsProvider, error)
+	// Secrets are those that the upstream asks for, and Role gives the credentials that requests are signed with. Neither is
+	// used before that is needed. Without them, an environment that says how to authenticate is refused.
+	Secrets credential.Secrets
+	Role    func(context.Context) (aws.Credentials, error)
 
 	// Clock is the time. Default: the system's. Timeouts of attempts pass by the system's clock in any case.
 	Clock Clock
@@ -62,8 +62,14 @@ func New(getenv func(string) string, d Dependencies) (*Proxy, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !s.auth.IsZero() && (d.Secrets == nil || d.Role == nil) {
+		return nil, errNoSecrets
+	}
 	return newProxy(s, d), nil
 }
+
+// errNoSecrets is the error of a command that starts without the AWS SDK.
+var errNoSecrets = errors.New("proxy: " + message.UpstreamAuthVariable + " says how to authenticate, which the command functions/proxy/authenticating can do")
 
 func newProxy(s settings, d Dependencies) *Proxy {
 	if d.Dial == nil {
