@@ -31,6 +31,7 @@ type settings struct {
 	links           linkRewriter
 	omitRetryAdvice bool
 	crossOrigin     bool // the function URL has Cors
+	forwarding      message.Forwarding
 }
 
 // requirements are the values of IDEMPOTENCY_KEY_REQUIRED.
@@ -97,6 +98,9 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 		s.links = append(s.links, base)
 	}
 	s.crossOrigin = flag(message.CrossOriginVariable)
+	if s.forwarding, err = message.ForwardingFrom(getenv); err != nil {
+		problems = append(problems, err)
+	}
 	if err := errors.Join(problems...); err != nil {
 		return settings{}, fmt.Errorf("gateway: the environment is not usable:\n%w", err)
 	}
