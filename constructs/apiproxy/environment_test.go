@@ -90,3 +90,16 @@ func TestLinksAndAdviceAreAsThePropsSay(t *testing.T) {
 		t.Errorf("with both props the gateway is told %v", off)
 	}
 }
+
+func TestGatewayAndProxiesAreToldWhatMayBeForwarded(t *testing.T) {
+	template := variants()["Everything"]
+	for _, function := range append(template.proxies(), template.gateway()) {
+		told := environment(function)
+		if told["UPSTREAM_ALLOWED_METHODS"] != "GET,POST,DELETE" || told["UPSTREAM_ALLOWED_PATHS"] != "/orders /gift%20cards" {
+			t.Errorf("%s is told %v", function.name(), told)
+		}
+	}
+	if networks, told := environment(template.gateway())["UPSTREAM_ALLOWED_NETWORKS"]; told {
+		t.Errorf("the gateway, which calls nobody, is told of the networks %s", networks)
+	}
+}
