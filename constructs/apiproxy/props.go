@@ -159,8 +159,8 @@ type Upstream struct {
 
 	// AllowedPaths are the paths below BaseURL that are forwarded, with all that is below them: /orders allows /orders and
 	// /orders/5, and not /ordersX. Others are answered with 403, without anything being sent or recorded. Paths are compared
-	// as they are read with their escapes undone, with regard to case; one that some server may read as another that is not
-	// allowed is refused. Queries are not looked at. Default: all.
+	// segment by segment, with their escapes undone and with regard to case: /orders%2F5 and /orders;v=1 are other paths.
+	// Queries are not looked at. Default: all.
 	AllowedPaths []string
 
 	// AllowedNetworks are the prefixes, such as 10.1.0.0/16, that the upstream's address may lie in although they are not

@@ -7,13 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// An allowedPath is a path below which requests are forwarded.
-type allowedPath struct {
-	segments []string
-
-	// readings are the segments that servers may read instead, see readings.
-	readings [][]string
-}
+// An allowedPath is a path below which requests are forwarded: its segments, with their escapes undone.
+type allowedPath []string
 
 // CheckAllowedPath says what is wrong with a path that is to be allowed.
 func CheckAllowedPath(path string) error {
@@ -35,29 +30,16 @@ func CheckAllowedPath(path string) error {
 
 // newAllowedPath allows a path and all below it. A slash at its end makes no difference.
 func newAllowedPath(path string) allowedPath {
-	escaped := strings.TrimRight(EscapedPath(path), "/")
-	a := allowedPath{segments: segments(escaped)}
-	texts, _ := readings(escaped)
-	for _, text := range texts[1:] {
-		a.readings = append(a.readings, strings.Split(text, "/"))
-	}
-	return a
+	return segments(strings.TrimRight(EscapedPath(path), "/"))
 }
 
-// above says whether an escaped path is the allowed one or lies below it, whoever reads it: a server that splits it at its
-// slashes and then unescapes the segments, as it is right (RFC 3986 section 2.4), or one that unescapes first.
+// above says whether an escaped path is the allowed one or lies below it. The path is split at its slashes, and then its
+// segments are unescaped, once, as it is right (RFC 3986 section 2.4). Who unescapes it first, or again, reads the same: the
+// segments of the allowed path are followed by a slash or by nothing, and RefusedPath has seen to it that what is behind
+// does not climb.
 func (a allowedPath) above(escaped string) bool {
-	if !startsWith(segments(escaped), a.segments) {
-		return false
-	}
-	texts, all := readings(escaped)
-	for _, text := range texts[1:] {
-		read := strings.Split(text, "/")
-		if !startsWith(read, a.segments) && !slices.ContainsFunc(a.readings, func(r []string) bool { return startsWith(read, r) }) {
-			return false
-		}
-	}
-	return all
+	path := segments(escaped)
+	return len(path) >= len(a) && slices.Equal(path[:len(a)], a)
 }
 
 // segments splits an escaped path, and unescapes what is between the slashes.
@@ -67,9 +49,4 @@ func segments(escaped string) []string {
 		split[i] = unescape(split[i])
 	}
 	return split
-}
-
-// startsWith says whether a list begins with another one.
-func startsWith(list, start []string) bool {
-	return len(list) >= len(start) && slices.Equal(list[:len(start)], start)
 }

@@ -155,7 +155,7 @@ func TestAPathThatIsNotEscapedIsRefused(t *testing.T) {
 	}
 }
 
-func TestAPathIsAllowedIfEverybodyReadsItBelowAnAllowedOne(t *testing.T) {
+func TestAPathIsAllowedIfItsSegmentsBeginWithThoseOfAnAllowedOne(t *testing.T) {
 	for _, c := range []struct {
 		allowed   string
 		paths     []string

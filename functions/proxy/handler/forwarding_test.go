@@ -178,10 +178,14 @@ func FuzzWhatIsJoinedStaysBelowTheBaseURL(f *testing.F) {
 	} {
 		f.Add(seed[0], seed[1])
 	}
+	for _, seed := range []string{"/orders", "/orders/5", "/%6Frders/5", "/orders%2F5", "/%256Frders", "/orders//..a", "/orders%3f"} {
+		f.Add(seed, "")
+	}
 	base, err := url.Parse("https://h/base/path?key=k")
 	if err != nil {
 		f.Fatal(err)
 	}
+	limited := allowing(f, "", "/orders")
 	f.Fuzz(func(t *testing.T, raw, query string) {
 		r := &message.Request{Method: "GET", Path: message.EscapedPath(raw), Query: query}
 		if wellFormed.MatchString(raw) && r.Path != raw {
@@ -215,6 +219,9 @@ func FuzzWhatIsJoinedStaysBelowTheBaseURL(f *testing.F) {
 			}
 			if next = bytesOf(text); next == text {
 				break
+			}
+			if limited.Refuse(r) == nil && next != "/orders" && !strings.HasPrefix(next, "/orders/") {
+				t.Fatalf("%q is below /orders, and read as %s", raw, next)
 			}
 		}
 	})
