@@ -30,9 +30,11 @@ help: ## show this list
 	@echo "  Variants, for local: ADDR=127.0.0.1:8787 UPSTREAM=https://… SPEED=1 PROXIES=3 DATA=file VERBOSE=1"
 	@echo "    CONCURRENCY=n is how many invocations of functions may run at once (default 1000)"
 	@echo "    FAULTS=throttle=0.1,lost=0.1,slow=0.1,delay=1s,seed=7 are shares of the calls to AWS that fail, and how"
+	@echo "    AUTH=AWS_IAM has the URL take signed requests only; signatures are not verified"
 	@echo "    FREEZE=off lets functions run on between invocations, such as under a debugger"
 	@echo "  Variants, for synth, diff, deploy, destroy: UPSTREAM=https://… (default https://httpbin.org) PROXIES=3 ARCHITECTURE=arm64|x86_64 AUTH=AWS_IAM|NONE"
 	@echo "  Variants, for explain: PROXIES=3"
+	@echo "  Variants, for contract: ENDPOINT=https://… LISTEN=0.0.0.0:8080 CERTIFICATE=file PRIVATE_KEY=file SPEED=1 POLICY=file PAGES=origin RUN=regexp AT_ONCE=8"
 
 .PHONY: local
 local: prerequisites ## run the stack on this machine, without AWS
@@ -55,6 +57,10 @@ lint: prerequisites ## gofmt, go vet and staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	go vet $(WITHOUT_CDK) $(WITH_CDK)
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 $(WITHOUT_CDK) $(WITH_CDK)
+
+.PHONY: contract
+contract: prerequisites ## run the cases of the contract against an endpoint; docs/contract.md says how
+	@mkdir -p .local && go build -o .local/contract ./infra/local/internal/contract/check && exec .local/contract
 
 .PHONY: soak
 soak: prerequisites ## run the tests that take minutes: what only many requests show

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 	"github.com/google/go-cmp/cmp"
 
@@ -27,8 +29,8 @@ func environment(function *resource) map[string]string {
 
 func TestFunctionsAreToldEverythingThatTheyRead(t *testing.T) {
 	gateway := []string{
-		"IDEMPOTENCY_CACHE_HEADERS", "IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_SERVER_CACHE_HIT", "OMIT_RETRY_ADVICE", "PROXY_COUNT",
-		"RETRY_POLICY", "STATE_MACHINE_ARN", "TABLE_NAME", "UPSTREAM_LINKS",
+		"HIDE_ATTEMPTS", "IDEMPOTENCY_CACHE_HEADERS", "IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_SERVER_CACHE_HIT", "OMIT_RETRY_ADVICE", "PROXY_COUNT",
+		"RECORD_PREFIX", "RETRY_POLICY", "STATE_MACHINE_ARN", "TABLE_NAME", "UPSTREAM_LINKS",
 	}
 	proxy := []string{"IDEMPOTENCY_TTL", "PROXY_COUNT", "PROXY_NAME", "RETRY_POLICY", "UPSTREAM_BASE_URL"}
 	if diff := cmp.Diff(gateway, slices.Sorted(maps.Keys(environment(variants()["Minimal"].gateway())))); diff != "" {
@@ -101,5 +103,58 @@ func TestGatewayAndProxiesAreToldWhatMayBeForwarded(t *testing.T) {
 	}
 	if networks, told := environment(template.gateway())["UPSTREAM_ALLOWED_NETWORKS"]; told {
 		t.Errorf("the gateway, which calls nobody, is told of the networks %s", networks)
+	}
+}
+
+func TestWhoseRecordsTheyAreReachesTheFunctions(t *testing.T) {
+	app := newApp(nothingBundled)
+	scope := constructs.NewConstruct(awscdk.NewStack(app, jsii.String("Shop"), nil), jsii.String("Api"))
+	props := minimal()
+	props.Idempotency = apiproxy.Idempotency{
+		Caller:    []string{"X-Tenant", "claim:sub"},
+		Tokens:    apiproxy.Tokens{Issuer: "https://login.example.com/", Keys: "https://login.example.com/keys", Audience: "orders"},
+		KeyFields: []string{"PayPal-Request-Id"}, Recorded: map[int]bool{409: true, 404: false},
+	}
+	apiproxy.NewRetryingApiProxy(scope, jsii.String("Orders"), props)
+	renamed := minimal()
+	renamed.RecordPrefix = "orders-of-2026"
+	apiproxy.NewRetryingApiProxy(awscdk.NewStack(app, jsii.String("Renamed"), nil), jsii.String("Orders"), renamed)
+	templates := synthesise(app)
+	gateway := environment(templates["Shop"].gateway())
+	if gateway["RECORD_PREFIX"] != "Api/Orders" || gateway["IDEMPOTENCY_CALLER"] != "X-Tenant,claim:sub" || gateway["IDEMPOTENCY_KEY_FIELDS"] != "PayPal-Request-Id" {
+		t.Errorf("the gateway is told %v", gateway)
+	}
+	if gateway["TOKEN_ISSUER"] != "https://login.example.com/" || gateway["TOKEN_KEYS"] != "https://login.example.com/keys" || gateway["TOKEN_AUDIENCE"] != "orders" {
+		t.Errorf("of tokens the gateway is told %v", gateway)
+	}
+	for _, proxy := range templates["Shop"].proxies() {
+		if got := environment(proxy)["IDEMPOTENCY_RECORDED"]; got != `{"404":false,"409":true}` {
+			t.Errorf("%s is told %s", proxy.name(), got)
+		}
+	}
+	if got := environment(templates["Renamed"].gateway())["RECORD_PREFIX"]; got != "orders-of-2026" {
+		t.Errorf("the prefix is %s", got)
+	}
+}
+
+func TestStrangersWaitForAMinuteUnlessThePropSaysMore(t *testing.T) {
+	app := newApp(nothingBundled)
+	for name, change := range map[string]func(*apiproxy.RetryingApiProxyProps){
+		"Signed": func(p *apiproxy.RetryingApiProxyProps) {},
+		"Open":   func(p *apiproxy.RetryingApiProxyProps) { p.UrlAuthType = awslambda.FunctionUrlAuthType_NONE },
+		"Longer": func(p *apiproxy.RetryingApiProxyProps) {
+			p.UrlAuthType, p.MaxAnonymousWait, p.HideAttempts = awslambda.FunctionUrlAuthType_NONE, 2*time.Minute, true
+		},
+	} {
+		props := minimal()
+		change(props)
+		apiproxy.NewRetryingApiProxy(awscdk.NewStack(app, jsii.String(name), nil), jsii.String("Orders"), props)
+	}
+	templates := synthesise(app)
+	for name, want := range map[string][2]string{"Signed": {"", "false"}, "Open": {"1m0s", "false"}, "Longer": {"2m0s", "true"}} {
+		gateway := environment(templates[name].gateway())
+		if gateway["MAX_ANONYMOUS_WAIT"] != want[0] || gateway["HIDE_ATTEMPTS"] != want[1] {
+			t.Errorf("%s: the gateway is told %v, want %v", name, gateway, want)
+		}
 	}
 }

@@ -40,6 +40,9 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 			message.RetryPolicyVariable: policyJSON(props),
 			message.KeyTTLVariable:      jsii.String(props.Idempotency.TTL.String()),
 		}
+		if len(props.Idempotency.Recorded) > 0 {
+			environment[message.RecordedVariable] = recordedJSON(props)
+		}
 		for name, value := range props.Upstream.fence() {
 			environment[name] = jsii.String(value)
 		}
@@ -83,6 +86,22 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 		message.CacheHeadersVariable:    jsii.String(strconv.FormatBool(props.Idempotency.CacheHeaders)),
 		message.ServerCacheHitVariable:  jsii.String(strconv.FormatBool(props.Idempotency.ServerCacheHit)),
 		message.OmitRetryAdviceVariable: jsii.String(strconv.FormatBool(props.OmitRetryAdvice)),
+		message.HideAttemptsVariable:    jsii.String(strconv.FormatBool(props.HideAttempts)),
+	}
+	if props.UrlAuthType == awslambda.FunctionUrlAuthType_NONE {
+		environment[message.MaxAnonymousWaitVariable] = jsii.String(props.MaxAnonymousWait.String())
+	}
+	environment[message.RecordPrefixVariable] = jsii.String(recordPrefix(r, props))
+	if names := props.Idempotency.Caller; len(names) > 0 {
+		environment[message.CallerVariable] = jsii.String(strings.Join(names, ","))
+	}
+	if tokens := props.Idempotency.Tokens; tokens.Issuer != "" {
+		environment[message.TokenIssuerVariable] = &tokens.Issuer
+		environment[message.TokenKeysVariable] = &tokens.Keys
+		environment[message.TokenAudienceVariable] = &tokens.Audience
+	}
+	if names := props.Idempotency.KeyFields; len(names) > 0 {
+		environment[message.KeyFieldsVariable] = jsii.String(strings.Join(names, ","))
 	}
 	if !props.Upstream.KeepLinks {
 		environment[message.LinksVariable] = jsii.String(props.Upstream.BaseURL)
@@ -104,6 +123,10 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 	})
 	grantStart(r.StateMachine, gateway)
 	GrantRecords(r.Table, gateway)
+	denyOtherRecords(r.Table, gateway, recordPrefix(r, props))
+	if props.EncryptionKey != nil {
+		props.EncryptionKey.GrantEncryptDecrypt(gateway) // who starts a synchronous execution sends and receives its data
+	}
 	return gateway
 }
 
@@ -119,11 +142,12 @@ func reserved(slots int) *float64 {
 // else.
 func newFunction(r *RetryingApiProxy, name, importPath string, props RetryingApiProxyProps, own *awslambda.FunctionProps) awslambda.Function {
 	role := awsiam.NewRole(r, jsii.String(name+"-role"), &awsiam.RoleProps{
-		AssumedBy: awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
+		AssumedBy: servicePrincipal(r, "lambda.amazonaws.com"),
 	})
 	logGroup := awslogs.NewLogGroup(r, jsii.String(name+"-logs"), &awslogs.LogGroupProps{
 		Retention:     props.LogRetention,
 		RemovalPolicy: logRemovalPolicy(props),
+		EncryptionKey: props.EncryptionKey,
 	})
 	logGroup.GrantWrite(role)
 
@@ -133,8 +157,17 @@ func newFunction(r *RetryingApiProxy, name, importPath string, props RetryingApi
 	own.LoggingFormat = awslambda.LoggingFormat_JSON
 	own.Tracing = awslambda.Tracing_ACTIVE
 	own.Architecture = props.Architecture
+	own.EnvironmentEncryption = props.EncryptionKey
 	own.MemorySize = jsii.Number(props.MemorySizeMiB)
 	return gofunction.NewFunction(r, jsii.String(name), importPath, own)
+}
+
+// servicePrincipal is a service of AWS that acts for the stack's own account. Without the condition it could be brought to
+// act for another one.
+func servicePrincipal(r *RetryingApiProxy, service string) awsiam.ServicePrincipal {
+	return awsiam.NewServicePrincipal(&service, &awsiam.ServicePrincipalOpts{
+		Conditions: &map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": *awscdk.Stack_Of(r).Account()}},
+	})
 }
 
 // functionName makes the physical name of a function: that of the construct, unique in account and region, and the

@@ -5,6 +5,7 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 
@@ -25,6 +26,9 @@ const (
 
 	// DefaultKeyTTL is how long the answer to a request with an Idempotency-Key is replayed.
 	DefaultKeyTTL = 24 * time.Hour
+
+	// DefaultMaxAnonymousWait is the longest that callers get by Prefer: wait whom nobody knows.
+	DefaultMaxAnonymousWait = 1 * time.Minute
 
 	// DefaultLogRetention is how long logs are kept.
 	DefaultLogRetention = awslogs.RetentionDays_ONE_MONTH
@@ -51,14 +55,32 @@ type RetryingApiProxyProps struct {
 	OmitRetryAdvice bool
 
 	// Table holds the idempotency records, if it is not to be the construct's own. Its partition key must be a string
-	// called id; its time-to-live attribute should be expiration. Several RetryingApiProxy can share a table: records
-	// hold the name of the gateway that wrote them. It must be in the stack's own account and region. Default: a table
-	// is created.
+	// called id; its time-to-live attribute should be expiration. Several RetryingApiProxy can share a table, if each has a
+	// RecordPrefix of its own. It must be in the stack's own account and region. Default: a table is created.
 	Table awsdynamodb.ITableV2
 
+	// RecordPrefix begins the ids of the records, up to a number sign. Functions may touch no other records of the table.
+	// With another prefix, the keys that were used before are new again. Default: the ids of the construct and of its
+	// scopes within the stack, with slashes between them, so that a stack that is renamed keeps its keys. Where stacks
+	// share a table, two that have a construct of the same name need a prefix each.
+	RecordPrefix string
+
 	// UrlAuthType says who may call the function URL. Default: AWS_IAM, that is, whoever [RetryingApiProxy.GrantInvoke]
-	// grants it to. With NONE everybody may.
+	// grants it to.
+	//
+	// With NONE everybody on the internet may. Whoever finds the URL can use up the limits of the upstream, what is paid for
+	// each request, and the account's concurrency, unless ReservedConcurrency.Gateway bounds it; and behind an Upstream.Auth
+	// they act with that credential. Requests without credentials of their own are all one caller: one who guesses a key
+	// of another is handed their answer.
 	UrlAuthType awslambda.FunctionUrlAuthType
+
+	// MaxAnonymousWait is the longest that callers get by Prefer: wait whom nobody knows, because UrlAuthType is NONE: each
+	// that waits holds a function and an execution. They get the policy's Deadline in any case. Default: 1 minute.
+	MaxAnonymousWait time.Duration
+
+	// HideAttempts leaves the attempts out of what callers are told, in Proxy-Status and in problems: how many proxies there
+	// are, and what the upstream answered them. Default: false.
+	HideAttempts bool
 
 	// Cors lets pages of other origins call from a browser. The function URL then answers preflights, without invoking
 	// anything, and lets those pages read all answers, also those in which it refuses a request itself. AllowedHeaders
@@ -77,6 +99,16 @@ type RetryingApiProxyProps struct {
 	// ReservedConcurrency sets concurrency aside for the functions. Default: none; all functions of the account share what
 	// is not reserved.
 	ReservedConcurrency ReservedConcurrency
+
+	// EncryptionKey encrypts what is kept: the table that is created, the logs, the data of executions and the functions'
+	// environment. It costs $1 a month and $0.03 for 10,000 uses (list prices). The policy of a key that is imported must
+	// let CloudWatch Logs of the region use it. The stack must be told its region, unless Table is given. Default: keys that
+	// AWS owns.
+	EncryptionKey awskms.IKey
+
+	// LogExecutionData puts what goes into the states of an execution and what comes out of them into the log of the state
+	// machine: whole requests and answers, with credentials, cookies and bodies. Default: false.
+	LogExecutionData bool
 
 	// LogRetention is how long the logs of the functions and of the state machine are kept. Default: one month.
 	LogRetention awslogs.RetentionDays
@@ -116,9 +148,50 @@ type Idempotency struct {
 	// who asks again with If-None-Match gets 304 and no body. Default: false.
 	CacheHeaders bool
 
+	// Caller names the header fields that stand for the caller in the ids of records, such as X-Tenant. Two callers with the
+	// same key are two operations, and neither is handed the other's answer. Name fields that callers cannot choose at will,
+	// or that the upstream checks. A request without any of them is told apart as by default.
+	//
+	// claim:sub names a claim of the caller's bearer token, a JSON Web Token, and so stays the same when the token is
+	// refreshed. Anybody can write a claim: it may be named only with Tokens, by which the gateway verifies it, or where
+	// UrlAuthType is AWS_IAM, so that an IAM identity vouches for it.
+	//
+	// Default: the credentials that go upstream (Authorization, X-Api-Key and their like, cookies where there is nothing
+	// else), beside the IAM identity.
+	Caller []string
+
+	// Tokens says how the bearer tokens of callers are verified whose claims Caller names. A request whose token is not right
+	// is forwarded all the same, and told apart by its credentials. Default: they are not verified.
+	Tokens Tokens
+
+	// KeyFields names header fields that may hold the key in the place of Idempotency-Key, such as PayPal-Request-Id. They
+	// go upstream as they came. Default: none.
+	KeyFields []string
+
+	// Recorded says by status which final answers are recorded, where that is not as by default: 2xx, 3xx, and 4xx but 401,
+	// 403, 407, 408, 409, 421, 423, 425, 426, 428, 429 and 431, without Retry-After and without advice to repeat the
+	// request. An answer that is not recorded leaves the key free. Default: none.
+	Recorded map[int]bool
+
+	// OmitCookies leaves Set-Cookie out of records, so that replays set none. Default: false.
+	OmitCookies bool
+
 	// ServerCacheHit adds "serverCacheHit": true to replayed answers whose body is a JSON object. It changes the
 	// upstream's body; the header Idempotent-Replayed says the same without that. Default: false.
 	ServerCacheHit bool
+}
+
+// Tokens says whose JSON Web Tokens are right.
+type Tokens struct {
+	// Issuer is what the claim iss must be, such as https://login.example.com/.
+	Issuer string
+
+	// Keys is the https URL of the issuer's public keys, a JSON Web Key Set (RFC 7517 section 5). The gateway fetches them
+	// when it first needs them, and again for a token whose key it does not know, once a minute at most.
+	Keys string
+
+	// Audience is what the claim aud must name. Default: anything.
+	Audience string
 }
 
 // A KeyRequirement says which requests must carry an Idempotency-Key.
@@ -185,6 +258,9 @@ func (p RetryingApiProxyProps) withDefaults() RetryingApiProxyProps {
 	}
 	if p.UrlAuthType == "" {
 		p.UrlAuthType = awslambda.FunctionUrlAuthType_AWS_IAM
+	}
+	if p.MaxAnonymousWait == 0 {
+		p.MaxAnonymousWait = DefaultMaxAnonymousWait
 	}
 	if p.MemorySizeMiB == 0 {
 		p.MemorySizeMiB = DefaultMemorySizeMiB

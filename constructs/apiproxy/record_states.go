@@ -35,8 +35,13 @@ func hasRecord() awsstepfunctions.Condition {
 	return awsstepfunctions.Condition_IsPresent(jsii.String(message.RecordIDPath))
 }
 
-// newRecordState creates the state that completes the record with the answer, as package idempotency would.
-func newRecordState(scope constructs.Construct, table awsdynamodb.ITableV2, next awsstepfunctions.IChainable) awsstepfunctionstasks.DynamoUpdateItem {
+// newRecordState creates the state that completes the record with the answer, as package idempotency would, with its cookies
+// or without.
+func newRecordState(scope constructs.Construct, table awsdynamodb.ITableV2, omitCookies bool, next awsstepfunctions.IChainable) awsstepfunctionstasks.DynamoUpdateItem {
+	var data any = awsstepfunctions.JsonPath_ObjectAt(jsii.String("$"))
+	if omitCookies {
+		data = awsstepfunctions.JsonPath_JsonMerge(data, awsstepfunctions.JsonPath_StringToJson(jsii.String(message.WithoutCookies)))
+	}
 	return newWrite(scope, "Record", next, &awsstepfunctionstasks.DynamoUpdateItemProps{
 		Comment:          jsii.String("The answer is kept, for whoever asks again with the same Idempotency-Key"),
 		Table:            table,
@@ -50,7 +55,7 @@ func newRecordState(scope constructs.Construct, table awsdynamodb.ITableV2, next
 		ExpressionAttributeValues: &map[string]awsstepfunctionstasks.DynamoAttributeValue{
 			":completed":  stringValue(recordformat.Completed),
 			":expiration": awsstepfunctionstasks.DynamoAttributeValue_NumberFromString(awsstepfunctions.JsonPath_Format(jsii.String("{}"), awsstepfunctions.JsonPath_StringAt(jsii.String(message.ExpirationPath)))),
-			":data":       stringValue(*awsstepfunctions.JsonPath_JsonToString(awsstepfunctions.JsonPath_ObjectAt(jsii.String("$")))),
+			":data":       stringValue(*awsstepfunctions.JsonPath_JsonToString(data)),
 			":me":         stringValue(*awsstepfunctions.JsonPath_StringAt(jsii.String(message.RecordOwnerPath))),
 		},
 	})

@@ -70,3 +70,15 @@ func TestARecordIsCompletedWithWhatSettlesTheOperationAndReleasedOtherwise(t *te
 		}
 	})
 }
+
+func TestRecordsHaveNoCookiesIfThePropSaysSo(t *testing.T) {
+	for name, want := range map[string]string{
+		"Minimal":    "States.JsonToString($)",
+		"Everything": `States.JsonToString(States.JsonMerge($, States.StringToJson('{"cookies":[]}'), false))`,
+	} {
+		record := variants()[name].definition().States["Record"]
+		if got := at(record.Parameters, "ExpressionAttributeValues", ":data", "S.$"); got != want {
+			t.Errorf("%s: what is recorded is %v, want %s", name, got, want)
+		}
+	}
+}

@@ -53,7 +53,12 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 	constructs.NewConstruct_Override(r, scope, id)
 
 	if r.Table = settled.Table; r.Table == nil {
-		r.Table = NewIdempotencyTable(r, jsii.String("Table"), &IdempotencyTableProps{RemovalPolicy: settled.RemovalPolicy})
+		r.Table = NewIdempotencyTable(r, jsii.String("Table"), &IdempotencyTableProps{
+			RemovalPolicy: settled.RemovalPolicy, EncryptionKey: settled.EncryptionKey,
+		})
+	}
+	if settled.EncryptionKey != nil {
+		grantLogs(r, settled.EncryptionKey)
 	}
 	if warning := settled.starvation(); warning != "" {
 		awscdk.Annotations_Of(r).AddWarningV2(jsii.String(starvationID), &warning)
@@ -92,6 +97,15 @@ func policyJSON(props RetryingApiProxyProps) *string {
 	text, err := json.Marshal(props.Retry)
 	if err != nil {
 		panic(err) // a policy that has been validated is made of strings and numbers
+	}
+	return jsii.String(string(text))
+}
+
+// recordedJSON writes which answers are recorded for the proxies' environment.
+func recordedJSON(props RetryingApiProxyProps) *string {
+	text, err := json.Marshal(props.Idempotency.Recorded)
+	if err != nil {
+		panic(err) // it is made of numbers and booleans
 	}
 	return jsii.String(string(text))
 }

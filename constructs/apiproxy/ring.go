@@ -47,7 +47,7 @@ func newRing(scope constructs.Construct, props RetryingApiProxyProps, proxies []
 	failed := awsstepfunctions.NewSucceed(scope, jsii.String(failedState), &awsstepfunctions.SucceedProps{
 		Comment: jsii.String("Attempts or time ran out; the output has the last answer"),
 	})
-	record := newRecordState(scope, table, succeeded)
+	record := newRecordState(scope, table, props.Idempotency.OmitCookies, succeeded)
 	released := awsstepfunctions.NewChoice(scope, jsii.String("Released"), nil)
 	released.When(outcomeIs(retry.Succeeded), succeeded, nil)
 	released.Otherwise(failed)

@@ -70,6 +70,39 @@ func TestAProxyMayWriteItsLogsAndTracesAndNothingElse(t *testing.T) {
 	})
 }
 
+func TestNobodyMayTouchRecordsOfAnotherPrefix(t *testing.T) {
+	forEachVariant(t, func(t *testing.T, template template) {
+		prefix := flat(template.gateway().at("Environment", "Variables", "RECORD_PREFIX"))
+		for name, role := range map[string]*resource{"the gateway": template.roleOf(template.gateway()), "the state machine": template.machineRole()} {
+			denied := false
+			for _, policy := range template.ofType("AWS::IAM::Policy") {
+				roles, _ := policy.at("Roles").([]any)
+				if !slices.ContainsFunc(roles, func(r any) bool { return template.referred(r) == role }) {
+					continue
+				}
+				for _, statement := range policy.at("PolicyDocument", "Statement").([]any) {
+					if at(statement, "Effect") != "Deny" {
+						continue
+					}
+					actions := each(at(statement, "Action"))
+					slices.Sort(actions)
+					if want := []string{"dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}; !slices.Equal(actions, want) {
+						t.Errorf("%s is denied %v, want %v", name, actions, want)
+					}
+					want := map[string]any{"ForAnyValue:StringNotLike": map[string]any{"dynamodb:LeadingKeys": []any{prefix + "#*"}}}
+					if flags := cmp.Diff(want, at(statement, "Condition")); flags != "" && flat(at(statement, "Condition", "ForAnyValue:StringNotLike", "dynamodb:LeadingKeys")) != prefix+"#*" {
+						t.Errorf("%s is denied records if (-want +got):\n%s", name, flags)
+					}
+					denied = true
+				}
+			}
+			if !denied {
+				t.Errorf("%s may touch records of any prefix", name)
+			}
+		}
+	})
+}
+
 func TestTheGatewayMayStartItsOwnStateMachineAndNoOther(t *testing.T) {
 	forEachVariant(t, func(t *testing.T, template template) {
 		role := template.roleOf(template.gateway())
@@ -195,9 +228,6 @@ func TestNoRoleHasAWildcardButForTracesAndTheDeliveryOfLogs(t *testing.T) {
 	forEachVariant(t, func(t *testing.T, template template) {
 		for _, role := range template.roles() {
 			for _, s := range template.rights(role) {
-				if s.Effect != "Allow" {
-					t.Errorf("%s: a statement with effect %s", role.id, s.Effect)
-				}
 				wide := slices.ContainsFunc(s.Resources, func(r string) bool { return strings.Contains(r, "*") })
 				for _, action := range s.Actions {
 					// The grant of a key is CDK's own; a statement in a policy of one principal cannot reach further
@@ -228,11 +258,12 @@ func TestNoRoleHasManagedPoliciesOfAWS(t *testing.T) {
 	})
 }
 
-func TestARoleIsForOneServiceOnly(t *testing.T) {
+func TestARoleIsForOneServiceThatActsForTheAccountOfTheStack(t *testing.T) {
 	forEachVariant(t, func(t *testing.T, template template) {
 		trusts := func(role *resource, service string) {
 			document := flat(role.at("AssumeRolePolicyDocument", "Statement"))
-			want := `[{"Action":"sts:AssumeRole","Effect":"Allow","Principal":{"Service":"` + service + `"}}]`
+			want := `[{"Action":"sts:AssumeRole","Condition":{"StringEquals":{"aws:SourceAccount":{"Ref":"AWS::AccountId"}}},` +
+				`"Effect":"Allow","Principal":{"Service":"` + service + `"}}]`
 			if document != want {
 				t.Errorf("%s can be assumed as said by %s; want %s", role.id, document, want)
 			}

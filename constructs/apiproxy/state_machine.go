@@ -32,6 +32,7 @@ func newStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps) awsstepfu
 		}) + "-" + *deploymentID(r)),
 		Retention:     props.LogRetention,
 		RemovalPolicy: logRemovalPolicy(props),
+		EncryptionKey: props.EncryptionKey,
 	})
 	r.failed = newFailedFilter(r, logGroup)
 	graph := newRing(r, props, aliases, r.Table)
@@ -39,16 +40,22 @@ func newStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps) awsstepfu
 		StateMachineType: awsstepfunctions.StateMachineType_EXPRESS,
 		DefinitionBody:   awsstepfunctions.DefinitionBody_FromChainable(graph),
 		Timeout:          seconds(props.machineTimeout()),
-		TracingEnabled:   jsii.Bool(true),
+		Role: awsiam.NewRole(r, jsii.String("state-machine-role"), &awsiam.RoleProps{
+			AssumedBy: servicePrincipal(r, "states.amazonaws.com"),
+		}),
+		TracingEnabled: jsii.Bool(true),
 		Logs: &awsstepfunctions.LogOptions{
 			Destination: logGroup,
 			Level:       awsstepfunctions.LogLevel_ALL,
-			// Requests and answers stay out of the logs.
-			IncludeExecutionData: jsii.Bool(false),
+			// Requests and answers stay out of the logs, unless somebody wants them there.
+			IncludeExecutionData: &props.LogExecutionData,
 		},
 		Comment: jsii.String("Attempts at the upstream, one proxy after the other"),
+
+		EncryptionConfiguration: machineEncryption(props.EncryptionKey),
 	})
 	grantKey(r.Table, machine) // the right to update records comes with the states
+	denyOtherRecords(r.Table, machine, recordPrefix(r, props))
 	grantFormerProxies(r, machine, props)
 	return machine
 }

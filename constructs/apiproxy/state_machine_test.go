@@ -15,14 +15,14 @@ func TestTheStateMachineIsExpress(t *testing.T) {
 	})
 }
 
-func TestTheStateMachineLogsEverythingButRequestsAndAnswers(t *testing.T) {
+func TestTheStateMachineLogsEverythingButRequestsAndAnswersUnlessThePropSaysSo(t *testing.T) {
 	forEachVariant(t, func(t *testing.T, template template) {
 		machine := template.machine()
 		if got := machine.at("LoggingConfiguration", "Level"); got != "ALL" {
 			t.Errorf("the level is %v; want ALL", got)
 		}
-		if got := machine.at("LoggingConfiguration", "IncludeExecutionData"); got != false {
-			t.Errorf("IncludeExecutionData is %v; want false", got)
+		if got := machine.at("LoggingConfiguration", "IncludeExecutionData"); got != strings.HasSuffix(t.Name(), "/LoggedData") {
+			t.Errorf("IncludeExecutionData is %v", got)
 		}
 		destinations, _ := machine.at("LoggingConfiguration", "Destinations").([]any)
 		if len(destinations) != 1 {

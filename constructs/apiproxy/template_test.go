@@ -154,14 +154,13 @@ func list(parts []any, separator string) string {
 	return strings.Join(texts, separator)
 }
 
-// A statement is one of a role's policies.
+// A statement of a role's policies, which allows something.
 type statement struct {
-	Effect    string
 	Actions   []string
 	Resources []string
 }
 
-// rights lists the statements of all policies of a role, its own and those attached to it.
+// rights lists the statements of all policies of a role, its own and those attached to it, that allow something.
 func (t template) rights(role *resource) []statement {
 	var documents []any
 	inline, _ := role.at("Policies").([]any)
@@ -179,8 +178,10 @@ func (t template) rights(role *resource) []statement {
 	var statements []statement
 	for _, document := range documents {
 		for _, s := range at(document, "Statement").([]any) {
+			if at(s, "Effect") != "Allow" {
+				continue
+			}
 			statements = append(statements, statement{
-				Effect:    flat(at(s, "Effect")),
 				Actions:   each(at(s, "Action")),
 				Resources: each(at(s, "Resource")),
 			})

@@ -52,10 +52,15 @@ func everything() *apiproxy.RetryingApiProxyProps {
 		Idempotency: apiproxy.Idempotency{
 			Required:       apiproxy.KeyRequiredForUnsafe,
 			TTL:            time.Hour,
+			Caller:         []string{"X-Tenant"},
+			KeyFields:      []string{"PayPal-Request-Id", "X-Idempotency-Key"},
+			Recorded:       map[int]bool{404: false, 409: true},
+			OmitCookies:    true,
 			CacheHeaders:   true,
 			ServerCacheHit: true,
 		},
-		UrlAuthType: awslambda.FunctionUrlAuthType_NONE,
+		RecordPrefix: "orders",
+		UrlAuthType:  awslambda.FunctionUrlAuthType_NONE,
 		Cors: &awslambda.FunctionUrlCorsOptions{
 			AllowCredentials: jsii.Bool(true),
 			AllowedOrigins:   jsii.Strings("https://shop.example", "http://localhost:3000"),
@@ -77,7 +82,7 @@ var variants = sync.OnceValue(func() map[string]template {
 	app := newApp(deployed(), nothingBundled)
 	build := func(name string, props func(awscdk.Stack) *apiproxy.RetryingApiProxyProps) *apiproxy.RetryingApiProxy {
 		settings := &awscdk.StackProps{}
-		if name == "EncryptedTable" { // a table with a key of one's own wants to know its region
+		if name == "EncryptedTable" || name == "Encrypted" { // a table with a key of one's own wants to know its region
 			settings.Env = &awscdk.Environment{Region: jsii.String("eu-central-1")}
 		}
 		stack := awscdk.NewStack(app, &name, settings)
@@ -135,6 +140,12 @@ var variants = sync.OnceValue(func() map[string]template {
 		})
 		return props
 	})
+	build("Encrypted", func(stack awscdk.Stack) *apiproxy.RetryingApiProxyProps {
+		props := minimal()
+		props.EncryptionKey = awskms.NewKey(stack, jsii.String("Key"), nil)
+		return props
+	})
+	build("LoggedData", with(func(p *apiproxy.RetryingApiProxyProps) { p.ProxyCount, p.LogExecutionData = 1, true }))
 	granted := build("Granted", with(func(*apiproxy.RetryingApiProxyProps) {}))
 	granted.GrantInvoke(awsiam.NewRole(awscdk.Stack_Of(granted), jsii.String("Caller"), &awsiam.RoleProps{
 		AssumedBy: awsiam.NewAccountRootPrincipal(),

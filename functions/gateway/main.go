@@ -8,11 +8,23 @@
 //	RETRY_POLICY                  the policy, as JSON; empty for the default one
 //	RING_START                    the number of the proxy that makes the first attempt (default: one is drawn)
 //	TABLE_NAME                    the table of idempotency records
+//	RECORD_PREFIX                 what the ids of records begin with
+//	IDEMPOTENCY_CALLER            the header fields, with commas between them, that stand for the caller in the ids of records,
+//	                              and claims of their bearer token, such as claim:sub; empty for their credentials
+//	TOKEN_ISSUER                  whose tokens are verified before their claims count; empty for nobody's, and then claims count
+//	                              only of callers with an IAM identity
+//	TOKEN_KEYS                    the URL of the issuer's keys, a JSON Web Key Set
+//	TOKEN_AUDIENCE                whom tokens must be for; empty for anybody
+//	IDEMPOTENCY_KEY_FIELDS        the header fields, with commas between them, that may hold the key in the place of
+//	                              Idempotency-Key
 //	IDEMPOTENCY_KEY_REQUIRED      never, unsafe or always: which requests need an Idempotency-Key (default never)
 //	IDEMPOTENCY_CACHE_HEADERS     true adds ETag, Cache-Control and Vary to recorded answers
 //	IDEMPOTENCY_SERVER_CACHE_HIT  true adds serverCacheHit to the JSON body of replays
 //	UPSTREAM_LINKS                the base URLs, with spaces between them, below which links in answers are made to lead here;
 //	                              empty leaves links as they are
+//	MAX_ANONYMOUS_WAIT            the longest that callers without an IAM identity get by Prefer: wait, such as 1m0s; empty for as
+//	                              long as all others
+//	HIDE_ATTEMPTS                 true leaves the attempts out of Proxy-Status and out of problems
 //	OMIT_RETRY_ADVICE             true leaves out what tells callers that the retries are done: X-Should-Retry, and Retry-After
 //	                              where the upstream has said nothing
 //	UPSTREAM_ALLOWED_METHODS      the methods that are forwarded, separated by commas (default: all but TRACE)

@@ -19,6 +19,9 @@ type Call struct {
 	// MaxAttempts is the caller's own limit on attempts. Zero means the policy's alone.
 	MaxAttempts int `json:"maxAttempts,omitempty"`
 
+	// Keyed says that the request carries a key that makes it safe to repeat, in whatever field.
+	Keyed bool `json:"keyed,omitempty"`
+
 	// Recorded says that the answer goes into an idempotency record.
 	Recorded bool `json:"recorded,omitempty"`
 }
@@ -28,10 +31,10 @@ func (c *Call) DeadlineTime() time.Time { return time.UnixMilli(c.Deadline) }
 
 // ForPolicy tells a policy what it has to know of the call, where attempts can go out through so many proxies.
 func (c *Call) ForPolicy(proxies int) retry.Request {
-	_, keyed := c.Request.Headers["idempotency-key"]
+	_, given := c.Request.Headers["idempotency-key"]
 	return retry.Request{
 		Method:         c.Request.Method,
-		IdempotencyKey: keyed,
+		IdempotencyKey: c.Keyed || given,
 		Proxies:        proxies,
 		Deadline:       c.DeadlineTime(),
 		MaxAttempts:    c.MaxAttempts,

@@ -103,6 +103,9 @@ const (
 	RecordOwnerPath   = "$$.Execution.Input.record.owner"
 )
 
+// WithoutCookies is the JSON text that takes the cookies out of an envelope that it is merged into.
+const WithoutCookies = `{"cookies":[]}`
+
 // AnswerTooLarge is the Error of an envelope whose upstream answered, but with more than can be carried. The outcome is
 // what it would have been with the answer.
 const AnswerTooLarge retry.Reason = "AnswerTooLarge"

@@ -17,20 +17,29 @@ const (
 	AllowedMethodsVariable = "UPSTREAM_ALLOWED_METHODS"
 	AllowedPathsVariable   = "UPSTREAM_ALLOWED_PATHS"
 
-	StateMachineVariable    = "STATE_MACHINE_ARN" // the gateway
-	RingStartVariable       = "RING_START"
-	TableVariable           = "TABLE_NAME"
-	KeyRequiredVariable     = "IDEMPOTENCY_KEY_REQUIRED"
-	CacheHeadersVariable    = "IDEMPOTENCY_CACHE_HEADERS"
-	ServerCacheHitVariable  = "IDEMPOTENCY_SERVER_CACHE_HIT"
-	LinksVariable           = "UPSTREAM_LINKS"
-	OmitRetryAdviceVariable = "OMIT_RETRY_ADVICE"
-	CrossOriginVariable     = "CROSS_ORIGIN"
+	StateMachineVariable     = "STATE_MACHINE_ARN" // the gateway
+	RingStartVariable        = "RING_START"
+	TableVariable            = "TABLE_NAME"
+	KeyRequiredVariable      = "IDEMPOTENCY_KEY_REQUIRED"
+	CacheHeadersVariable     = "IDEMPOTENCY_CACHE_HEADERS"
+	ServerCacheHitVariable   = "IDEMPOTENCY_SERVER_CACHE_HIT"
+	RecordPrefixVariable     = "RECORD_PREFIX"
+	TokenIssuerVariable      = "TOKEN_ISSUER"
+	TokenKeysVariable        = "TOKEN_KEYS"
+	TokenAudienceVariable    = "TOKEN_AUDIENCE"
+	CallerVariable           = "IDEMPOTENCY_CALLER"
+	KeyFieldsVariable        = "IDEMPOTENCY_KEY_FIELDS"
+	MaxAnonymousWaitVariable = "MAX_ANONYMOUS_WAIT"
+	HideAttemptsVariable     = "HIDE_ATTEMPTS"
+	LinksVariable            = "UPSTREAM_LINKS"
+	OmitRetryAdviceVariable  = "OMIT_RETRY_ADVICE"
+	CrossOriginVariable      = "CROSS_ORIGIN"
 
 	ProxyNameVariable       = "PROXY_NAME" // the proxies
 	UpstreamVariable        = "UPSTREAM_BASE_URL"
 	AllowedNetworksVariable = "UPSTREAM_ALLOWED_NETWORKS"
 	KeyTTLVariable          = "IDEMPOTENCY_TTL"
+	RecordedVariable        = "IDEMPOTENCY_RECORDED"
 )
 
 // ProxiesAndPolicy reads the two variables that gateway and proxies share: how many proxies there are, and the policy,

@@ -11,6 +11,8 @@
 //	UPSTREAM_ALLOWED_PATHS     the paths below the base URL that are called, with what is below them, and with spaces between
 //	                           them (default: all)
 //	RETRY_POLICY               the policy, as JSON; empty for the default one
+//	IDEMPOTENCY_RECORDED       statuses whose final answers are recorded (true) or not (false), as a JSON object, where that is
+//	                           not as by default
 //	IDEMPOTENCY_TTL            how long answers to requests with an Idempotency-Key are replayed, such as 24h0m0s
 package main
 

@@ -28,6 +28,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/assembly"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/attemptlog"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
@@ -132,7 +133,10 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 		Concurrency:      s.concurrency,
 		Faults:           s.faults,
 		KeepRunning:      s.keepRunning,
-		Log:              logTo(ctx, stderr, s.verbose),
+		Signed:           s.signed,
+		// Who calls here is no stranger: they wait for as long as the engine can hold.
+		Environment: map[string]map[string]string{"gateway": {message.MaxAnonymousWaitVariable: ""}},
+		Log:         logTo(ctx, stderr, s.verbose),
 		Middleware: func(url http.Handler) http.Handler {
 			handler = shown.Middleware(printer.Middleware(url))
 			return handler

@@ -33,6 +33,9 @@ type settings struct {
 
 	// keepRunning lets functions run on between invocations.
 	keepRunning bool
+
+	// signed has the URL take signed requests only.
+	signed bool
 }
 
 // settingsFrom reads the environment and reports all that is wrong with it at once.
@@ -94,6 +97,13 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	default:
 		problem("FREEZE is %q; give off, or nothing", text)
 	}
+	switch text := getenv("AUTH"); text {
+	case "", "NONE":
+	case "AWS_IAM":
+		s.signed = true
+	default:
+		problem("AUTH is %q; give AWS_IAM, or NONE, which is the default here", text)
+	}
 	if s.proxies != "" {
 		if n, err := strconv.Atoi(s.proxies); err != nil || n < 1 {
 			problem("PROXIES is %q; give a whole number from 1", s.proxies)
@@ -114,6 +124,9 @@ func (s settings) context() map[string]any {
 	context := map[string]any{"architecture": "x86_64", "auth": "NONE"}
 	if runtime.GOARCH == "arm64" {
 		context["architecture"] = "arm64"
+	}
+	if s.signed {
+		context["auth"] = "AWS_IAM"
 	}
 	if s.proxies != "" {
 		context["proxies"] = s.proxies

@@ -29,20 +29,20 @@ func TestWithoutAnEnvironmentTheDefaultsHold(t *testing.T) {
 func TestTheEnvironmentIsRead(t *testing.T) {
 	s, err := settingsFrom(environ(map[string]string{
 		"ADDR": "127.0.0.1:9000", "UPSTREAM": "https://api.example.com/v1", "SPEED": "2.5", "PROXIES": "5", "DATA": "records.db", "VERBOSE": "1",
-		"CONCURRENCY": "10", "FREEZE": "off", "FAULTS": "throttle=0.1,lost=0.2,slow=0.3,delay=250ms,seed=7",
+		"CONCURRENCY": "10", "FREEZE": "off", "AUTH": "AWS_IAM", "FAULTS": "throttle=0.1,lost=0.2,slow=0.3,delay=250ms,seed=7",
 	}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := settings{
 		address: "127.0.0.1:9000", upstream: "https://api.example.com/v1", speed: 2.5, proxies: "5", dataFile: "records.db", verbose: true,
-		concurrency: 10, keepRunning: true,
+		concurrency: 10, keepRunning: true, signed: true,
 		faults: faults.Settings{Throttle: 0.1, Lost: 0.2, Slow: 0.3, Delay: 250 * time.Millisecond, Seed: 7},
 	}
 	if diff := cmp.Diff(want, s, cmp.AllowUnexported(settings{})); diff != "" {
 		t.Errorf("the settings are not what the environment says (-want +got):\n%s", diff)
 	}
-	context := map[string]any{"architecture": map[string]string{"arm64": "arm64", "amd64": "x86_64"}[runtime.GOARCH], "auth": "NONE", "proxies": "5"}
+	context := map[string]any{"architecture": map[string]string{"arm64": "arm64", "amd64": "x86_64"}[runtime.GOARCH], "auth": "AWS_IAM", "proxies": "5"}
 	if diff := cmp.Diff(context, s.context()); diff != "" {
 		t.Errorf("the context is not what the settings say (-want +got):\n%s", diff)
 	}
@@ -50,7 +50,7 @@ func TestTheEnvironmentIsRead(t *testing.T) {
 
 func TestAllProblemsOfTheEnvironmentAreSaidAtOnce(t *testing.T) {
 	_, err := settingsFrom(environ(map[string]string{
-		"ADDR": "8787", "UPSTREAM": "ftp://example.com", "SPEED": "fast", "PROXIES": "0", "VERBOSE": "yes", "CONCURRENCY": "0", "FREEZE": "0", "FAULTS": "lost=2,often=1",
+		"ADDR": "8787", "UPSTREAM": "ftp://example.com", "SPEED": "fast", "PROXIES": "0", "VERBOSE": "yes", "CONCURRENCY": "0", "FREEZE": "0", "AUTH": "BASIC", "FAULTS": "lost=2,often=1",
 	}))
 	want := []string{
 		`ADDR is "8787"; give a host and a port, such as 127.0.0.1:8787`,
@@ -61,6 +61,7 @@ func TestAllProblemsOfTheEnvironmentAreSaidAtOnce(t *testing.T) {
 		`FAULTS: lost is "2"; give a share of the calls from 0 to 1, such as 0.1`,
 		`FAULTS: "often=1" is not known; throttle, lost, slow, delay and seed are, such as in throttle=0.1,lost=0.1,slow=0.1,delay=1s,seed=7`,
 		`FREEZE is "0"; give off, or nothing`,
+		`AUTH is "BASIC"; give AWS_IAM, or NONE, which is the default here`,
 		`PROXIES is "0"; give a whole number from 1`,
 	}
 	if err == nil {

@@ -63,6 +63,7 @@ type Gateway struct {
 	pseudonym string
 	engine    Engine
 	records   *idempotency.Manager
+	tokens    *tokenVerifier // nil if tokens are not verified
 	log       *slog.Logger
 
 	now    func() time.Time
@@ -93,6 +94,9 @@ func newGateway(s settings, store idempotency.Store, d Dependencies) (*Gateway, 
 	if d.Random != nil {
 		g.random = d.Random
 	}
+	if s.tokenIssuer != "" {
+		g.tokens = newTokenVerifier(s.tokenIssuer, s.tokenKeys, s.tokenAudience, g.now)
+	}
 	return g, nil
 }
 
@@ -103,6 +107,9 @@ func (g *Gateway) Handle(ctx context.Context, event events.LambdaFunctionURLRequ
 	out := g.respond(ctx, &event, started)
 	response := out.response
 	if out.problem != nil {
+		if g.hideAttempts {
+			out.problem.attempts = nil
+		}
 		response = out.problem.response(requestID(ctx), field(&event, "accept"))
 	}
 	if out.gaveUp && !g.omitRetryAdvice {
@@ -178,6 +185,9 @@ func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRe
 	}
 	asked := idempotencyhttp.FromFunctionURL(*event)
 	key, refused := g.keyFor(asked)
+	if refused == nil && key != "" {
+		refused = g.identify(ctx, &asked)
+	}
 	if refused != nil {
 		return outcome{problem: refused}
 	}
@@ -185,11 +195,13 @@ func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRe
 	if request.Headers["prefer"] = others; others == "" {
 		delete(request.Headers, "prefer")
 	}
+	patience := g.patience(wanted, asked.Caller != "")
 	call := &message.Call{
 		Request:     *request,
 		RequestID:   requestID(ctx),
-		Deadline:    started.Add(g.patience(wanted)).UnixMilli(),
+		Deadline:    started.Add(patience).UnixMilli(),
 		MaxAttempts: wanted.attempts,
+		Keyed:       key != "",
 		Recorded:    key != "" && g.records.Enabled(),
 	}
 	if call.Recorded && (request.Method == http.MethodGet || request.Method == http.MethodHead) {
@@ -198,7 +210,7 @@ func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRe
 		delete(call.Request.Headers, "if-none-match")
 	}
 	out := g.carryOut(ctx, call, asked, key)
-	out.applied = wanted.applied(g.patience(wanted))
+	out.applied = wanted.applied(patience)
 	return out
 }
 
@@ -241,12 +253,17 @@ func field(event *events.LambdaFunctionURLRequest, name string) string {
 	return ""
 }
 
-// patience is how long the caller waits: as long as they say, but not longer than the engine can hold.
-func (g *Gateway) patience(wanted preferences) time.Duration {
+// patience is how long the caller waits: as long as they say, but not longer than the engine can hold. A caller whom nobody
+// knows gets less: each that waits holds a function and an execution.
+func (g *Gateway) patience(wanted preferences, known bool) time.Duration {
 	if wanted.wait == 0 {
 		return g.policy.Deadline
 	}
-	return min(wanted.wait, g.policy.MaxDeadline)
+	longest := g.policy.MaxDeadline
+	if !known && g.maxAnonymousWait > 0 {
+		longest = min(longest, max(g.maxAnonymousWait, g.policy.Deadline))
+	}
+	return min(wanted.wait, longest)
 }
 
 // input writes what the state machine starts with: the envelope that leads to the first proxy.
@@ -378,6 +395,8 @@ func (g *Gateway) answered(envelope *message.Envelope, method string) outcome {
 		expiration = time.Unix(0, 0)
 	}
 	out.response = g.decorate(envelope, expiration)
+	// Of a request that was not repeated, because that is not safe, whoever sends it knows more than we do.
+	out.gaveUp = out.gaveUp && envelope.Error != retry.UnsafeToRepeat
 	if known {
 		out.response.Headers["retry-after"] = retryAfterSeconds(retryAfter)
 	}
@@ -391,7 +410,7 @@ func (g *Gateway) retryAfter(envelope *message.Envelope) (wait time.Duration, kn
 	for _, attempt := range envelope.Attempts {
 		told = told || attempt.NotBefore != 0
 	}
-	if envelope.NotBefore == 0 || g.omitRetryAdvice && !told {
+	if envelope.NotBefore == 0 || !told && (g.omitRetryAdvice || envelope.Error == retry.UnsafeToRepeat) {
 		return 0, false
 	}
 	return max(0, time.UnixMilli(envelope.NotBefore).Sub(g.now())), true
@@ -407,7 +426,7 @@ func (g *Gateway) decorate(envelope *message.Envelope, expiration time.Time) ide
 	g.forwarding.RemoveForged(response.Headers)
 	// An upstream that is itself behind proxies tells of those first: they are nearer to the origin, RFC 9209 section 2.
 	// A record that another program wrote tells of no attempts.
-	if len(envelope.Attempts) > 0 {
+	if len(envelope.Attempts) > 0 && !g.hideAttempts {
 		response.Headers["proxy-status"] = joinFields(response.Headers["proxy-status"], proxyStatus(envelope.Attempts))
 	}
 	protocol := "1.1"
@@ -421,9 +440,10 @@ func (g *Gateway) decorate(envelope *message.Envelope, expiration time.Time) ide
 	return response
 }
 
-// retryAfterSeconds writes a delay as RFC 9110 section 10.2.3 has it, rounded up so that nobody comes too early.
+// retryAfterSeconds writes a delay as RFC 9110 section 10.2.3 has it, rounded up so that nobody comes too early. The delay is
+// up to a moment that was rounded up to a millisecond before, which must not become a second more.
 func retryAfterSeconds(delay time.Duration) string {
-	return strconv.FormatInt(int64(math.Ceil(delay.Seconds())), 10)
+	return strconv.FormatInt(int64(math.Ceil(max(0, delay-time.Millisecond+time.Nanosecond).Seconds())), 10)
 }
 
 // unanswered says that no attempt reached an answer that can be handed back.

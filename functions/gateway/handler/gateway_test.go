@@ -151,6 +151,7 @@ type document struct {
 	Type, Title, Detail, Instance string
 	Status                        int
 	Processed                     string
+	Message                       string
 	Error                         struct{ Type, Code, Message string }
 	Attempts                      []retry.Attempt
 }
@@ -170,7 +171,7 @@ func problemIn(t testing.TB, response events.LambdaFunctionURLResponse) document
 	if d.Instance != "urn:uuid:request-1" {
 		t.Errorf("the instance is %q, want the id of the request", d.Instance)
 	}
-	if code := strings.TrimPrefix(d.Type, problemBase); d.Error.Type != "api_error" || d.Error.Code != code || d.Error.Message != d.Title+": "+d.Detail {
+	if code := strings.TrimPrefix(d.Type, problemBase); d.Error.Type != "api_error" || d.Error.Code != code || d.Error.Message != d.Title+": "+d.Detail || d.Message != d.Error.Message {
 		t.Errorf("the member error is %+v of a problem of type %s", d.Error, d.Type)
 	}
 	if d.Type == "" || d.Title == "" || d.Detail == "" || d.Status != response.StatusCode {
@@ -535,6 +536,56 @@ func TestViaSaysInWhichVersionTheUpstreamAnswered(t *testing.T) {
 		}))
 		if got := b.send(t, request("GET", "/")).Headers["via"]; got != want+b.pseudonym {
 			t.Errorf("of an answer in %q Via is %s", protocol, got)
+		}
+	}
+}
+
+// Forty callers who wait for 290 s hold forty functions and forty executions.
+func TestACallerWhomNobodyKnowsDoesNotWaitAsLongAsOthersMay(t *testing.T) {
+	for _, c := range []struct {
+		prefer          string
+		known           bool
+		limit, deadline time.Duration
+		waits           time.Duration
+	}{
+		{"wait=290", false, time.Minute, time.Minute, time.Minute},
+		{"wait=30", false, time.Minute, time.Minute, 30 * time.Second},
+		{"wait=290", true, time.Minute, time.Minute, 290 * time.Second},
+		{"wait=290", false, 2 * time.Minute, time.Minute, 2 * time.Minute},
+		{"wait=290", false, 0, time.Minute, 290 * time.Second},
+		{"wait=290", false, time.Minute, 100 * time.Second, 100 * time.Second}, // as long as without a preference
+		{"", false, time.Minute, 100 * time.Second, 100 * time.Second},
+	} {
+		engine := ends(ok)
+		b := newBench(t, engine)
+		b.maxAnonymousWait, b.policy.Deadline = c.limit, c.deadline
+		event := request("GET", "/", "prefer", c.prefer)
+		if c.known {
+			event.RequestContext.Authorizer = &events.LambdaFunctionURLRequestContextAuthorizerDescription{
+				IAM: &events.LambdaFunctionURLRequestContextAuthorizerIAMDescription{AccountID: "123456789012", UserID: "AIDAEXAMPLE"},
+			}
+		}
+		b.send(t, event)
+		if got := engine.call(t).DeadlineTime().Sub(noon); got != c.waits {
+			t.Errorf("%+v: the deadline is in %v", c, got)
+		}
+	}
+}
+
+func TestAttemptsCanBeKeptFromStrangers(t *testing.T) {
+	attempts := []retry.Attempt{{Proxy: "proxy-1", Status: 503, Why: "503"}}
+	for _, envelope := range []*message.Envelope{
+		{Outcome: retry.Succeeded, Response: message.Response{StatusCode: 200, Headers: map[string]string{"proxy-status": "origin"}}, Attempts: attempts},
+		message.Failure("request-1", retry.AttemptsExhausted, attempts),
+	} {
+		b := newBench(t, ends(envelope))
+		b.hideAttempts = true
+		response := b.send(t, request("GET", "/"))
+		if told := response.Headers["proxy-status"]; strings.Contains(told, "proxy-1") || strings.Contains(response.Body, "proxy-1") {
+			t.Errorf("the attempts are told: %s, %s", told, response.Body)
+		}
+		if envelope.StatusCode == 200 && response.Headers["proxy-status"] != "origin" {
+			t.Errorf("what the upstream tells of itself is %q", response.Headers["proxy-status"])
 		}
 	}
 }

@@ -14,6 +14,10 @@ import (
 // signatureScheme starts the Authorization field of a request that is signed for the function URL, Signature Version 4.
 const signatureScheme = "AWS4-"
 
+// upstreamAuthorization is the field in which a caller sends the upstream's Authorization, where Authorization signs the
+// request for the function URL, and everywhere else.
+const upstreamAuthorization = "upstream-authorization"
+
 // readRequest turns a function URL event into the request that goes upstream, or says what is wrong with it.
 func readRequest(event *events.LambdaFunctionURLRequest, pseudonym string, forwarding message.Forwarding) (*message.Request, *problem) {
 	request := &message.Request{
@@ -35,6 +39,10 @@ func readRequest(event *events.LambdaFunctionURLRequest, pseudonym string, forwa
 	}
 	if strings.HasPrefix(request.Headers["authorization"], signatureScheme) {
 		delete(request.Headers, "authorization")
+	}
+	if credential, given := request.Headers[upstreamAuthorization]; given {
+		request.Headers["authorization"] = credential
+		delete(request.Headers, upstreamAuthorization)
 	}
 
 	via := request.Headers["via"]

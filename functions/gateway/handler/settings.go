@@ -24,14 +24,23 @@ type settings struct {
 
 	table          string
 	recordPrefix   string
+	callerFields   []string // stand for the caller; without them, their credentials do
+	callerClaims   bool     // some of them are claims of a token
+	tokenIssuer    string   // whose tokens are verified; empty for nobody's
+	tokenKeys      string   // the URL of the issuer's keys
+	tokenAudience  string
+	keyFields      []string // hold the key, if Idempotency-Key is not there
 	keyRequirement idempotencyhttp.Requirement
 	cache          idempotencyhttp.Cache
 	serverCacheHit bool
 
 	links           linkRewriter
 	omitRetryAdvice bool
-	crossOrigin     bool // the function URL has Cors
-	forwarding      message.Forwarding
+
+	maxAnonymousWait time.Duration // zero bounds no more than the policy does
+	hideAttempts     bool
+	crossOrigin      bool // the function URL has Cors
+	forwarding       message.Forwarding
 }
 
 // requirements are the values of IDEMPOTENCY_KEY_REQUIRED.
@@ -70,9 +79,26 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	if s.table = getenv(message.TableVariable); s.table == "" {
 		problem("%s is empty; it must be the name of the table of idempotency records", message.TableVariable)
 	}
-	if s.recordPrefix = getenv("AWS_LAMBDA_FUNCTION_NAME"); s.recordPrefix == "" {
-		problem("AWS_LAMBDA_FUNCTION_NAME is empty; Lambda sets it")
+	if s.recordPrefix = getenv(message.RecordPrefixVariable); s.recordPrefix == "" {
+		problem("%s is empty; it must be what the ids of records begin with", message.RecordPrefixVariable)
 	}
+	fields := func(variable string) []string {
+		var names []string
+		for _, name := range strings.FieldsFunc(getenv(variable), func(r rune) bool { return r == ',' || r == ' ' }) {
+			claim, isClaim := strings.CutPrefix(name, claimPrefix)
+			switch {
+			case isClaim && claim != "" && variable == message.CallerVariable:
+				s.callerClaims = true // whose names keep their case
+			case message.IsToken(name):
+				name = strings.ToLower(name)
+			default:
+				problem("%s has %q; it must be a list of names of header fields, with commas between them", variable, name)
+			}
+			names = append(names, name)
+		}
+		return names
+	}
+	s.callerFields, s.keyFields = fields(message.CallerVariable), fields(message.KeyFieldsVariable)
 	var known bool
 	if s.keyRequirement, known = requirements[getenv(message.KeyRequiredVariable)]; !known {
 		problem("%s is %q; it must be never, unsafe or always", message.KeyRequiredVariable, getenv(message.KeyRequiredVariable))
@@ -89,6 +115,16 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	}
 	s.serverCacheHit = flag(message.ServerCacheHitVariable)
 	s.omitRetryAdvice = flag(message.OmitRetryAdviceVariable)
+	s.hideAttempts = flag(message.HideAttemptsVariable)
+	s.tokenIssuer, s.tokenKeys, s.tokenAudience = getenv(message.TokenIssuerVariable), getenv(message.TokenKeysVariable), getenv(message.TokenAudienceVariable)
+	if keys, err := url.Parse(s.tokenKeys); s.tokenIssuer != "" && (err != nil || keys.Host == "") {
+		problem("%s is %q; with %s it must be the URL of the issuer's keys, a JSON Web Key Set", message.TokenKeysVariable, s.tokenKeys, message.TokenIssuerVariable)
+	}
+	if text := getenv(message.MaxAnonymousWaitVariable); text != "" {
+		if s.maxAnonymousWait, err = time.ParseDuration(text); err != nil || s.maxAnonymousWait < time.Second {
+			problem("%s is %q; it must be a duration of at least a second, such as 1m0s", message.MaxAnonymousWaitVariable, text)
+		}
+	}
 	for text := range strings.FieldsSeq(getenv(message.LinksVariable)) {
 		base, err := url.Parse(text)
 		if err != nil || base.Scheme == "" || base.Host == "" {

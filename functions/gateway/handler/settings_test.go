@@ -2,6 +2,7 @@ package handler
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,10 +17,10 @@ import (
 // variables is an environment that is right, but for what is changed.
 func variables(changes map[string]string) func(string) string {
 	environment := map[string]string{
-		"STATE_MACHINE_ARN":        "arn:aws:states:eu-central-1:123456789012:stateMachine:orders",
-		"PROXY_COUNT":              "3",
-		"TABLE_NAME":               "records",
-		"AWS_LAMBDA_FUNCTION_NAME": "gateway",
+		"STATE_MACHINE_ARN": "arn:aws:states:eu-central-1:123456789012:stateMachine:orders",
+		"PROXY_COUNT":       "3",
+		"TABLE_NAME":        "records",
+		"RECORD_PREFIX":     "gateway",
 	}
 	maps.Copy(environment, changes)
 	return func(name string) string { return environment[name] }
@@ -31,12 +32,24 @@ func TestTheSettingsAreRead(t *testing.T) {
 		"IDEMPOTENCY_KEY_REQUIRED":     "unsafe",
 		"IDEMPOTENCY_CACHE_HEADERS":    "true",
 		"IDEMPOTENCY_SERVER_CACHE_HIT": "true",
+		"IDEMPOTENCY_CALLER":           "X-Tenant, X-User, claim:Sub",
+		"TOKEN_ISSUER":                 "https://login.example.com/",
+		"TOKEN_KEYS":                   "https://login.example.com/keys",
+		"TOKEN_AUDIENCE":               "orders",
+		"IDEMPOTENCY_KEY_FIELDS":       "PayPal-Request-Id",
+		"UPSTREAM_LINKS":               "https://api.example.com/v1 http://127.0.0.1:8080",
+		"OMIT_RETRY_ADVICE":            "true",
+		"HIDE_ATTEMPTS":                "true",
+		"MAX_ANONYMOUS_WAIT":           "1m30s",
 	}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if s.stateMachineARN != "arn:aws:states:eu-central-1:123456789012:stateMachine:orders" || s.proxies != 3 || s.table != "records" ||
-		s.recordPrefix != "gateway" || s.keyRequirement != idempotencyhttp.UnsafeMethods || !s.serverCacheHit || !s.cache.ETag {
+		s.recordPrefix != "gateway" || s.keyRequirement != idempotencyhttp.UnsafeMethods || !s.serverCacheHit || !s.cache.ETag ||
+		!slices.Equal(s.callerFields, []string{"x-tenant", "x-user", "claim:Sub"}) || !s.callerClaims ||
+		s.tokenIssuer != "https://login.example.com/" || s.tokenKeys != "https://login.example.com/keys" || s.tokenAudience != "orders" || !slices.Equal(s.keyFields, []string{"paypal-request-id"}) ||
+		len(s.links) != 2 || s.links[1].Host != "127.0.0.1:8080" || !s.omitRetryAdvice || !s.hideAttempts || s.maxAnonymousWait != 90*time.Second {
 		t.Errorf("got %+v", s)
 	}
 	policy := retry.Default()
@@ -77,8 +90,12 @@ func TestAllProblemsOfTheSettingsAreReportedAtOnce(t *testing.T) {
 		want    []string
 	}{
 		{
-			map[string]string{"STATE_MACHINE_ARN": "", "PROXY_COUNT": "", "TABLE_NAME": "", "AWS_LAMBDA_FUNCTION_NAME": ""},
-			[]string{"STATE_MACHINE_ARN is empty", `PROXY_COUNT is ""`, "TABLE_NAME is empty", "AWS_LAMBDA_FUNCTION_NAME is empty"},
+			map[string]string{"IDEMPOTENCY_CALLER": "a b:c", "IDEMPOTENCY_KEY_FIELDS": "d:e", "UPSTREAM_LINKS": "api", "OMIT_RETRY_ADVICE": "1", "HIDE_ATTEMPTS": "yes", "MAX_ANONYMOUS_WAIT": "60", "TOKEN_ISSUER": "a", "TOKEN_KEYS": "keys"},
+			[]string{`IDEMPOTENCY_CALLER has "b:c"`, `IDEMPOTENCY_KEY_FIELDS has "d:e"`, `UPSTREAM_LINKS has "api"`, `OMIT_RETRY_ADVICE is "1"`, `HIDE_ATTEMPTS is "yes"`, `MAX_ANONYMOUS_WAIT is "60"`, `TOKEN_KEYS is "keys"`},
+		},
+		{
+			map[string]string{"STATE_MACHINE_ARN": "", "PROXY_COUNT": "", "TABLE_NAME": "", "RECORD_PREFIX": ""},
+			[]string{"STATE_MACHINE_ARN is empty", `PROXY_COUNT is ""`, "TABLE_NAME is empty", "RECORD_PREFIX is empty"},
 		},
 		{
 			map[string]string{

@@ -2,6 +2,7 @@ package idempotencyhttp
 
 import (
 	"context"
+	"maps"
 	"net/url"
 	"strings"
 
@@ -66,6 +67,7 @@ func FromFunctionURL(e events.LambdaFunctionURLRequest) Request {
 		Method: e.RequestContext.HTTP.Method, Path: e.RawPath, Query: WithoutSignature(e.RawQueryString), Headers: fields(e.Headers, nil),
 		Body: e.Body, IsBase64Encoded: e.IsBase64Encoded,
 	}
+	r.Credential = Credential(withCookies(r.Headers, e.Cookies), r.Query)
 	if a := e.RequestContext.Authorizer; a != nil && a.IAM != nil {
 		r.Caller = iamCaller(a.IAM.AccountID, a.IAM.UserID, a.IAM.CallerID)
 	}
@@ -79,6 +81,7 @@ func FromAPIGatewayV2(e events.APIGatewayV2HTTPRequest) Request {
 		Method: e.RequestContext.HTTP.Method, Path: e.RawPath, Query: WithoutSignature(e.RawQueryString), Headers: fields(e.Headers, nil),
 		Body: e.Body, IsBase64Encoded: e.IsBase64Encoded,
 	}
+	r.Credential = Credential(withCookies(r.Headers, e.Cookies), r.Query)
 	a := e.RequestContext.Authorizer
 	switch {
 	case a == nil:
@@ -110,6 +113,7 @@ func FromAPIGatewayV1(e events.APIGatewayProxyRequest) Request {
 		Method: e.HTTPMethod, Path: e.Path, Query: WithoutSignature(query.Encode()), Headers: fields(e.Headers, e.MultiValueHeaders),
 		Body: e.Body, IsBase64Encoded: e.IsBase64Encoded,
 	}
+	r.Credential = Credential(r.Headers, r.Query)
 	identity := e.RequestContext.Identity
 	claims, _ := e.RequestContext.Authorizer["claims"].(map[string]any)
 	subject, _ := claims["sub"].(string)
@@ -142,6 +146,16 @@ func iamCaller(account, user, caller string) string {
 		return ""
 	}
 	return "iam " + account + " " + id
+}
+
+// withCookies adds the cookies of a request, which stand apart in an event, to its header fields.
+func withCookies(headers map[string]string, cookies []string) map[string]string {
+	if len(cookies) == 0 {
+		return headers
+	}
+	all := maps.Clone(headers)
+	all["cookie"] = strings.Join(cookies, "; ")
+	return all
 }
 
 // fields converts the names of header fields to lower case, and joins those with many values.

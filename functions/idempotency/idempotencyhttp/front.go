@@ -56,7 +56,8 @@ type Options struct {
 	Store func(Response) bool
 
 	// Caller says who sends a request. One caller never gets another's responses. Default: Request.Caller, which the
-	// event's authorizer says; that is empty, and so the same for all, on a function URL with auth type NONE.
+	// event's authorizer says, together with Request.Credential, the credentials that the request carries. Without either,
+	// as on a function URL with auth type NONE for requests that carry none, all are one caller.
 	Caller func(Request) string
 
 	// Cache adds header fields for caches to recorded responses. Default: none.
@@ -93,9 +94,6 @@ func NewFront(m *idempotency.Manager, o Options) (*Front, error) {
 	if o.Store == nil {
 		o.Store = StoreFinal
 	}
-	if o.Caller == nil {
-		o.Caller = func(r Request) string { return r.Caller }
-	}
 	return &Front{m, o}, nil
 }
 
@@ -118,7 +116,9 @@ func (f *Front) Serve(ctx context.Context, r Request, handle func(context.Contex
 	if err != nil {
 		return f.refuse(err)
 	}
-	r.Caller = f.options.Caller(r)
+	if f.options.Caller != nil {
+		r.Caller, r.Credential = f.options.Caller(r), ""
+	}
 
 	ran, recorded := false, false
 	var handlerErr error

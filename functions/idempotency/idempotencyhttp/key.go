@@ -55,9 +55,9 @@ func ParseKey(field string) (string, error) {
 }
 
 // RecordID is the ID of the record of a request with a key: the prefix, a number sign, and the SHA-256 hash of caller,
-// method, path and key, in hexadecimal. No two of these share an ID.
+// credential, method, path and key, in hexadecimal. No two of these share an ID.
 func RecordID(prefix string, r Request, key string) string {
-	return prefix + "#" + digest(r.Caller, r.Method, r.Path, key)
+	return prefix + "#" + digest(r.Caller, r.Credential, r.Method, r.Path, key)
 }
 
 // Fingerprint is the SHA-256 hash of what must be the same in all requests with one key: method, path, query and body.

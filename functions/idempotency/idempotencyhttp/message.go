@@ -24,6 +24,10 @@ type Request struct {
 
 	// Caller is who sends the request, as the event's authorizer says. Empty if nobody knows.
 	Caller string
+
+	// Credential stands for the credentials that the request carries; see the function [Credential]. Empty if it carries
+	// none.
+	Credential string
 }
 
 // A Response is an HTTP response in the words of payload format 2.0. Its JSON is what records hold.

@@ -187,7 +187,7 @@ func (p *Proxy) finish(call *message.Call, a upstreamAnswer, decision retry.Deci
 		out.NotBefore = notBefore(decision, result.Received)
 	case call.Recorded:
 		out.Expiration = result.Received.Add(p.recordTTL).Unix()
-		out.Release = !settles(&call.Request, &a.Response)
+		out.Release = !p.settles(&call.Request, &a.Response)
 	}
 	if !a.tooLarge {
 		if fits, err := canCarry(call, out); fits || err != nil {

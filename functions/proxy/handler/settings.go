@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -22,6 +23,7 @@ type settings struct {
 	forwarding      message.Forwarding
 	policy          retry.Policy
 	recordTTL       time.Duration
+	recorded        map[int]bool // statuses whose answers are recorded, or not, in spite of the default
 }
 
 // settingsFrom reads the settings and reports all that is wrong with them at once.
@@ -66,6 +68,12 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	if text := getenv(message.KeyTTLVariable); text != "" {
 		if s.recordTTL, err = time.ParseDuration(text); err != nil || s.recordTTL < time.Second {
 			problem("%s is %q; it must be a duration of at least a second, such as 24h0m0s", message.KeyTTLVariable, text)
+		}
+	}
+
+	if text := getenv(message.RecordedVariable); text != "" {
+		if err := json.Unmarshal([]byte(text), &s.recorded); err != nil {
+			problem("%s is %q; it must be a JSON object of statuses, each with true or false", message.RecordedVariable, text)
 		}
 	}
 

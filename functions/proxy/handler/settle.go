@@ -5,8 +5,12 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
-// settles says whether a final answer settles the operation, so that it is recorded for whoever repeats the request.
-func settles(request *message.Request, response *message.Response) bool {
-	return idempotencyhttp.StoreFinal(idempotencyhttp.Response(*response)) &&
-		!idempotencyhttp.AnswersCondition(idempotencyhttp.Request{Headers: request.Headers}, response.StatusCode)
+// settles says whether a final answer settles the operation, so that it is recorded for whoever repeats the request. An
+// answer to a condition never does.
+func (p *Proxy) settles(request *message.Request, response *message.Response) bool {
+	settled, ruled := p.recorded[response.StatusCode]
+	if !ruled {
+		settled = idempotencyhttp.StoreFinal(idempotencyhttp.Response(*response))
+	}
+	return settled && !idempotencyhttp.AnswersCondition(idempotencyhttp.Request{Headers: request.Headers}, response.StatusCode)
 }

@@ -180,7 +180,7 @@ func newWholeWithClocks(t fataler, policy string, random func() float64, clocks 
 	wholeUpstream().stacks.Store(name, w)
 	environment := map[string]string{
 		"STATE_MACHINE_ARN": wholeMachine, "PROXY_COUNT": "3", "RETRY_POLICY": policy, "TABLE_NAME": "records",
-		"AWS_LAMBDA_FUNCTION_NAME": "gateway", "RING_START": "1", "UPSTREAM_BASE_URL": "http://upstream.test/" + name, "IDEMPOTENCY_TTL": "24h",
+		"RECORD_PREFIX": "gateway", "RING_START": "1", "UPSTREAM_BASE_URL": "http://upstream.test/" + name, "IDEMPOTENCY_TTL": "24h",
 	}
 	getenv := func(proxy string) func(string) string {
 		return func(name string) string {

@@ -151,7 +151,7 @@ func (d table) endLease() {
 func (d table) id() string {
 	for _, f := range d.stack.Template.Functions {
 		if d.stack.ShortName(f.Name) == "gateway" {
-			return idempotencyhttp.RecordID(f.Name, idempotencyhttp.Request{Method: http.MethodPost, Path: "/orders"}, "order-1")
+			return idempotencyhttp.RecordID(f.Environment["RECORD_PREFIX"], idempotencyhttp.Request{Method: http.MethodPost, Path: "/orders"}, "order-1")
 		}
 	}
 	d.t.Fatal("the stack has no gateway")

@@ -76,6 +76,10 @@ type Config struct {
 	// short names; below zero they are behind. The clocks of DynamoDB and Step Functions are right. See [timeshift.Ahead].
 	ClocksAhead map[string]time.Duration
 
+	// Signed has the function URL take signed requests only, if its template says AWS_IAM. Signatures are looked at, and not
+	// verified. Default: it takes every request.
+	Signed bool
+
 	// Environment adds variables to functions, by the functions' names or short names.
 	Environment map[string]map[string]string
 
@@ -169,7 +173,11 @@ func Start(config Config) (_ *Stack, err error) {
 	if endpoint.Qualifier != "" {
 		function += ":" + endpoint.Qualifier
 	}
-	url := lambda.FunctionURL(s.Lambda, function, lambda.URLConfig{AuthType: lambda.AuthNone, CORS: (*lambda.CORS)(endpoint.CORS)})
+	authType := lambda.AuthNone
+	if config.Signed {
+		authType = lambda.AuthType(endpoint.AuthType)
+	}
+	url := lambda.FunctionURL(s.Lambda, function, lambda.URLConfig{AuthType: authType, CORS: (*lambda.CORS)(endpoint.CORS)})
 	if config.Middleware != nil {
 		url = config.Middleware(url)
 	}

@@ -68,6 +68,24 @@ func init() {
 			without: []string{"Action", "FunctionName", "Principal", "FunctionUrlAuthType", "InvokedViaFunctionUrl", "SourceArn", "SourceAccount"},
 			ref:     logicalName,
 		},
+		"AWS::KMS::Key": {
+			without:    []string{"KeyPolicy", "Description", "Enabled", "EnableKeyRotation", "RotationPeriodInDays", "PendingWindowInDays", "MultiRegion", "Tags"},
+			ref:        logicalName,
+			attributes: attributes{"Arn": func(l *loader, r *resource) (any, error) { return arn("kms", "key/"+r.id), nil }},
+		},
+		"AWS::KMS::Alias": {
+			without: []string{"AliasName", "TargetKeyId"},
+			ref:     physicalName("AliasName"),
+		},
+		"AWS::CloudWatch::Alarm": {
+			without: []string{
+				"ActionsEnabled", "AlarmActions", "AlarmDescription", "AlarmName", "ComparisonOperator", "DatapointsToAlarm", "Dimensions",
+				"EvaluateLowSampleCountPercentile", "EvaluationPeriods", "ExtendedStatistic", "InsufficientDataActions", "MetricName",
+				"Metrics", "Namespace", "OKActions", "Period", "Statistic", "Threshold", "ThresholdMetricId", "TreatMissingData", "Unit", "Tags",
+			},
+			ref:        logicalName,
+			attributes: attributes{"Arn": func(l *loader, r *resource) (any, error) { return arn("cloudwatch", "alarm:"+r.id), nil }},
+		},
 		"AWS::Logs::LogGroup": {
 			without: []string{"LogGroupName", "RetentionInDays", "KmsKeyId", "Tags", "LogGroupClass"},
 			ref:     physicalName("LogGroupName"),
@@ -92,7 +110,7 @@ func init() {
 		},
 		"AWS::Lambda::Function": {
 			used:       []string{"FunctionName", "Code", "Environment", "Timeout", "MemorySize", "Handler", "Runtime", "Architectures", "PackageType", "ReservedConcurrentExecutions", "LoggingConfig", "TracingConfig"},
-			without:    []string{"Role", "Description", "Tags"},
+			without:    []string{"Role", "Description", "Tags", "KmsKeyArn"},
 			ref:        physicalName("FunctionName"),
 			attributes: attributes{"Arn": functionARN},
 			load:       loadFunction,

@@ -1,0 +1,42 @@
+package apiproxy
+
+import (
+	"strings"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// maxRecordPrefixLength is how long a prefix can be, in bytes. The key of an item holds 2048, of which the hash takes 64.
+const maxRecordPrefixLength = 255
+
+// recordPrefix is that of the props, or the path of the construct within its stack.
+func recordPrefix(r *RetryingApiProxy, props RetryingApiProxyProps) string {
+	if props.RecordPrefix != "" {
+		return props.RecordPrefix
+	}
+	return strings.TrimPrefix(*r.Node().Path(), *awscdk.Stack_Of(r).Node().Path()+"/")
+}
+
+// isRecordPrefix says whether a text can begin the ids of records: it stands in a policy, where asterisks and question marks
+// are wildcards and a dollar sign starts a variable, and ends with a number sign.
+func isRecordPrefix(prefix string) bool {
+	return len(prefix) <= maxRecordPrefixLength && !strings.ContainsFunc(prefix, func(r rune) bool {
+		return r < ' ' || r > '~' || strings.ContainsRune("*?$#", r)
+	})
+}
+
+// denyOtherRecords forbids a principal to touch records of the table that begin with another prefix, whatever it may do
+// otherwise. A table that several share is not safer than the weakest of them without that.
+func denyOtherRecords(table awsdynamodb.ITableV2, grantee awsiam.IGrantable, prefix string) {
+	grantee.GrantPrincipal().AddToPrincipalPolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Effect:    awsiam.Effect_DENY,
+		Actions:   jsii.Strings("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"),
+		Resources: jsii.Strings(*table.TableArn()),
+		Conditions: &map[string]any{
+			"ForAnyValue:StringNotLike": map[string]any{"dynamodb:LeadingKeys": []string{prefix + "#*"}},
+		},
+	}))
+}

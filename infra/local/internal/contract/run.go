@@ -1,0 +1,249 @@
+package contract
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A Runner runs cases against an endpoint whose upstream is an Upstream.
+type Runner struct {
+	// Endpoint is the URL of the endpoint, without a slash at its end.
+	Endpoint string
+
+	// Upstream is what the endpoint calls.
+	Upstream *Upstream
+
+	// Setup is how the endpoint was set up. Cases that need another one are left out.
+	Setup Setup
+
+	// Speed is how much faster than they are long the waits between attempts pass. Default: 1.
+	Speed float64
+
+	// Waits returns the waits after each attempt at the request with an id, which is the X-Amzn-Requestid of its answer. It
+	// is for endpoints whose state machine can be asked; without it, and with it too, the clock is looked at.
+	Waits func(requestID string) ([]time.Duration, error)
+
+	// Sign signs requests. Default: they are sent unsigned.
+	Sign func(r *http.Request, body []byte) error
+
+	// Client sends the requests. Default: one that follows no redirects and adds nothing.
+	Client *http.Client
+}
+
+// A Setup is how an endpoint is set up, as far as cases depend on it.
+type Setup struct {
+	// Policy is the retry policy, as JSON. Empty is the default one.
+	Policy string
+
+	// Down says that nothing listens at the upstream's address.
+	Down bool
+
+	// Pages is the origin whose pages may call from a browser. Empty: the function URL has no Cors.
+	Pages string
+}
+
+// Setup is what an endpoint has to be like for a case.
+func (c *Case) Setup() Setup {
+	s := Setup{Down: c.Down, Pages: c.Pages}
+	if c.Policy != nil {
+		var policy any
+		_ = json.Unmarshal(c.Policy, &policy) // it was decoded before
+		text, _ := json.Marshal(policy)
+		s.Policy = string(text)
+	}
+	return s
+}
+
+// Unfit says why a case cannot be run against the endpoint, or nothing.
+func (r *Runner) Unfit(c Case) string {
+	switch needed := c.Setup(); {
+	case needed.Policy != r.Setup.Policy:
+		return "it needs an endpoint with the policy " + needed.Policy
+	case needed.Down != r.Setup.Down:
+		return "it needs an endpoint whose upstream is down"
+	case needed.Pages != r.Setup.Pages:
+		return fmt.Sprintf("it needs an endpoint with a Cors for %q, and this one has it for %q", needed.Pages, r.Setup.Pages)
+	}
+	if r.Sign == nil {
+		return ""
+	}
+	for _, request := range c.every() {
+		if request.Raw != nil {
+			return "what no client sends cannot be signed"
+		}
+		signed := strings.Contains(request.Target, "X-Amz-")
+		for _, line := range request.Fields {
+			name := strings.ToLower(fieldOf(string(line)).name)
+			signed = signed || name == "authorization" || strings.HasPrefix(name, "x-amz-")
+		}
+		if signed {
+			return "it has a credential or a signature of its own, which would be in the way of the one for the function URL"
+		}
+	}
+	return ""
+}
+
+// probes is how often Probe asks, and probePause how long it waits in between: what has just come up may have to be found.
+const (
+	probes     = 4
+	probePause = 300 * time.Millisecond
+)
+
+// Probe finds out whether requests to the endpoint come to the upstream.
+func (r *Runner) Probe(ctx context.Context) error {
+	probe := Case{theme: "probe", Requests: []Request{{Upstream: []Reply{{Status: http.StatusOK}}}}}
+	var wrong []string
+	for range probes {
+		if wrong = r.Run(ctx, probe); len(wrong) == 0 {
+			return nil
+		}
+		select {
+		case <-time.After(probePause):
+		case <-ctx.Done():
+		}
+	}
+	return fmt.Errorf("a request to %s did not come to the upstream and back:\n%s", r.Endpoint, strings.Join(wrong, "\n"))
+}
+
+// every lists the requests of a case, those that are sent during others among them.
+func (c *Case) every() []*Request {
+	var all []*Request
+	var list func([]Request)
+	list = func(requests []Request) {
+		for i := range requests {
+			all = append(all, &requests[i])
+			list(requests[i].During)
+		}
+	}
+	list(c.Requests)
+	return all
+}
+
+// Run runs a case, and says all that is not as it has to be.
+func (r *Runner) Run(ctx context.Context, c Case) []string {
+	s := r.Upstream.begin(fmt.Sprintf("%s-%d", c.theme, c.number))
+	defer r.Upstream.end(s)
+	one := &execution{runner: r, script: s, values: values{"{path}": s.path, "{endpoint}": r.Endpoint + s.path}}
+	if endpoint, err := url.Parse(r.Endpoint); err == nil {
+		one.values["{host}"] = endpoint.Host
+	}
+	one.all(ctx, "request", c.Requests)
+	return one.wrong
+}
+
+// An execution is one run of a case.
+type execution struct {
+	runner *Runner
+	script *script
+	values values
+
+	// last is what the upstream said last, in the words that an answer has to have.
+	last *said
+
+	wrong []string
+}
+
+// said is a whole answer of the upstream.
+type said struct {
+	status int
+	fields []field
+	body   []byte
+}
+
+func (e *execution) problem(place, format string, args ...any) {
+	e.wrong = append(e.wrong, place+": "+fmt.Sprintf(format, args...))
+}
+
+func (e *execution) all(ctx context.Context, place string, requests []Request) {
+	for i, request := range requests {
+		e.one(ctx, fmt.Sprintf("%s %d", place, i+1), request)
+	}
+}
+
+// one sends a request and looks at what comes of it.
+func (e *execution) one(ctx context.Context, place string, request Request) {
+	e.values["{via}"] = e.script.lastVia()
+	attempts, answers := e.sendAll(ctx, place, request)
+	if len(answers) == 0 {
+		return
+	}
+	e.judgeArrivals(place, request, attempts)
+	e.judge(place, request, attempts, answers)
+	if request.Recorded != nil {
+		e.again(ctx, place+", sent again", request, answers[0], *request.Recorded)
+	}
+}
+
+// sendAll sends a request as often as it says, with what happens during it. It returns the attempts that arrived, and the
+// answers, unless one of them did not come.
+func (e *execution) sendAll(ctx context.Context, place string, request Request) ([]*attempt, []answer) {
+	release := make(chan struct{})
+	var attempts []*attempt
+	if len(request.During) > 0 {
+		attempts = e.script.expect(request.Upstream[:1], release)
+	} else {
+		attempts = e.script.expect(request.Upstream, nil)
+	}
+
+	times := max(1, request.Together)
+	answers := make([]answer, times)
+	problems := make([]error, times)
+	var sending sync.WaitGroup
+	for i := range times {
+		sending.Go(func() { answers[i], problems[i] = e.send(ctx, request) })
+	}
+	sent := make(chan struct{})
+	go func() { sending.Wait(); close(sent) }()
+	if len(request.During) > 0 {
+		select {
+		case <-attempts[0].arrived:
+			e.all(ctx, place+", during it", request.During)
+			attempts = append(attempts, e.script.expect(request.Upstream[1:], nil)...)
+		case <-sent:
+			e.problem(place, "it was answered before an attempt arrived")
+		}
+	}
+	close(release)
+	<-sent
+
+	for _, err := range problems {
+		if err != nil {
+			e.problem(place, "%v", err)
+			answers = nil
+			break
+		}
+	}
+	arrived := 0
+	for arrived < len(attempts) && attempts[arrived].hasArrived() {
+		arrived++
+	}
+	attempts = attempts[:arrived]
+	surplus := e.script.surplus()
+	switch n := arrived + len(surplus); {
+	case len(surplus) > 0:
+		e.problem(place, "%d requests arrived at the upstream, want %d; the first one too many is %s %s",
+			n, len(request.Upstream), surplus[0].method, surplus[0].target)
+	case n < len(request.Upstream):
+		e.problem(place, "%d requests arrived at the upstream, want %d", n, len(request.Upstream))
+	}
+	return attempts, answers
+}
+
+// again sends a request again, to find out whether its answer was recorded.
+func (e *execution) again(ctx context.Context, place string, request Request, first answer, recorded bool) {
+	repeated := Request{
+		Method: request.Method, Target: request.Target, Fields: request.Fields, Body: request.Body, Arrives: request.Arrives,
+	}
+	if recorded {
+		repeated.Answer = Answer{Status: first.status, Body: &Body{binary: append([]byte{}, first.body...)}, Replayed: true}
+	} else {
+		repeated.Upstream = []Reply{{Status: http.StatusOK, Fields: []Text{"X-Again: yes"}, Body: Body{text: "once more"}}}
+	}
+	e.one(ctx, place, repeated)
+}
