@@ -312,6 +312,8 @@ func (s *Stack) createFunctions(config Config) error {
 			// An upstream may know itself by its own address, or by that of the proxy's way to it.
 			environment[message.LinksVariable] = strings.Join(append(slices.Sorted(maps.Values(upstreams)), config.Upstream), " ")
 		}
+		// Who calls here is no stranger: they wait for as long as the engine can hold.
+		delete(environment, message.MaxAnonymousWaitVariable)
 		maps.Copy(environment, config.Environment[f.Name])
 		maps.Copy(environment, config.Environment[short])
 		binary := filepath.Join(f.Code, "bootstrap")
