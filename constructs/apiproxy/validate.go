@@ -3,7 +3,6 @@ package apiproxy
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -78,11 +77,14 @@ func (p RetryingApiProxyProps) Validate() error {
 	if err := p.Retry.Validate(); err != nil {
 		problems = append(problems, err)
 	} else if p.ProxyCount > 0 {
-		n := len(*policyJSON(p)) + len(p.Upstream.BaseURL) + len(strings.Join(p.Upstream.AllowedNetworks, ",")) +
-			p.Upstream.Auth.room() + len(*p.Upstream.headersJSON()) + len(p.Upstream.CertificateAuthority)
+		n := len(*policyJSON(p)) + len(p.Upstream.BaseURL) + p.Upstream.Auth.room() + len(*p.Upstream.headersJSON()) + len(p.Upstream.CertificateAuthority)
+		for _, value := range p.Upstream.fence() {
+			n += len(value)
+		}
 		if n > maxEnvironment {
-			problem("Retry and Upstream (BaseURL, AllowedNetworks, Auth, Headers, CertificateAuthority) take %d bytes together in the functions' "+
-				"environment; give %d at most: fewer Retry.Statuses, networks, header fields or certificates", n, maxEnvironment)
+			problem("Retry and Upstream (BaseURL, AllowedNetworks, AllowedMethods, AllowedPaths, Auth, Headers and CertificateAuthority) take "+
+				"%d bytes together in the functions' environment; give %d at most: fewer Retry.Statuses, networks, paths, header fields or "+
+				"certificates", n, maxEnvironment)
 		}
 		if err := p.fits(); err != nil {
 			problems = append(problems, err)
@@ -172,9 +174,20 @@ func (u Upstream) validate() error {
 			problem("Upstream.CertificateAuthority: %w", err)
 		}
 	}
-	for _, text := range u.AllowedNetworks {
-		if _, err := netip.ParsePrefix(text); err != nil && !isToken(text) {
-			problem("Upstream.AllowedNetworks has %q; give prefixes such as 10.1.0.0/16", text)
+	isNetwork := func(text string) error { _, err := message.ParseNetwork(text); return err }
+	for _, list := range []struct {
+		name   string
+		values []string
+		check  func(string) error
+	}{
+		{"AllowedMethods", u.AllowedMethods, message.CheckAllowedMethod},
+		{"AllowedPaths", u.AllowedPaths, message.CheckAllowedPath},
+		{"AllowedNetworks", u.AllowedNetworks, isNetwork},
+	} {
+		for _, text := range list.values {
+			if err := list.check(text); err != nil && !isToken(text) {
+				problem("Upstream.%s: %w", list.name, err)
+			}
 		}
 	}
 	return errors.Join(problems...)

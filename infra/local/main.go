@@ -36,7 +36,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/assembly"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/attemptlog"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
@@ -156,9 +155,7 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 
 		CertificateAuthority: authorities,
 		Signed:               s.signed,
-		// Who calls here is no stranger: they wait for as long as the engine can hold.
-		Environment: map[string]map[string]string{"gateway": {message.MaxAnonymousWaitVariable: ""}},
-		Log:         logTo(ctx, stderr, s.verbose),
+		Log:                  logTo(ctx, stderr, s.verbose),
 		Middleware: func(url http.Handler) http.Handler {
 			handler = shown.Middleware(printer.Middleware(url))
 			return handler

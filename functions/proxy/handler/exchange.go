@@ -35,7 +35,10 @@ func (p *Proxy) attempt(
 		return retry.Result{Failure: failure, Received: p.clock.Now()}, upstreamAnswer{}
 	}
 
-	request, err := newRequest(ctx, p.baseURL, r)
+	if refusal := p.forwarding.Refuse(r); refusal != nil {
+		return failed(refused(refusal))
+	}
+	request, err := p.newRequest(ctx, r)
 	if err != nil {
 		return failed(retry.ClassifyFailure(err, trace))
 	}
@@ -95,12 +98,22 @@ func (p *Proxy) attempt(
 	}
 	switch {
 	case isTooLarge(err):
-		return result, answered(newResponse(received, nil).WithoutBody(), true)
+		return result, answered(p.newResponse(received, nil).WithoutBody(), true)
 	case err != nil:
 		result.Failure = retry.ClassifyFailure(err, trace)
-		return result, answered(newResponse(received, nil).WithoutBody(), false)
+		return result, answered(p.newResponse(received, nil).WithoutBody(), false)
 	}
-	return result, answered(newResponse(received, content), false)
+	return result, answered(p.newResponse(received, content), false)
+}
+
+// refused is the failure of an attempt whose request may not go upstream. The gateway refuses such a request itself, so that
+// its envelope was written by somebody else.
+func refused(r *message.Refusal) *retry.Failure {
+	kind := retry.HTTPRequestDenied
+	if r.Status == http.StatusBadRequest {
+		kind = retry.HTTPRequestError
+	}
+	return &retry.Failure{Type: kind, Processed: retry.NotProcessed, Details: r.Detail}
 }
 
 // An upstreamAnswer is what the upstream answered. It has no body if that was cut off.

@@ -3,7 +3,8 @@
 // machine, without AWS and without containers.
 //
 // A [Bench] runs a synthesised stack: the real handlers as Lambda functions, the synthesised state machine, the table, and
-// the secrets that it is given (see [Secrets]). The test says what the upstream answers, sends a request, and looks at the [Run]:
+// the secrets that it is given (see [Secrets]). The test says what the upstream answers, sends a request, and looks at the
+// [Run]:
 //
 //	bench := stacktest.Load(t, "cdk.out")
 //	bench.Upstream(

@@ -1,12 +1,15 @@
 package stack
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log"
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
+	neturl "net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -301,12 +304,13 @@ func (s *Stack) createFunctions(config Config) error {
 	if err != nil {
 		return err
 	}
+	networks := loopbackAddresses(config.Upstream) // whatever its port is
 	var problems []error
 	for _, f := range s.Template.Functions {
 		short := s.ShortName(f.Name)
 		environment := maps.Clone(f.Environment)
 		if url := upstreams[f.Name]; url != "" {
-			environment[message.UpstreamVariable], environment[message.AllowedNetworksVariable] = url, loopbackNetworks
+			environment[message.UpstreamVariable], environment[message.AllowedNetworksVariable] = url, networks
 		}
 		if _, rewrites := environment[message.LinksVariable]; rewrites && config.Upstream != "" {
 			// An upstream may know itself by its own address, or by that of the proxy's way to it.
@@ -315,6 +319,8 @@ func (s *Stack) createFunctions(config Config) error {
 		if _, calls := f.Environment[message.UpstreamVariable]; calls && config.CertificateAuthority != "" {
 			environment[message.AuthorityVariable] += config.CertificateAuthority
 		}
+		// Who calls here is no stranger: they wait for as long as the engine can hold.
+		delete(environment, message.MaxAnonymousWaitVariable)
 		maps.Copy(environment, config.Environment[f.Name])
 		maps.Copy(environment, config.Environment[short])
 		binary := filepath.Join(f.Code, "bootstrap")
@@ -343,8 +349,29 @@ func (s *Stack) createFunctions(config Config) error {
 	return errors.Join(problems...)
 }
 
-// loopbackNetworks are what proxies may call here besides public addresses.
-const loopbackNetworks = "127.0.0.0/8,::1/128"
+// lookupTimeout is how long the host of an upstream may take to resolve.
+const lookupTimeout = 2 * time.Second
+
+// loopbackAddresses lists the loopback addresses that the host of a base URL leads to, each alone, as the proxies want them
+// named. They may call these here besides public addresses.
+func loopbackAddresses(baseURL string) string {
+	base, err := neturl.Parse(baseURL)
+	if err != nil || base.Host == "" {
+		return "" // none is given, or the functions say what is wrong with it
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+	defer cancel()
+	// The addresses of a host that cannot be resolved are not this machine's.
+	addresses, _ := net.DefaultResolver.LookupNetIP(ctx, "ip", base.Hostname())
+	var prefixes []string
+	for _, address := range addresses {
+		if address = address.Unmap().WithZone(""); address.IsLoopback() {
+			prefixes = append(prefixes, netip.PrefixFrom(address, address.BitLen()).String())
+		}
+	}
+	slices.Sort(prefixes)
+	return strings.Join(slices.Compact(prefixes), ",")
+}
 
 // upstreams gives the upstream of each function that calls it, by the functions' names. It is empty if that is as the
 // template has it.
