@@ -87,6 +87,9 @@ func (u Upstream) fence() map[string]string {
 		message.AllowedMethodsVariable:  strings.Join(u.AllowedMethods, ","),
 		message.AllowedPathsVariable:    strings.Join(paths, " "),
 	}
+	if u.Auth.form.Kind == message.AuthSigV4 {
+		fence[message.AWSFieldsVariable] = "true"
+	}
 	maps.DeleteFunc(fence, func(_, value string) bool { return value == "" })
 	return fence
 }

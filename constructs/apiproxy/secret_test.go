@@ -100,6 +100,11 @@ func TestOnlyTheProxiesAreToldHowToAuthenticateAndTheGatewayWhatThatReplaces(t *
 			}
 		}
 		gateway := environment(template.gateway())
+		for _, function := range template.functions() {
+			if got, want := environment(function)["UPSTREAM_AWS_FIELDS"], map[string]string{"Role": "true"}[name]; got != want {
+				t.Errorf("%s of %s is told of fields for AWS: %q, want %q", function.name(), name, got, want)
+			}
+		}
 		for _, variable := range []string{"UPSTREAM_AUTH", "UPSTREAM_SECRET_CACHE", "UPSTREAM_HEADERS", "UPSTREAM_CERTIFICATE_AUTHORITY"} {
 			if value, told := gateway[variable]; told {
 				t.Errorf("the gateway of %s is told that %s is %s", name, variable, value)

@@ -31,6 +31,7 @@
 //	                              where the upstream has said nothing
 //	UPSTREAM_ALLOWED_METHODS      the methods that are forwarded, separated by commas (default: all but TRACE)
 //	UPSTREAM_ALLOWED_PATHS        the paths below which requests are forwarded, with spaces between them (default: all)
+//	UPSTREAM_AWS_FIELDS           true lets fields that are for services of AWS through, in both directions
 //	CROSS_ORIGIN                  true takes Access-Control fields out of the upstream's answers, because the URL has its own
 package main
 

@@ -16,6 +16,7 @@ const (
 	RetryPolicyVariable    = "RETRY_POLICY"
 	AllowedMethodsVariable = "UPSTREAM_ALLOWED_METHODS"
 	AllowedPathsVariable   = "UPSTREAM_ALLOWED_PATHS"
+	AWSFieldsVariable      = "UPSTREAM_AWS_FIELDS"
 
 	StateMachineVariable     = "STATE_MACHINE_ARN" // the gateway
 	RingStartVariable        = "RING_START"

@@ -11,6 +11,7 @@
 //	UPSTREAM_ALLOWED_METHODS   the methods that are sent, separated by commas (default: all but TRACE)
 //	UPSTREAM_ALLOWED_PATHS     the paths below the base URL that are called, with what is below them, and with spaces between
 //	                           them (default: all)
+//	UPSTREAM_AWS_FIELDS        true lets fields that are for services of AWS through, in both directions
 //	UPSTREAM_HEADERS           header fields that every request gets, as a JSON object
 //	UPSTREAM_CERTIFICATE_AUTHORITY
 //	                           certificates in PEM by which the upstream is trusted, besides the system's

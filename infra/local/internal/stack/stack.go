@@ -311,6 +311,9 @@ func (s *Stack) createFunctions(config Config) error {
 		environment := maps.Clone(f.Environment)
 		if url := upstreams[f.Name]; url != "" {
 			environment[message.UpstreamVariable], environment[message.AllowedNetworksVariable] = url, networks
+			if auth, err := message.UpstreamAuthFrom(func(name string) string { return environment[name] }); err == nil {
+				environment[message.AllowedNetworksVariable] += "," + loopbackAddresses(auth.TokenURL)
+			}
 		}
 		if _, rewrites := environment[message.LinksVariable]; rewrites && config.Upstream != "" {
 			// An upstream may know itself by its own address, or by that of the proxy's way to it.
