@@ -270,7 +270,6 @@ func TestATokenURLIsFencedAsTheUpstreamIs(t *testing.T) {
 	client := map[string]string{"orders/client": `{"client_id":"a","client_secret":"c4nary"}`}
 	auth := message.UpstreamAuth{Kind: message.AuthOAuth2, Secret: "orders/client", TokenURL: login.URL + "/token"}
 
-	t.Setenv("HTTP_PROXY", "http://192.0.2.1:3128") // is for AWS
 	b := newBench(t, serve(t, d.ServeHTTP))
 	b.with(auth, client)
 	if out := b.invoke(t, b.call(message.Request{Method: "GET"})); out.StatusCode != 200 || asked.Load() != 1 {
@@ -292,6 +291,12 @@ func TestATokenURLIsFencedAsTheUpstreamIs(t *testing.T) {
 	}
 	if details := out.Attempts[0].Details; !strings.HasPrefix(details, "the token URL could not be asked: destination_ip_prohibited, ") || !strings.Contains(details, "127.0.0.1 is not public") {
 		t.Errorf("the details are %s", details)
+	}
+}
+
+func TestTheProxyOfTheEnvironmentIsNotForTokens(t *testing.T) {
+	if transport := newTokenTransport(nil, nil); transport.Proxy != nil || !transport.DisableKeepAlives {
+		t.Error("requests for tokens go through a proxy, or share connections")
 	}
 }
 
