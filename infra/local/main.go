@@ -143,7 +143,7 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 		KeepRunning:      s.keepRunning,
 		Secrets:          secretValues,
 		Signed:           s.signed,
-		Log:         logTo(ctx, stderr, s.verbose),
+		Log:              logTo(ctx, stderr, s.verbose),
 		Middleware: func(url http.Handler) http.Handler {
 			handler = shown.Middleware(printer.Middleware(url))
 			return handler
