@@ -20,6 +20,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudformation"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/dynamodb"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/secretsmanager"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/clock"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/egress"
@@ -72,6 +73,10 @@ type Config struct {
 	// DataFile is where the tables are kept; empty keeps them in memory.
 	DataFile string
 
+	// Secrets are the values of secrets, by their names, or by their complete ARNs if the stack refers to them by those. A
+	// secret that the template has, too, has this value and not the template's.
+	Secrets map[string]string
+
 	// ClocksAhead says how far the clocks of the gateway and the proxies are ahead of the others, by the functions' names or
 	// short names; below zero they are behind. The clocks of DynamoDB and Step Functions are right. See [timeshift.Ahead].
 	ClocksAhead map[string]time.Duration
@@ -99,10 +104,11 @@ const DefaultIdleTimeout = 60 * time.Second
 
 // A Stack runs until it is closed.
 type Stack struct {
-	Template      *cloudformation.Stack
-	Lambda        *lambda.Host
-	StepFunctions *stepfunctions.Service
-	DynamoDB      *dynamodb.Store
+	Template       *cloudformation.Stack
+	Lambda         *lambda.Host
+	StepFunctions  *stepfunctions.Service
+	DynamoDB       *dynamodb.Store
+	SecretsManager *secretsmanager.Store
 
 	url      string
 	endpoint string
@@ -161,6 +167,9 @@ func Start(config Config) (_ *Stack, err error) {
 	if err := s.createTables(config); err != nil {
 		return nil, err
 	}
+	if err := s.createSecrets(config); err != nil {
+		return nil, err
+	}
 	if err := s.createFunctions(config); err != nil {
 		return nil, err
 	}
@@ -183,9 +192,10 @@ func Start(config Config) (_ *Stack, err error) {
 	}
 	s.serve(config.Listener, url, config.URLIdleTimeout)
 	s.serve(config.EndpointListener, (&endpoints{
-		lambda:        s.faults.Handler(faults.Lambda, s.Lambda),
-		stepFunctions: s.faults.Handler(faults.StepFunctions, s.StepFunctions),
-		dynamoDB:      s.faults.Handler(faults.DynamoDB, s.DynamoDB),
+		lambda:         s.faults.Handler(faults.Lambda, s.Lambda),
+		stepFunctions:  s.faults.Handler(faults.StepFunctions, s.StepFunctions),
+		dynamoDB:       s.faults.Handler(faults.DynamoDB, s.DynamoDB),
+		secretsManager: s.faults.Handler(faults.SecretsManager, s.SecretsManager),
 	}).guarded(), config.EndpointIdleTimeout)
 	return s, nil
 }
@@ -257,6 +267,17 @@ func (s *Stack) createTables(config Config) error {
 	return errors.Join(append(problems, err)...)
 }
 
+func (s *Stack) createSecrets(config Config) error {
+	s.SecretsManager = secretsmanager.New(secretsmanager.Config{Region: cloudformation.Region, AccountID: cloudformation.AccountID})
+	var problems []error
+	for _, secret := range s.Template.Secrets {
+		problems = append(problems, s.SecretsManager.Create(secretsmanager.Secret{
+			Name: secret.Name, ARN: secret.ARN, Description: secret.Description, Tags: secret.Tags, String: secret.Value,
+		}))
+	}
+	return errors.Join(append(problems, s.SecretsManager.Provide(config.Secrets))...)
+}
+
 func (s *Stack) createFunctions(config Config) error {
 	host, err := lambda.NewHost(lambda.Config{
 		Region:      cloudformation.Region,
@@ -291,6 +312,8 @@ func (s *Stack) createFunctions(config Config) error {
 			// An upstream may know itself by its own address, or by that of the proxy's way to it.
 			environment[message.LinksVariable] = strings.Join(append(slices.Sorted(maps.Values(upstreams)), config.Upstream), " ")
 		}
+		// Who calls here is no stranger: they wait for as long as the engine can hold.
+		delete(environment, message.MaxAnonymousWaitVariable)
 		maps.Copy(environment, config.Environment[f.Name])
 		maps.Copy(environment, config.Environment[short])
 		binary := filepath.Join(f.Code, "bootstrap")
