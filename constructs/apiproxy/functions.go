@@ -92,11 +92,12 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 
 		ReservedConcurrentExecutions: reserved(props.ReservedConcurrency.Gateway),
 	})
-	grantStart(r.StateMachine, gateway)
+	// Step Functions goes by the ARN of a state machine, also for its versions: after a rollback, the gateway starts an older one.
+	r.StateMachine.GrantStartSyncExecution(gateway)
 	GrantRecords(r.Table, gateway)
 	denyOtherRecords(r.Table, gateway, recordPrefix(r, props))
 	if props.EncryptionKey != nil {
-		props.EncryptionKey.GrantEncryptDecrypt(gateway) // who starts a synchronous execution sends and receives its data
+		grantUse(props.EncryptionKey, gateway) // who starts a synchronous execution sends and receives its data
 	}
 	return gateway
 }

@@ -54,6 +54,10 @@ func newStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps) awsstepfu
 
 		EncryptionConfiguration: machineEncryption(props.EncryptionKey),
 	})
+	if props.EncryptionKey != nil {
+		// The CDK's own grant is for the key's use with a state machine of a given name.
+		grantUse(props.EncryptionKey, machine)
+	}
 	grantKey(r.Table, machine) // the right to update records comes with the states
 	denyOtherRecords(r.Table, machine, recordPrefix(r, props))
 	grantFormerProxies(r, machine, props)
@@ -104,15 +108,6 @@ func newStateMachineVersion(r *RetryingApiProxy) *string {
 	})
 	version.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
 	return version.Ref()
-}
-
-// grantStart lets a principal start executions of every version of a state machine: after a rollback, of an older one.
-func grantStart(machine awsstepfunctions.StateMachine, grantee awsiam.IGrantable) {
-	awsiam.Grant_AddToPrincipal(&awsiam.GrantOnPrincipalOptions{
-		Grantee:      grantee,
-		Actions:      jsii.Strings("states:StartSyncExecution"),
-		ResourceArns: jsii.Strings(*machine.StateMachineArn() + ":*"),
-	})
 }
 
 // deploymentID is a part of the stack's id that is new each time the stack is created: a log group that was retained
