@@ -98,7 +98,9 @@ func TestWhoseRecordsTheyAreReachesTheFunctions(t *testing.T) {
 	scope := constructs.NewConstruct(awscdk.NewStack(app, jsii.String("Shop"), nil), jsii.String("Api"))
 	props := minimal()
 	props.Idempotency = apiproxy.Idempotency{
-		Caller: []string{"X-Tenant", "X-User"}, KeyFields: []string{"PayPal-Request-Id"}, Recorded: map[int]bool{409: true, 404: false},
+		Caller:    []string{"X-Tenant", "claim:sub"},
+		Tokens:    apiproxy.Tokens{Issuer: "https://login.example.com/", Keys: "https://login.example.com/keys", Audience: "orders"},
+		KeyFields: []string{"PayPal-Request-Id"}, Recorded: map[int]bool{409: true, 404: false},
 	}
 	apiproxy.NewRetryingApiProxy(scope, jsii.String("Orders"), props)
 	renamed := minimal()
@@ -106,8 +108,11 @@ func TestWhoseRecordsTheyAreReachesTheFunctions(t *testing.T) {
 	apiproxy.NewRetryingApiProxy(awscdk.NewStack(app, jsii.String("Renamed"), nil), jsii.String("Orders"), renamed)
 	templates := synthesise(app)
 	gateway := environment(templates["Shop"].gateway())
-	if gateway["RECORD_PREFIX"] != "Api/Orders" || gateway["IDEMPOTENCY_CALLER"] != "X-Tenant,X-User" || gateway["IDEMPOTENCY_KEY_FIELDS"] != "PayPal-Request-Id" {
+	if gateway["RECORD_PREFIX"] != "Api/Orders" || gateway["IDEMPOTENCY_CALLER"] != "X-Tenant,claim:sub" || gateway["IDEMPOTENCY_KEY_FIELDS"] != "PayPal-Request-Id" {
 		t.Errorf("the gateway is told %v", gateway)
+	}
+	if gateway["TOKEN_ISSUER"] != "https://login.example.com/" || gateway["TOKEN_KEYS"] != "https://login.example.com/keys" || gateway["TOKEN_AUDIENCE"] != "orders" {
+		t.Errorf("of tokens the gateway is told %v", gateway)
 	}
 	for _, proxy := range templates["Shop"].proxies() {
 		if got := environment(proxy)["IDEMPOTENCY_RECORDED"]; got != `{"404":false,"409":true}` {

@@ -76,6 +76,11 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 	if names := props.Idempotency.Caller; len(names) > 0 {
 		environment[message.CallerVariable] = jsii.String(strings.Join(names, ","))
 	}
+	if tokens := props.Idempotency.Tokens; tokens.Issuer != "" {
+		environment[message.TokenIssuerVariable] = &tokens.Issuer
+		environment[message.TokenKeysVariable] = &tokens.Keys
+		environment[message.TokenAudienceVariable] = &tokens.Audience
+	}
 	if names := props.Idempotency.KeyFields; len(names) > 0 {
 		environment[message.KeyFieldsVariable] = jsii.String(strings.Join(names, ","))
 	}

@@ -150,9 +150,19 @@ type Idempotency struct {
 
 	// Caller names the header fields that stand for the caller in the ids of records, such as X-Tenant. Two callers with the
 	// same key are two operations, and neither is handed the other's answer. Name fields that callers cannot choose at will,
-	// or that the upstream checks. A request without any of them is told apart as by default. Default: the credentials that
-	// go upstream (Authorization, X-Api-Key and their like, cookies where there is nothing else), beside the IAM identity.
+	// or that the upstream checks. A request without any of them is told apart as by default.
+	//
+	// claim:sub names a claim of the caller's bearer token, a JSON Web Token, and so stays the same when the token is
+	// refreshed. Anybody can write a claim: it may be named only with Tokens, by which the gateway verifies it, or where
+	// UrlAuthType is AWS_IAM, so that an IAM identity vouches for it.
+	//
+	// Default: the credentials that go upstream (Authorization, X-Api-Key and their like, cookies where there is nothing
+	// else), beside the IAM identity.
 	Caller []string
+
+	// Tokens says how the bearer tokens of callers are verified whose claims Caller names. A request whose token is not right
+	// is forwarded all the same, and told apart by its credentials. Default: they are not verified.
+	Tokens Tokens
 
 	// KeyFields names header fields that may hold the key in the place of Idempotency-Key, such as PayPal-Request-Id. They
 	// go upstream as they came. Default: none.
@@ -169,6 +179,19 @@ type Idempotency struct {
 	// ServerCacheHit adds "serverCacheHit": true to replayed answers whose body is a JSON object. It changes the
 	// upstream's body; the header Idempotent-Replayed says the same without that. Default: false.
 	ServerCacheHit bool
+}
+
+// Tokens says whose JSON Web Tokens are right.
+type Tokens struct {
+	// Issuer is what the claim iss must be, such as https://login.example.com/.
+	Issuer string
+
+	// Keys is the https URL of the issuer's public keys, a JSON Web Key Set (RFC 7517 section 5). The gateway fetches them
+	// when it first needs them, and again for a token whose key it does not know, once a minute at most.
+	Keys string
+
+	// Audience is what the claim aud must name. Default: anything.
+	Audience string
 }
 
 // A KeyRequirement says which requests must carry an Idempotency-Key.

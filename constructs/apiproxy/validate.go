@@ -67,12 +67,8 @@ func (p RetryingApiProxyProps) Validate() error {
 		problem("RecordPrefix is %q; give up to %d printable ASCII characters without *, ?, $ and #, or leave it out for the ids of the construct",
 			p.RecordPrefix, maxRecordPrefixLength)
 	}
-	for prop, names := range map[string][]string{"Caller": p.Idempotency.Caller, "KeyFields": p.Idempotency.KeyFields} {
-		for _, name := range names {
-			if !message.IsToken(name) {
-				problem("Idempotency.%s has %q; give names of header fields, such as X-Tenant", prop, name)
-			}
-		}
+	if err := p.validateCaller(); err != nil {
+		problems = append(problems, err)
 	}
 	for status := range p.Idempotency.Recorded {
 		if status < 200 || status > 599 {
@@ -90,6 +86,34 @@ func (p RetryingApiProxyProps) Validate() error {
 		if err := p.fits(); err != nil {
 			problems = append(problems, err)
 		}
+	}
+	return errors.Join(problems...)
+}
+
+// validateCaller checks what stands for callers, and the fields of keys.
+func (p RetryingApiProxyProps) validateCaller() error {
+	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	tokens := p.Idempotency.Tokens
+	for _, name := range p.Idempotency.Caller {
+		claim, isClaim := strings.CutPrefix(name, "claim:")
+		switch {
+		case isClaim && claim == "", !isClaim && !message.IsToken(name), strings.ContainsAny(name, " ,"):
+			problem("Idempotency.Caller has %q; give names of header fields, such as X-Tenant, or claims, such as claim:sub", name)
+		case isClaim && tokens.Issuer == "" && p.UrlAuthType != awslambda.FunctionUrlAuthType_AWS_IAM:
+			problem("Idempotency.Caller has %q, which anybody could write with UrlAuthType NONE; set Idempotency.Tokens, so that tokens are verified", name)
+		}
+	}
+	for _, name := range p.Idempotency.KeyFields {
+		if !message.IsToken(name) {
+			problem("Idempotency.KeyFields has %q; give names of header fields, such as PayPal-Request-Id", name)
+		}
+	}
+	if keys, err := url.Parse(tokens.Keys); tokens.Issuer != "" && !isToken(tokens.Keys) && (err != nil || keys.Scheme != "https" || keys.Hostname() == "") {
+		problem("Idempotency.Tokens.Keys is %q; give the https URL of the issuer's keys, a JSON Web Key Set", tokens.Keys)
+	}
+	if tokens.Issuer == "" && (tokens.Keys != "" || tokens.Audience != "") {
+		problem("Idempotency.Tokens has no Issuer; give what the claim iss of tokens must be")
 	}
 	return errors.Join(problems...)
 }

@@ -103,6 +103,16 @@ func TestWhatIsWrongIsNamedWithWhatWasGivenAndWhatIsAllowed(t *testing.T) {
 		{"a prefix that is too long", props(func(p *apiproxy.RetryingApiProxyProps) { p.RecordPrefix = strings.Repeat("x", 256) }), []string{"RecordPrefix is", "255"}},
 		{"callers that are no fields", props(func(p *apiproxy.RetryingApiProxyProps) { p.Idempotency.Caller = []string{"X-Tenant", "a b"} }), []string{`Idempotency.Caller has "a b"`, "X-Tenant"}},
 		{"keys in what is no field", props(func(p *apiproxy.RetryingApiProxyProps) { p.Idempotency.KeyFields = []string{""} }), []string{`Idempotency.KeyFields has ""`}},
+		{"a claim that anybody could write", props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.UrlAuthType, p.Idempotency.Caller = "NONE", []string{"claim:sub"}
+		}), []string{`Idempotency.Caller has "claim:sub"`, "anybody could write", "Idempotency.Tokens"}},
+		{"a claim without a name", props(func(p *apiproxy.RetryingApiProxyProps) { p.Idempotency.Caller = []string{"claim:"} }), []string{`Idempotency.Caller has "claim:"`, "claim:sub"}},
+		{"keys of tokens over plain http", props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.Idempotency.Tokens = apiproxy.Tokens{Issuer: "https://login.example.com/", Keys: "http://login.example.com/keys"}
+		}), []string{`Idempotency.Tokens.Keys is "http://login.example.com/keys"`, "https URL"}},
+		{"tokens of nobody", props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.Idempotency.Tokens = apiproxy.Tokens{Audience: "orders"}
+		}), []string{"Idempotency.Tokens has no Issuer"}},
 		{"a status that is none", props(func(p *apiproxy.RetryingApiProxyProps) { p.Idempotency.Recorded = map[int]bool{600: true} }), []string{"Idempotency.Recorded has 600", "200 to 599"}},
 		{"a life of parts of a second", props(func(p *apiproxy.RetryingApiProxyProps) { p.Idempotency.TTL = 1500 * time.Millisecond }), []string{"Idempotency.TTL is 1.5s", "whole seconds"}},
 		{"a negative life", props(func(p *apiproxy.RetryingApiProxyProps) { p.Idempotency.TTL = -time.Second }), []string{"Idempotency.TTL is -1s", "24h0m0s"}},

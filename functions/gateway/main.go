@@ -9,8 +9,12 @@
 //	RING_START                    the number of the proxy that makes the first attempt (default: one is drawn)
 //	TABLE_NAME                    the table of idempotency records
 //	RECORD_PREFIX                 what the ids of records begin with
-//	IDEMPOTENCY_CALLER            the header fields, with commas between them, that stand for the caller in the ids of records;
-//	                              empty for their credentials
+//	IDEMPOTENCY_CALLER            the header fields, with commas between them, that stand for the caller in the ids of records,
+//	                              and claims of their bearer token, such as claim:sub; empty for their credentials
+//	TOKEN_ISSUER                  whose tokens are verified before their claims count; empty for nobody's, and then claims count
+//	                              only of callers with an IAM identity
+//	TOKEN_KEYS                    the URL of the issuer's keys, a JSON Web Key Set
+//	TOKEN_AUDIENCE                whom tokens must be for; empty for anybody
 //	IDEMPOTENCY_KEY_FIELDS        the header fields, with commas between them, that may hold the key in the place of
 //	                              Idempotency-Key
 //	IDEMPOTENCY_KEY_REQUIRED      never, unsafe or always: which requests need an Idempotency-Key (default never)

@@ -63,6 +63,7 @@ type Gateway struct {
 	pseudonym string
 	engine    Engine
 	records   *idempotency.Manager
+	tokens    *tokenVerifier // nil if tokens are not verified
 	log       *slog.Logger
 
 	now    func() time.Time
@@ -92,6 +93,9 @@ func newGateway(s settings, store idempotency.Store, d Dependencies) (*Gateway, 
 	}
 	if d.Random != nil {
 		g.random = d.Random
+	}
+	if s.tokenIssuer != "" {
+		g.tokens = newTokenVerifier(s.tokenIssuer, s.tokenKeys, s.tokenAudience, g.now)
 	}
 	return g, nil
 }
@@ -179,8 +183,11 @@ func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRe
 	if response, here := maxForwards(request); here {
 		return outcome{response: response}
 	}
-	asked := g.callerOf(event)
+	asked := idempotencyhttp.FromFunctionURL(*event)
 	key, refused := g.keyFor(asked)
+	if refused == nil && key != "" {
+		refused = g.identify(ctx, &asked)
+	}
 	if refused != nil {
 		return outcome{problem: refused}
 	}
@@ -388,6 +395,8 @@ func (g *Gateway) answered(envelope *message.Envelope, method string) outcome {
 		expiration = time.Unix(0, 0)
 	}
 	out.response = g.decorate(envelope, expiration)
+	// Of a request that was not repeated, because that is not safe, whoever sends it knows more than we do.
+	out.gaveUp = out.gaveUp && envelope.Error != retry.UnsafeToRepeat
 	if known {
 		out.response.Headers["retry-after"] = retryAfterSeconds(retryAfter)
 	}
@@ -401,7 +410,7 @@ func (g *Gateway) retryAfter(envelope *message.Envelope) (wait time.Duration, kn
 	for _, attempt := range envelope.Attempts {
 		told = told || attempt.NotBefore != 0
 	}
-	if envelope.NotBefore == 0 || g.omitRetryAdvice && !told {
+	if envelope.NotBefore == 0 || !told && (g.omitRetryAdvice || envelope.Error == retry.UnsafeToRepeat) {
 		return 0, false
 	}
 	return max(0, time.UnixMilli(envelope.NotBefore).Sub(g.now())), true

@@ -151,6 +151,7 @@ type document struct {
 	Type, Title, Detail, Instance string
 	Status                        int
 	Processed                     string
+	Message                       string
 	Error                         struct{ Type, Code, Message string }
 	Attempts                      []retry.Attempt
 }
@@ -170,7 +171,7 @@ func problemIn(t testing.TB, response events.LambdaFunctionURLResponse) document
 	if d.Instance != "urn:uuid:request-1" {
 		t.Errorf("the instance is %q, want the id of the request", d.Instance)
 	}
-	if code := strings.TrimPrefix(d.Type, problemBase); d.Error.Type != "api_error" || d.Error.Code != code || d.Error.Message != d.Title+": "+d.Detail {
+	if code := strings.TrimPrefix(d.Type, problemBase); d.Error.Type != "api_error" || d.Error.Code != code || d.Error.Message != d.Title+": "+d.Detail || d.Message != d.Error.Message {
 		t.Errorf("the member error is %+v of a problem of type %s", d.Error, d.Type)
 	}
 	if d.Type == "" || d.Title == "" || d.Detail == "" || d.Status != response.StatusCode {

@@ -76,6 +76,13 @@ func engineUnavailable(detail string) *problem {
 	return p
 }
 
+// tokenKeysUnavailable is for a request of which nobody can tell whose it is.
+func tokenKeysUnavailable(detail string) *problem {
+	p := newProblem("token-keys-unavailable", http.StatusServiceUnavailable, "The caller's token could not be verified", detail)
+	p.RetryAfter, p.processed = engineRetryAfter, processedNo
+	return p
+}
+
 // proxiesUnavailable is for a request whose proxies Lambda did not run, for want of room as a rule.
 func proxiesUnavailable(detail string, attempts []retry.Attempt) *problem {
 	p := newProblem("proxies-unavailable", http.StatusServiceUnavailable, "No proxy could be run", detail)
@@ -86,17 +93,15 @@ func proxiesUnavailable(detail string, attempts []retry.Attempt) *problem {
 
 // response writes a problem as HTTP, for a request with this id and this Accept field.
 //
-// The member error is an extension for clients that look for it in the place of the status: the SDKs of Stripe, OpenAI,
-// Anthropic and others take a body without it for a success, or for an error that says nothing.
+// The members error and message are extensions for clients that look for them in the place of the status: the SDKs of Stripe,
+// OpenAI, Anthropic, GitHub and others take a body without them for a success, or for an error that says nothing.
 func (p *problem) response(requestID, accept string) idempotencyhttp.Response {
 	document := p.Problem
+	text := p.Title + ": " + p.Detail
 	document.Extensions = map[string]any{
 		"instance": "urn:uuid:" + requestID,
-		"error": map[string]string{
-			"type":    "api_error",
-			"code":    strings.TrimPrefix(p.Type, idempotencyhttp.ProblemTypeBase),
-			"message": p.Title + ": " + p.Detail,
-		},
+		"message":  text,
+		"error":    map[string]string{"type": "api_error", "code": strings.TrimPrefix(p.Type, idempotencyhttp.ProblemTypeBase), "message": text},
 	}
 	if len(p.attempts) > 0 {
 		document.Extensions["attempts"] = p.attempts

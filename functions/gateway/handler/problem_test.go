@@ -108,6 +108,15 @@ func TestWhatWasGivenUpSaysWhenToComeAgainAndThatRetryingIsDone(t *testing.T) {
 		{"the last answer, as told", &message.Envelope{Outcome: retry.Failed, Response: answer, NotBefore: soon, Attempts: []retry.Attempt{told}}, false, "2", "false"},
 		{"a problem", &message.Envelope{Outcome: retry.Failed, NotBefore: soon, Attempts: []retry.Attempt{untold}}, false, "2", "false"},
 		{"a problem without a time", &message.Envelope{Outcome: retry.Failed, Attempts: []retry.Attempt{untold}}, false, "", "false"},
+		{"an answer that is not safe to ask for again", &message.Envelope{
+			Outcome: retry.Failed, Error: retry.UnsafeToRepeat, Response: answer, NotBefore: soon, Attempts: []retry.Attempt{untold},
+		}, false, "", ""},
+		{"the same, as told", &message.Envelope{
+			Outcome: retry.Failed, Error: retry.UnsafeToRepeat, Response: answer, NotBefore: soon, Attempts: []retry.Attempt{told},
+		}, false, "2", ""},
+		{"a problem that is not safe to repeat", &message.Envelope{
+			Outcome: retry.Failed, Error: retry.UnsafeToRepeat, NotBefore: soon, Attempts: []retry.Attempt{untold},
+		}, false, "", "false"},
 		{"a final answer", &message.Envelope{Outcome: retry.Succeeded, Response: answer, Attempts: []retry.Attempt{untold}}, false, "", ""},
 		{"without advice, the last answer", &message.Envelope{Outcome: retry.Failed, Response: answer, NotBefore: soon, Attempts: []retry.Attempt{untold}}, true, "", ""},
 		{"without advice, the last answer, as told", &message.Envelope{Outcome: retry.Failed, Response: answer, NotBefore: soon, Attempts: []retry.Attempt{told}}, true, "2", ""},

@@ -6,10 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"time"
-
-	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
@@ -42,14 +41,46 @@ func (g *Gateway) keyFor(request idempotencyhttp.Request) (string, *problem) {
 	return "", nil
 }
 
-// callerOf says whose request it is, beside the IAM identity that signed it. Nobody is handed an answer that was made with
-// somebody else's credentials.
-func (g *Gateway) callerOf(event *events.LambdaFunctionURLRequest) idempotencyhttp.Request {
-	request := idempotencyhttp.FromFunctionURL(*event)
-	if named := idempotencyhttp.Fields(request.Headers, g.callerFields); named != "" {
+// claimPrefix begins the names of claims among those of fields that stand for the caller.
+const claimPrefix = "claim:"
+
+// identify says whose request with a key it is, beside the IAM identity that signed it: by default that of their
+// credentials, since nobody is handed an answer that was made with somebody else's. Fields and claims that are named stand
+// for the caller instead, if the request has any of them.
+//
+// A claim counts only if the token is right, or if an IAM identity vouches for it: anybody can write a claim.
+func (g *Gateway) identify(ctx context.Context, request *idempotencyhttp.Request) *problem {
+	told := request.Headers
+	if g.callerClaims {
+		claims, err := g.claimsOf(ctx, *request)
+		if errors.Is(err, errKeysUnavailable) {
+			g.tell(ctx, slog.LevelError, "the token of the caller could not be verified", slog.String("error", err.Error()))
+			return tokenKeysUnavailable("Whose request it is could not be found out, because the keys of the issuer of their token could not be had. Nothing was sent.")
+		}
+		told = maps.Clone(told)
+		maps.DeleteFunc(told, func(name, _ string) bool { return strings.HasPrefix(name, claimPrefix) })
+		for name, value := range claims {
+			told[claimPrefix+name] = string(value)
+		}
+	}
+	if named := idempotencyhttp.Fields(told, g.callerFields); named != "" {
 		request.Credential = named
 	}
-	return request
+	return nil
+}
+
+// claimsOf reads the claims of a caller's token. There are none if it is not right.
+func (g *Gateway) claimsOf(ctx context.Context, request idempotencyhttp.Request) (map[string]json.RawMessage, error) {
+	token := bearerToken(request.Headers)
+	switch {
+	case token == "":
+		return nil, nil
+	case g.tokens != nil:
+		return g.tokens.claims(ctx, token)
+	case request.Caller != "":
+		return unverifiedClaims(token), nil
+	}
+	return nil, nil
 }
 
 // acquire asks for the record of a request with a key, and waits, within the request's own deadline, for another one

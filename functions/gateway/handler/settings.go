@@ -25,6 +25,10 @@ type settings struct {
 	table          string
 	recordPrefix   string
 	callerFields   []string // stand for the caller; without them, their credentials do
+	callerClaims   bool     // some of them are claims of a token
+	tokenIssuer    string   // whose tokens are verified; empty for nobody's
+	tokenKeys      string   // the URL of the issuer's keys
+	tokenAudience  string
 	keyFields      []string // hold the key, if Idempotency-Key is not there
 	keyRequirement idempotencyhttp.Requirement
 	cache          idempotencyhttp.Cache
@@ -80,10 +84,16 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	fields := func(variable string) []string {
 		var names []string
 		for _, name := range strings.FieldsFunc(getenv(variable), func(r rune) bool { return r == ',' || r == ' ' }) {
-			if !message.IsToken(name) {
+			claim, isClaim := strings.CutPrefix(name, claimPrefix)
+			switch {
+			case isClaim && claim != "" && variable == message.CallerVariable:
+				s.callerClaims = true // whose names keep their case
+			case message.IsToken(name):
+				name = strings.ToLower(name)
+			default:
 				problem("%s has %q; it must be a list of names of header fields, with commas between them", variable, name)
 			}
-			names = append(names, strings.ToLower(name))
+			names = append(names, name)
 		}
 		return names
 	}
@@ -105,6 +115,10 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	s.serverCacheHit = flag(message.ServerCacheHitVariable)
 	s.omitRetryAdvice = flag(message.OmitRetryAdviceVariable)
 	s.hideAttempts = flag(message.HideAttemptsVariable)
+	s.tokenIssuer, s.tokenKeys, s.tokenAudience = getenv(message.TokenIssuerVariable), getenv(message.TokenKeysVariable), getenv(message.TokenAudienceVariable)
+	if keys, err := url.Parse(s.tokenKeys); s.tokenIssuer != "" && (err != nil || keys.Host == "") {
+		problem("%s is %q; with %s it must be the URL of the issuer's keys, a JSON Web Key Set", message.TokenKeysVariable, s.tokenKeys, message.TokenIssuerVariable)
+	}
 	if text := getenv(message.MaxAnonymousWaitVariable); text != "" {
 		if s.maxAnonymousWait, err = time.ParseDuration(text); err != nil || s.maxAnonymousWait < time.Second {
 			problem("%s is %q; it must be a duration of at least a second, such as 1m0s", message.MaxAnonymousWaitVariable, text)

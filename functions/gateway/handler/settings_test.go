@@ -32,7 +32,10 @@ func TestTheSettingsAreRead(t *testing.T) {
 		"IDEMPOTENCY_KEY_REQUIRED":     "unsafe",
 		"IDEMPOTENCY_CACHE_HEADERS":    "true",
 		"IDEMPOTENCY_SERVER_CACHE_HIT": "true",
-		"IDEMPOTENCY_CALLER":           "X-Tenant, X-User",
+		"IDEMPOTENCY_CALLER":           "X-Tenant, X-User, claim:Sub",
+		"TOKEN_ISSUER":                 "https://login.example.com/",
+		"TOKEN_KEYS":                   "https://login.example.com/keys",
+		"TOKEN_AUDIENCE":               "orders",
 		"IDEMPOTENCY_KEY_FIELDS":       "PayPal-Request-Id",
 		"UPSTREAM_LINKS":               "https://api.example.com/v1 http://127.0.0.1:8080",
 		"OMIT_RETRY_ADVICE":            "true",
@@ -44,7 +47,8 @@ func TestTheSettingsAreRead(t *testing.T) {
 	}
 	if s.stateMachineARN != "arn:aws:states:eu-central-1:123456789012:stateMachine:orders" || s.proxies != 3 || s.table != "records" ||
 		s.recordPrefix != "gateway" || s.keyRequirement != idempotencyhttp.UnsafeMethods || !s.serverCacheHit || !s.cache.ETag ||
-		!slices.Equal(s.callerFields, []string{"x-tenant", "x-user"}) || !slices.Equal(s.keyFields, []string{"paypal-request-id"}) ||
+		!slices.Equal(s.callerFields, []string{"x-tenant", "x-user", "claim:Sub"}) || !s.callerClaims ||
+		s.tokenIssuer != "https://login.example.com/" || s.tokenKeys != "https://login.example.com/keys" || s.tokenAudience != "orders" || !slices.Equal(s.keyFields, []string{"paypal-request-id"}) ||
 		len(s.links) != 2 || s.links[1].Host != "127.0.0.1:8080" || !s.omitRetryAdvice || !s.hideAttempts || s.maxAnonymousWait != 90*time.Second {
 		t.Errorf("got %+v", s)
 	}
@@ -86,8 +90,8 @@ func TestAllProblemsOfTheSettingsAreReportedAtOnce(t *testing.T) {
 		want    []string
 	}{
 		{
-			map[string]string{"IDEMPOTENCY_CALLER": "a b:c", "IDEMPOTENCY_KEY_FIELDS": "d:e", "UPSTREAM_LINKS": "api", "OMIT_RETRY_ADVICE": "1", "HIDE_ATTEMPTS": "yes", "MAX_ANONYMOUS_WAIT": "60"},
-			[]string{`IDEMPOTENCY_CALLER has "b:c"`, `IDEMPOTENCY_KEY_FIELDS has "d:e"`, `UPSTREAM_LINKS has "api"`, `OMIT_RETRY_ADVICE is "1"`, `HIDE_ATTEMPTS is "yes"`, `MAX_ANONYMOUS_WAIT is "60"`},
+			map[string]string{"IDEMPOTENCY_CALLER": "a b:c", "IDEMPOTENCY_KEY_FIELDS": "d:e", "UPSTREAM_LINKS": "api", "OMIT_RETRY_ADVICE": "1", "HIDE_ATTEMPTS": "yes", "MAX_ANONYMOUS_WAIT": "60", "TOKEN_ISSUER": "a", "TOKEN_KEYS": "keys"},
+			[]string{`IDEMPOTENCY_CALLER has "b:c"`, `IDEMPOTENCY_KEY_FIELDS has "d:e"`, `UPSTREAM_LINKS has "api"`, `OMIT_RETRY_ADVICE is "1"`, `HIDE_ATTEMPTS is "yes"`, `MAX_ANONYMOUS_WAIT is "60"`, `TOKEN_KEYS is "keys"`},
 		},
 		{
 			map[string]string{"STATE_MACHINE_ARN": "", "PROXY_COUNT": "", "TABLE_NAME": "", "RECORD_PREFIX": ""},

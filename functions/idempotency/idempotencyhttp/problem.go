@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
@@ -106,7 +107,8 @@ func ProblemFor(err error, now time.Time) (Problem, bool) {
 	busy := (*idempotency.InProgressError)(nil)
 	switch {
 	case errors.Is(err, ErrMalformedKey):
-		return problem(KeyMalformed, http.StatusBadRequest, "Idempotency-Key is malformed", err.Error()+"."), true
+		return problem(KeyMalformed, http.StatusBadRequest, "Idempotency-Key is malformed",
+			"The key cannot be read: "+strings.TrimPrefix(err.Error(), ErrMalformedKey.Error()+": ")+"."), true
 	case errors.As(err, &busy):
 		p := problem(KeyInUse, http.StatusConflict, "A request with this Idempotency-Key is in progress",
 			"The first request with this key has no result yet. Repeat this one later: it will get that result.")

@@ -99,16 +99,16 @@ func held(answer http.HandlerFunc) (handler http.HandlerFunc, called <-chan stru
 	}, arrived, released
 }
 
-// closedAddress is a URL at which nothing listens.
-func closedAddress(t testing.TB) string { return "http://" + freeAddress(t) }
-
-// freeAddress is a host and port at which nothing listened a moment ago.
-func freeAddress(t testing.TB) string {
+// closedAddress is a URL at which nothing listens until the test ends. Its port is that of a connection to somewhere else, so
+// that nobody else is given it meanwhile.
+func closedAddress(t testing.TB) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener := listen(t)
+	t.Cleanup(func() { listener.Close() })
+	connection, err := net.Dial("tcp", listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	t.Cleanup(func() { connection.Close() })
+	return "http://" + connection.LocalAddr().String()
 }
