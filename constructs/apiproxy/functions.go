@@ -136,7 +136,9 @@ func newFunction(r *RetryingApiProxy, name, importPath string, props RetryingApi
 	own.Architecture = props.Architecture
 	own.EnvironmentEncryption = props.EncryptionKey
 	own.MemorySize = jsii.Number(props.MemorySizeMiB)
-	return gofunction.NewFunction(r, jsii.String(name), importPath, own)
+	function := gofunction.NewFunction(r, jsii.String(name), importPath, own)
+	acknowledgeFunction(function, role)
+	return function
 }
 
 // servicePrincipal is a service of AWS that acts for the stack's own account. Without the condition it could be brought to

@@ -36,14 +36,15 @@ func newStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps) awsstepfu
 	})
 	r.failed = newFailedFilter(r, logGroup)
 	graph := newRing(r, props, aliases, r.Table)
+	role := awsiam.NewRole(r, jsii.String("state-machine-role"), &awsiam.RoleProps{
+		AssumedBy: servicePrincipal(r, "states.amazonaws.com"),
+	})
 	machine := awsstepfunctions.NewStateMachine(r, jsii.String("StateMachine"), &awsstepfunctions.StateMachineProps{
 		StateMachineType: awsstepfunctions.StateMachineType_EXPRESS,
 		DefinitionBody:   awsstepfunctions.DefinitionBody_FromChainable(graph),
 		Timeout:          seconds(props.machineTimeout()),
-		Role: awsiam.NewRole(r, jsii.String("state-machine-role"), &awsiam.RoleProps{
-			AssumedBy: servicePrincipal(r, "states.amazonaws.com"),
-		}),
-		TracingEnabled: jsii.Bool(true),
+		Role:             role,
+		TracingEnabled:   jsii.Bool(true),
 		Logs: &awsstepfunctions.LogOptions{
 			Destination: logGroup,
 			Level:       awsstepfunctions.LogLevel_ALL,
@@ -61,6 +62,7 @@ func newStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps) awsstepfu
 	grantKey(r.Table, machine) // the right to update records comes with the states
 	denyOtherRecords(r.Table, machine, recordPrefix(r, props))
 	grantFormerProxies(r, machine, props)
+	acknowledgePolicy(role, tracesAndLogDeliveryHaveNoResource)
 	return machine
 }
 
