@@ -58,6 +58,13 @@ lint: prerequisites ## gofmt, go vet and staticcheck
 	go vet $(WITHOUT_CDK) $(WITH_CDK)
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 $(WITHOUT_CDK) $(WITH_CDK)
 
+# A file: URL or one of a mirror will do, too.
+VULNDB ?= https://vuln.go.dev
+
+.PHONY: vulncheck
+vulncheck: prerequisites ## look for known vulnerabilities in what the code calls; needs the database at vuln.go.dev
+	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 -db '$(VULNDB)' $(WITHOUT_CDK) $(WITH_CDK)
+
 .PHONY: contract
 contract: prerequisites ## run the cases of the contract against an endpoint; docs/contract.md says how
 	@mkdir -p .local && go build -o .local/contract ./infra/local/internal/contract/check && exec .local/contract
