@@ -30,6 +30,7 @@ help: ## show this list
 	@echo "  Variants, for local: ADDR=127.0.0.1:8787 UPSTREAM=https://… SPEED=1 PROXIES=3 DATA=file VERBOSE=1"
 	@echo "    CONCURRENCY=n is how many invocations of functions may run at once (default 1000)"
 	@echo "    FAULTS=throttle=0.1,lost=0.1,slow=0.1,delay=1s,seed=7 are shares of the calls to AWS that fail, and how"
+	@echo "    SECRETS=file.json holds the secrets in Secrets Manager by their names, as strings or objects; it is read again when it changes"
 	@echo "    AUTH=AWS_IAM has the URL take signed requests only; signatures are not verified"
 	@echo "    FREEZE=off lets functions run on between invocations, such as under a debugger"
 	@echo "  Variants, for synth, diff, deploy, destroy: UPSTREAM=https://… (default https://httpbin.org) PROXIES=3 ARCHITECTURE=arm64|x86_64 AUTH=AWS_IAM|NONE"
@@ -72,6 +73,18 @@ contract: prerequisites ## run the cases of the contract against an endpoint; do
 .PHONY: soak
 soak: prerequisites ## run the tests that take minutes: what only many requests show
 	SOAK=1 go test -count=1 -v -timeout 30m -run TestMemoryIsBounded ./infra/local/internal/stack
+
+# How long each target is fuzzed. An input that finds a new way through the code is not made smaller for long.
+FUZZTIME ?= 1m
+
+.PHONY: fuzz
+fuzz: prerequisites ## run each fuzz target for a minute, or for FUZZTIME
+	@for file in $$(git ls-files '*_test.go' | xargs grep -lE '^func Fuzz'); do \
+		for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9]*)\(.*/\1/p' $$file); do \
+			echo "$$(dirname $$file) $$target"; \
+			go test "./$$(dirname $$file)" -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x || exit 1; \
+		done; \
+	done
 
 .PHONY: bench
 bench: prerequisites ## run the simulation of retry strategies and all benchmarks

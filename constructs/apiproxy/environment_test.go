@@ -93,6 +93,19 @@ func TestLinksAndAdviceAreAsThePropsSay(t *testing.T) {
 	}
 }
 
+func TestGatewayAndProxiesAreToldWhatMayBeForwarded(t *testing.T) {
+	template := variants()["Everything"]
+	for _, function := range append(template.proxies(), template.gateway()) {
+		told := environment(function)
+		if told["UPSTREAM_ALLOWED_METHODS"] != "GET,POST,DELETE" || told["UPSTREAM_ALLOWED_PATHS"] != "/orders /gift%20cards" {
+			t.Errorf("%s is told %v", function.name(), told)
+		}
+	}
+	if networks, told := environment(template.gateway())["UPSTREAM_ALLOWED_NETWORKS"]; told {
+		t.Errorf("the gateway, which calls nobody, is told of the networks %s", networks)
+	}
+}
+
 func TestWhoseRecordsTheyAreReachesTheFunctions(t *testing.T) {
 	app := newApp(nothingBundled)
 	scope := constructs.NewConstruct(awscdk.NewStack(app, jsii.String("Shop"), nil), jsii.String("Api"))

@@ -1,6 +1,7 @@
 package apiproxy
 
 import (
+	"maps"
 	"strconv"
 	"strings"
 
@@ -42,8 +43,8 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 		if len(props.Idempotency.Recorded) > 0 {
 			environment[message.RecordedVariable] = recordedJSON(props)
 		}
-		if len(props.Upstream.AllowedNetworks) > 0 {
-			environment[message.AllowedNetworksVariable] = jsii.String(strings.Join(props.Upstream.AllowedNetworks, ","))
+		for name, value := range props.Upstream.fence() {
+			environment[name] = jsii.String(value)
 		}
 		proxies[i] = newFunction(r, message.ProxyName(i+1), proxyImportPath, props, &awslambda.FunctionProps{
 			Description: jsii.String("Makes single attempts at the upstream API"),
@@ -54,6 +55,24 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 		})
 	}
 	return proxies
+}
+
+// fence is what says where requests may go, by the variables that the functions read. What is not set is left out.
+func (u Upstream) fence() map[string]string {
+	paths := make([]string, len(u.AllowedPaths))
+	for i, path := range u.AllowedPaths {
+		paths[i] = path
+		if !isToken(path) {
+			paths[i] = message.EscapedPath(path) // without spaces, which separate them
+		}
+	}
+	fence := map[string]string{
+		message.AllowedNetworksVariable: strings.Join(u.AllowedNetworks, ","),
+		message.AllowedMethodsVariable:  strings.Join(u.AllowedMethods, ","),
+		message.AllowedPathsVariable:    strings.Join(paths, " "),
+	}
+	maps.DeleteFunc(fence, func(_, value string) bool { return value == "" })
+	return fence
 }
 
 // newGateway creates the function behind the URL.
@@ -86,6 +105,11 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 	}
 	if !props.Upstream.KeepLinks {
 		environment[message.LinksVariable] = jsii.String(props.Upstream.BaseURL)
+	}
+	fence := props.Upstream.fence()
+	delete(fence, message.AllowedNetworksVariable) // the gateway does not call the upstream
+	for name, value := range fence {
+		environment[name] = jsii.String(value)
 	}
 	if props.Cors != nil {
 		environment[message.CrossOriginVariable] = jsii.String("true")

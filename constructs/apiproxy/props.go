@@ -224,9 +224,22 @@ type Upstream struct {
 	// comes through here. Default: false.
 	KeepLinks bool
 
+	// AllowedMethods are the methods that are forwarded, such as GET and HEAD, in capitals. Others are answered with 405,
+	// without anything being sent or recorded. HEAD and OPTIONS are methods of their own, not part of another. Header fields
+	// by which many frameworks take another method, such as X-HTTP-Method-Override, may name an allowed one only; what stands
+	// in a body is not looked at. Default: all but TRACE, which has to be named.
+	AllowedMethods []string
+
+	// AllowedPaths are the paths below BaseURL that are forwarded, with all that is below them: /orders allows /orders and
+	// /orders/5, and not /ordersX. Others are answered with 403, without anything being sent or recorded. Paths are compared
+	// segment by segment, with their escapes undone and with regard to case: /orders%2F5 and /orders;v=1 are other paths.
+	// Queries are not looked at. Default: all.
+	AllowedPaths []string
+
 	// AllowedNetworks are the prefixes, such as 10.1.0.0/16, that the upstream's address may lie in although they are not
 	// public. Without them, loopback, private, link-local and reserved addresses are refused after resolution, so that
-	// the proxies cannot be used to reach what only they can reach. Default: none.
+	// the proxies cannot be used to reach what only they can reach. Loopback and link-local addresses, and those of AWS's own
+	// services in fd00:ec2::/32, stay refused unless one is named alone, as in 127.0.0.1/32. Default: none.
 	AllowedNetworks []string
 }
 

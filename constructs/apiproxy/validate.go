@@ -3,7 +3,6 @@ package apiproxy
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -78,10 +77,13 @@ func (p RetryingApiProxyProps) Validate() error {
 	if err := p.Retry.Validate(); err != nil {
 		problems = append(problems, err)
 	} else if p.ProxyCount > 0 {
-		n := len(*policyJSON(p)) + len(p.Upstream.BaseURL) + len(strings.Join(p.Upstream.AllowedNetworks, ","))
+		n := len(*policyJSON(p)) + len(p.Upstream.BaseURL)
+		for _, value := range p.Upstream.fence() {
+			n += len(value)
+		}
 		if n > maxEnvironment {
-			problem("Retry, Upstream.BaseURL and Upstream.AllowedNetworks take %d bytes together in the functions' "+
-				"environment; give %d at most: fewer Retry.Statuses or fewer networks", n, maxEnvironment)
+			problem("Retry, Upstream.BaseURL, AllowedNetworks, AllowedMethods and AllowedPaths take %d bytes together in the "+
+				"functions' environment; give %d at most: fewer Retry.Statuses, networks or paths", n, maxEnvironment)
 		}
 		if err := p.fits(); err != nil {
 			problems = append(problems, err)
@@ -153,9 +155,20 @@ func (u Upstream) validate() error {
 			problem("Upstream.BaseURL is %q; a fragment is never sent, leave it out", shown)
 		}
 	}
-	for _, text := range u.AllowedNetworks {
-		if _, err := netip.ParsePrefix(text); err != nil && !isToken(text) {
-			problem("Upstream.AllowedNetworks has %q; give prefixes such as 10.1.0.0/16", text)
+	isNetwork := func(text string) error { _, err := message.ParseNetwork(text); return err }
+	for _, list := range []struct {
+		name   string
+		values []string
+		check  func(string) error
+	}{
+		{"AllowedMethods", u.AllowedMethods, message.CheckAllowedMethod},
+		{"AllowedPaths", u.AllowedPaths, message.CheckAllowedPath},
+		{"AllowedNetworks", u.AllowedNetworks, isNetwork},
+	} {
+		for _, text := range list.values {
+			if err := list.check(text); err != nil && !isToken(text) {
+				problem("Upstream.%s: %w", list.name, err)
+			}
 		}
 	}
 	return errors.Join(problems...)

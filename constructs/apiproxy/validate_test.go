@@ -24,6 +24,11 @@ func upstream(baseURL string) apiproxy.RetryingApiProxyProps {
 	return props(func(p *apiproxy.RetryingApiProxyProps) { p.Upstream.BaseURL = baseURL })
 }
 
+// networks are props with an allowed network.
+func networks(text string) apiproxy.RetryingApiProxyProps {
+	return props(func(p *apiproxy.RetryingApiProxyProps) { p.Upstream.AllowedNetworks = []string{text} })
+}
+
 // token is what a value that is known at deployment only looks like before.
 const token = "${Token[TOKEN.42]}"
 
@@ -52,6 +57,13 @@ func TestPropsThatAreAllowed(t *testing.T) {
 		}),
 		"networks": props(func(p *apiproxy.RetryingApiProxyProps) {
 			p.Upstream.AllowedNetworks = []string{"10.1.0.0/16", "fd00::/8", "192.0.2.7/32", token}
+		}),
+		"addresses of this host, one by one": props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.Upstream.AllowedNetworks = []string{"127.0.0.1/32", "::1/128", "169.254.1.2/32", "fd00:ec2::254/128"}
+		}),
+		"methods and paths": props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.Upstream.AllowedMethods = []string{"GET", "TRACE", "PROPFIND", token}
+			p.Upstream.AllowedPaths = []string{"/", "/orders", "/v1/orders/", "/caf\u00e9 au lait", "/a,b", "/a%2Fb", token, "/" + token}
 		}),
 		"one proxy":         props(func(p *apiproxy.RetryingApiProxyProps) { p.ProxyCount = 1 }),
 		"twenty proxies":    props(func(p *apiproxy.RetryingApiProxyProps) { p.ProxyCount = 20 }),
@@ -92,6 +104,32 @@ func TestWhatIsWrongIsNamedWithWhatWasGivenAndWhatIsAllowed(t *testing.T) {
 		{"a network without length", props(func(p *apiproxy.RetryingApiProxyProps) {
 			p.Upstream.AllowedNetworks = []string{"10.1.0.0/16", "10.2.0.0"}
 		}), []string{"Upstream.AllowedNetworks", `"10.2.0.0"`, "10.1.0.0/16"}},
+		{"all of IPv4", networks("0.0.0.0/0"), []string{"Upstream.AllowedNetworks", `"0.0.0.0/0"`, "loopback addresses", "127.0.0.1/32"}},
+		{"all of IPv6", networks("::/0"), []string{"Upstream.AllowedNetworks", `"::/0"`, "loopback address", "::1/128"}},
+		{"half of IPv4", networks("128.0.0.0/1"), []string{"Upstream.AllowedNetworks", "link-local addresses", "169.254.0.0/16"}},
+		{"loopback", networks("127.0.0.0/8"), []string{"Upstream.AllowedNetworks", "loopback addresses", "one by one"}},
+		{"link-local addresses", networks("fe80::/10"), []string{"Upstream.AllowedNetworks", "link-local addresses", "fe80::1/128"}},
+		{"AWS's own services", networks("fd00:ec2::/32"), []string{"Upstream.AllowedNetworks", "AWS's own", "fd00:ec2::254/128"}},
+		{"a mapped network", networks("::ffff:10.0.0.0/104"), []string{"Upstream.AllowedNetworks", `"::ffff:10.0.0.0/104"`, "10.0.0.0/8"}},
+		{"bits behind a network", networks("10.1.2.3/8"), []string{"Upstream.AllowedNetworks", `"10.1.2.3/8"`, "10.0.0.0/8", "10.1.2.3/32"}},
+		{"a method in small letters", props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.Upstream.AllowedMethods = []string{"GET", "head"}
+		}), []string{"Upstream.AllowedMethods", `"head"`, "HEAD"}},
+		{"CONNECT", props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.Upstream.AllowedMethods = []string{"CONNECT"}
+		}), []string{"Upstream.AllowedMethods", `"CONNECT"`, "cannot be forwarded"}},
+		{"a path without a slash", props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.Upstream.AllowedPaths = []string{"/orders", "health"}
+		}), []string{"Upstream.AllowedPaths", `"health"`, "/orders"}},
+		{"a path that climbs", props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.Upstream.AllowedPaths = []string{"/a/../b"}
+		}), []string{"Upstream.AllowedPaths", `"/a/../b"`, "dot segment"}},
+		{"a path with a query", props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.Upstream.AllowedPaths = []string{"/orders?page=1"}
+		}), []string{"Upstream.AllowedPaths", `"/orders?page=1"`, "question mark"}},
+		{"more paths than fit into the environment", props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.Upstream.AllowedPaths = []string{"/" + strings.Repeat("a", 3500)}
+		}), []string{"AllowedPaths", "environment", "3500 at most"}},
 		{"too many proxies", props(func(p *apiproxy.RetryingApiProxyProps) { p.ProxyCount = 21 }), []string{"ProxyCount is 21", "1 to 20", "0 for the default of 3"}},
 		{"a negative number of proxies", props(func(p *apiproxy.RetryingApiProxyProps) { p.ProxyCount = -1 }), []string{"ProxyCount is -1", "1 to 20"}},
 		{"too little memory", props(func(p *apiproxy.RetryingApiProxyProps) { p.MemorySizeMiB = 127 }), []string{"MemorySizeMiB is 127", "128 to 10240", "0 for the default of 256"}},

@@ -36,6 +36,8 @@ func everything() *apiproxy.RetryingApiProxyProps {
 		Upstream: apiproxy.Upstream{
 			BaseURL:         "http://orders.internal:8080/v2",
 			AllowPlainHTTP:  true,
+			AllowedMethods:  []string{"GET", "POST", "DELETE"},
+			AllowedPaths:    []string{"/orders", "/gift cards"},
 			AllowedNetworks: []string{"10.1.0.0/16", "fd00::/8"},
 		},
 		ProxyCount: 5,

@@ -27,6 +27,8 @@
 //	HIDE_ATTEMPTS                 true leaves the attempts out of Proxy-Status and out of problems
 //	OMIT_RETRY_ADVICE             true leaves out what tells callers that the retries are done: X-Should-Retry, and Retry-After
 //	                              where the upstream has said nothing
+//	UPSTREAM_ALLOWED_METHODS      the methods that are forwarded, separated by commas (default: all but TRACE)
+//	UPSTREAM_ALLOWED_PATHS        the paths below which requests are forwarded, with spaces between them (default: all)
 //	CROSS_ORIGIN                  true takes Access-Control fields out of the upstream's answers, because the URL has its own
 package main
 

@@ -12,8 +12,10 @@ import (
 // The environment variables that the construct gives the functions. The command that reads
 // one documents it.
 const (
-	ProxyCountVariable  = "PROXY_COUNT"  // both
-	RetryPolicyVariable = "RETRY_POLICY" // both
+	ProxyCountVariable     = "PROXY_COUNT" // both
+	RetryPolicyVariable    = "RETRY_POLICY"
+	AllowedMethodsVariable = "UPSTREAM_ALLOWED_METHODS"
+	AllowedPathsVariable   = "UPSTREAM_ALLOWED_PATHS"
 
 	StateMachineVariable     = "STATE_MACHINE_ARN" // the gateway
 	RingStartVariable        = "RING_START"

@@ -7,6 +7,9 @@
 //	PROXY_COUNT                how many proxies the ring has
 //	UPSTREAM_BASE_URL          where requests go; a call's path and query are joined to it
 //	UPSTREAM_ALLOWED_NETWORKS  prefixes that may be called although they are not public, separated by commas
+//	UPSTREAM_ALLOWED_METHODS   the methods that are sent, separated by commas (default: all but TRACE)
+//	UPSTREAM_ALLOWED_PATHS     the paths below the base URL that are called, with what is below them, and with spaces between
+//	                           them (default: all)
 //	RETRY_POLICY               the policy, as JSON; empty for the default one
 //	IDEMPOTENCY_RECORDED       statuses whose final answers are recorded (true) or not (false), as a JSON object, where that is
 //	                           not as by default

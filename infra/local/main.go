@@ -8,6 +8,8 @@
 //	SPEED        waits between attempts pass so many times faster (default 1)
 //	PROXIES      number of proxies (default: that of the stack)
 //	DATA         a file that keeps the idempotency records when the program ends (default: they are kept in memory)
+//	SECRETS      a JSON file with the secrets in Secrets Manager, by their names: strings, or objects, each of which stands for
+//	             its JSON text. It is read again when it changes (default: there are those of the stack only)
 //	VERBOSE      1 prints what the functions write, too
 //	CONCURRENCY  how many invocations of functions may run at once, as in an account of AWS (default 1000)
 //	FAULTS       shares of the calls to AWS that are throttled, carried out with the reply lost, or slow by a delay, and the
@@ -28,7 +30,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/assembly"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/attemptlog"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
@@ -70,6 +71,13 @@ func main() {
 // run starts the stack and keeps it until ctx ends.
 func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writer) error {
 	s, err := settingsFrom(getenv)
+	var secrets *secretsFile
+	var secretValues map[string]string
+	if s.secretsFile != "" {
+		var wrong error
+		secrets, secretValues, wrong = openSecrets(s.secretsFile, stderr)
+		err = errors.Join(err, wrong)
+	}
 	if err != nil {
 		return err
 	}
@@ -133,9 +141,8 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 		Concurrency:      s.concurrency,
 		Faults:           s.faults,
 		KeepRunning:      s.keepRunning,
+		Secrets:          secretValues,
 		Signed:           s.signed,
-		// Who calls here is no stranger: they wait for as long as the engine can hold.
-		Environment: map[string]map[string]string{"gateway": {message.MaxAnonymousWaitVariable: ""}},
 		Log:         logTo(ctx, stderr, s.verbose),
 		Middleware: func(url http.Handler) http.Handler {
 			handler = shown.Middleware(printer.Middleware(url))
@@ -147,6 +154,9 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 	}
 	defer running.Close()
 	running.StepFunctions.Observe(printer.Event)
+	if secrets != nil {
+		running.SecretsManager.Refresh(secrets.changed)
+	}
 	shown.Watch(running.StepFunctions, running.DynamoDB)
 
 	consoleURL := running.URL()
@@ -160,6 +170,9 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 	fmt.Fprintln(stdout, "upstream ", s.describeUpstream(upstream))
 	fmt.Fprintln(stdout, "endpoints", running.Endpoint(), "(for --endpoint-url of the AWS CLI)")
 	fmt.Fprintln(stdout, "console  ", consoleURL+console.Path, "(shows in a browser what happens to requests)")
+	if secrets != nil {
+		fmt.Fprintf(stdout, "secrets   %d, from %s (read again when it changes)\n", len(secretValues), s.secretsFile)
+	}
 	if s.faults.Any() {
 		fmt.Fprintln(stdout, "faults   ", s.faults, "(shares of the calls to AWS)")
 	}

@@ -25,6 +25,9 @@ type settings struct {
 	dataFile string
 	verbose  bool
 
+	// secretsFile holds the secrets in Secrets Manager. Empty stands for none.
+	secretsFile string
+
 	// concurrency is how many invocations of functions may run at once. Zero stands for the default.
 	concurrency int
 
@@ -41,12 +44,13 @@ type settings struct {
 // settingsFrom reads the environment and reports all that is wrong with it at once.
 func settingsFrom(getenv func(string) string) (settings, error) {
 	s := settings{
-		address:  getenv("ADDR"),
-		upstream: getenv("UPSTREAM"),
-		speed:    1,
-		proxies:  getenv("PROXIES"),
-		dataFile: getenv("DATA"),
-		verbose:  getenv("VERBOSE") == "1",
+		address:     getenv("ADDR"),
+		upstream:    getenv("UPSTREAM"),
+		speed:       1,
+		proxies:     getenv("PROXIES"),
+		dataFile:    getenv("DATA"),
+		verbose:     getenv("VERBOSE") == "1",
+		secretsFile: getenv("SECRETS"),
 	}
 	var problems []error
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }

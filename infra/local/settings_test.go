@@ -28,7 +28,7 @@ func TestWithoutAnEnvironmentTheDefaultsHold(t *testing.T) {
 
 func TestTheEnvironmentIsRead(t *testing.T) {
 	s, err := settingsFrom(environ(map[string]string{
-		"ADDR": "127.0.0.1:9000", "UPSTREAM": "https://api.example.com/v1", "SPEED": "2.5", "PROXIES": "5", "DATA": "records.db", "VERBOSE": "1",
+		"ADDR": "127.0.0.1:9000", "UPSTREAM": "https://api.example.com/v1", "SPEED": "2.5", "PROXIES": "5", "DATA": "records.db", "VERBOSE": "1", "SECRETS": "secrets.json",
 		"CONCURRENCY": "10", "FREEZE": "off", "AUTH": "AWS_IAM", "FAULTS": "throttle=0.1,lost=0.2,slow=0.3,delay=250ms,seed=7",
 	}))
 	if err != nil {
@@ -36,7 +36,7 @@ func TestTheEnvironmentIsRead(t *testing.T) {
 	}
 	want := settings{
 		address: "127.0.0.1:9000", upstream: "https://api.example.com/v1", speed: 2.5, proxies: "5", dataFile: "records.db", verbose: true,
-		concurrency: 10, keepRunning: true, signed: true,
+		concurrency: 10, keepRunning: true, signed: true, secretsFile: "secrets.json",
 		faults: faults.Settings{Throttle: 0.1, Lost: 0.2, Slow: 0.3, Delay: 250 * time.Millisecond, Seed: 7},
 	}
 	if diff := cmp.Diff(want, s, cmp.AllowUnexported(settings{})); diff != "" {

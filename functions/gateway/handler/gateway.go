@@ -176,7 +176,7 @@ func (o outcome) level(status int) slog.Level {
 
 // respond is the way of a request through the gateway.
 func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRequest, started time.Time) outcome {
-	request, refused := readRequest(event, g.pseudonym)
+	request, refused := readRequest(event, g.pseudonym, g.forwarding)
 	if refused != nil {
 		return outcome{problem: refused}
 	}
@@ -423,6 +423,7 @@ func (g *Gateway) decorate(envelope *message.Envelope, expiration time.Time) ide
 	if response.Headers == nil {
 		response.Headers = make(map[string]string)
 	}
+	g.forwarding.RemoveForged(response.Headers)
 	// An upstream that is itself behind proxies tells of those first: they are nearer to the origin, RFC 9209 section 2.
 	// A record that another program wrote tells of no attempts.
 	if len(envelope.Attempts) > 0 && !g.hideAttempts {

@@ -22,6 +22,7 @@ func TestMaxForwardsIsCountedDownAndObeyed(t *testing.T) {
 	} {
 		engine := ends(ok)
 		b := newBench(t, engine)
+		b.forwarding = forwarding(t, "OPTIONS,TRACE,GET", "")
 		response := b.send(t, request(c.method, "/a", "max-forwards", c.given, "authorization", "Bearer token"))
 		forwarded := ""
 		if len(engine.inputs) > 0 {

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
 // preferences is what a caller asks for in Prefer, RFC 7240, as far as the gateway knows it. Zero means not asked for.
@@ -35,11 +37,11 @@ const maxPreferred = 1_000_000
 // upstream (RFC 7240 section 2). Preferences of the gateway's that are malformed are ignored, as that section has it, and so
 // are numbers below 1; of several that are left with the same name the first counts.
 func parsePreferences(field string) (p preferences, others string) {
-	for _, member := range members(field) {
+	for _, member := range message.Members(field) {
 		preference, _, _ := strings.Cut(member, ";") // parameters say nothing here
 		name, value, _ := strings.Cut(preference, "=")
 		name = strings.ToLower(strings.TrimSpace(name))
-		if name != "wait" && name != "attempts" {
+		if !message.IsOwnPreference(name) {
 			others = joinFields(others, member)
 			continue
 		}

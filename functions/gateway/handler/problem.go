@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
@@ -20,6 +21,9 @@ type problem struct {
 
 	// processed is the member of this name: whether the upstream may have acted on the request. Empty leaves it out.
 	processed processed
+
+	// allow is the field of this name, with the methods that are forwarded. Empty leaves it out.
+	allow string
 }
 
 // processed says whether the upstream may have acted on a request.
@@ -36,6 +40,19 @@ func newProblem(name string, status int, title, detail string) *problem {
 
 func invalidRequest(detail string) *problem {
 	return newProblem("invalid-request", http.StatusBadRequest, "The request cannot be forwarded", detail)
+}
+
+// refused is for a request that may not go upstream.
+func refused(r *message.Refusal, forwarding message.Forwarding) *problem {
+	switch r.Status {
+	case http.StatusForbidden:
+		return newProblem("path-not-allowed", r.Status, "The path is not allowed", r.Detail)
+	case http.StatusMethodNotAllowed:
+		p := newProblem("method-not-allowed", r.Status, "The method is not allowed", r.Detail)
+		p.allow = forwarding.Allow()
+		return p
+	}
+	return invalidRequest(r.Detail)
 }
 
 func requestTooLarge(detail string) *problem {
@@ -113,6 +130,9 @@ func (p *problem) response(requestID, accept string) idempotencyhttp.Response {
 	if len(p.attempts) > 0 {
 		response.Headers["proxy-status"] = proxyStatus(p.attempts)
 	}
+	if p.allow != "" {
+		response.Headers["allow"] = p.allow
+	}
 	if wantsPlainJSON(accept) {
 		response.Headers["content-type"] = "application/json"
 	}
@@ -123,7 +143,7 @@ func (p *problem) response(requestID, accept string) idempotencyhttp.Response {
 // parse an answer only if its type is application/json.
 func wantsPlainJSON(accept string) bool {
 	plain := false
-	for _, member := range members(accept) {
+	for _, member := range message.Members(accept) {
 		mediaType, parameters, err := mime.ParseMediaType(member)
 		if err != nil {
 			continue

@@ -3,9 +3,6 @@ package handler
 import (
 	"encoding/base64"
 	"net/http"
-	"net/url"
-	"path"
-	"regexp"
 	"strings"
 	"testing"
 	"unicode"
@@ -54,7 +51,7 @@ func TestHeaderFieldsGoUpstreamExceptThoseForTheWayToTheGateway(t *testing.T) {
 	} {
 		event := request("GET", "/")
 		event.Headers = c.given
-		got, refused := readRequest(&event, pseudonym)
+		got, refused := readRequest(&event, pseudonym, message.Forwarding{})
 		if refused != nil {
 			t.Errorf("%s: refused: %s", c.name, refused.Detail)
 			continue
@@ -69,7 +66,7 @@ func TestHeaderFieldsGoUpstreamExceptThoseForTheWayToTheGateway(t *testing.T) {
 func TestCookiesGoUpstreamInOneField(t *testing.T) {
 	event := request("GET", "/")
 	event.Cookies = []string{"a=1", "b=2"}
-	got, refused := readRequest(&event, pseudonym)
+	got, refused := readRequest(&event, pseudonym, message.Forwarding{})
 	if refused != nil || got.Headers["cookie"] != "a=1; b=2" {
 		t.Errorf("got %+v, refused: %v", got, refused)
 	}
@@ -77,7 +74,7 @@ func TestCookiesGoUpstreamInOneField(t *testing.T) {
 
 func TestTheEventIsNotChanged(t *testing.T) {
 	event := request("GET", "/", "connection", "x-private", "x-private", "a", "prefer", "wait=10")
-	if _, refused := readRequest(&event, pseudonym); refused != nil {
+	if _, refused := readRequest(&event, pseudonym, message.Forwarding{}); refused != nil {
 		t.Fatal(refused.Detail)
 	}
 	want := map[string]string{"connection": "x-private", "x-private": "a", "prefer": "wait=10"}
@@ -100,7 +97,7 @@ func TestViaNamesTheGatewayAfterThoseBefore(t *testing.T) {
 		if c.via != "" {
 			event.Headers["via"] = c.via
 		}
-		got, refused := readRequest(&event, pseudonym)
+		got, refused := readRequest(&event, pseudonym, message.Forwarding{})
 		if refused != nil || got.Headers["via"] != c.want {
 			t.Errorf("%s, Via: %s: got %v, refused: %v", c.protocol, c.via, got, refused)
 		}
@@ -127,9 +124,9 @@ func TestARequestThatHasBeenHereIsALoop(t *testing.T) {
 }
 
 func TestMethodsThatAreTokensGoUpstream(t *testing.T) {
-	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "get", "M-SEARCH"} {
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "get", "M-SEARCH"} {
 		event := request(method, "/")
-		if got, refused := readRequest(&event, pseudonym); refused != nil || got.Method != method {
+		if got, refused := readRequest(&event, pseudonym, message.Forwarding{}); refused != nil || got.Method != method {
 			t.Errorf("%s became %+v, refused: %v", method, got, refused)
 		}
 	}
@@ -179,126 +176,37 @@ func TestWhatCannotBeForwardedIsRefused(t *testing.T) {
 
 func TestAPathIsForwardedAsItWasSent(t *testing.T) {
 	for raw, want := range map[string]string{
-		"":                       "/",
-		"/":                      "/",
-		"/orders/42":             "/orders/42",
-		"/orders/":               "/orders/",
-		"//a///b":                "//a///b",
-		"/a%2Fb":                 "/a%2Fb",
-		"/a%2fb":                 "/a%2fb",
-		"/%7Euser":               "/%7Euser",
-		"/a%20b":                 "/a%20b",
-		"/a b":                   "/a%20b",
-		"/a+b":                   "/a+b",
-		"/東京":                    "/%E6%9D%B1%E4%BA%AC",
-		"/%E6%9D%B1":             "/%E6%9D%B1",
-		"/100%":                  "/100%25",
-		"/100%25":                "/100%25",
-		"/%zz/%2":                "/%25zz/%252",
-		"/a?b#c":                 "/a%3Fb%23c",
-		"/{id}|x":                "/%7Bid%7D%7Cx",
-		"/a%2Fb|c":               "/a%2Fb%7Cc",
-		"/a;v=1,2/(b)!$&'*:@=~_": "/a;v=1,2/(b)!$&'*:@=~_",
-		"/[1]":                   "/[1]",
-		"/.../..a/a../.a/a.":     "/.../..a/a../.a/a.",
-		"/-/local/":              "/-/local/",
-		"/%2525":                 "/%2525",
-		"/\xff":                  "/%FF",
+		"": "/", "/": "/", "/orders/": "/orders/", "//a///b": "//a///b", "/a%2Fb": "/a%2Fb", "/a b": "/a%20b", "/東京": "/%E6%9D%B1%E4%BA%AC", "/100%": "/100%25", "/\xff": "/%FF",
 	} {
 		event := request("GET", raw)
-		got, refused := readRequest(&event, pseudonym)
+		got, refused := readRequest(&event, pseudonym, message.Forwarding{})
 		if refused != nil || got.Path != want {
 			t.Errorf("%q became %+v, refused: %v; want %s", raw, got, refused, want)
 		}
 	}
 }
 
+// Security 12.
 func TestAPathThatSomeServerMayTakeForAnotherIsRefused(t *testing.T) {
 	for why, paths := range map[string][]string{
-		"dot segment": {
-			"/.", "/..", "/../", "/a/../b", "/a/..", "/./a", "/a/./b", "/%2e%2e/a", "/%2E%2E/a", "/.%2e/a", "/%2e./a", "/%2e/a",
-			"/a%2f..%2fb", "/a/..%2fb", "/..;/a", "/a/..;v=1/b", "/.;/a", "/%2e%2e%3b/a", "/%252e%252e/a", "/%252e%252e%252fa",
-			"/%25252e%25252e/a", "/a%252f%252e%252e%252fb", "/%252e%252e/%25zz", "/%2e%2e/%zz", "/..%00/", "/..%2f..%2fetc",
-		},
-		"backslash":          {`/a\b`, `/..\..\a`, "/a%5cb", "/a%5Cb", "/..%5c..%5ca", "/a%255cb", "/%25255c"},
-		"control characters": {"/a\nb", "/a%0ab", "/a%0d%0aX:%20y", "/%00", "/a%7f", "/a%250d%250ab", "/a\tb", "/a%09b"},
-		"again and again":    {"/%25252525", "/%252525252e%252525252e/"},
-		"with a slash":       {"a", "*", "http://elsewhere.example/", "@elsewhere.example", ".elsewhere.example", ":80", "%2Fa", "?a"},
+		"dot segment":        {"/..", "/a/../b", "/%2e%2e/a", "/..;/a", "/%252e%252e/a", "/..%20/x", "/.. /x", "/..%ff", "/..%c2%a0", "/\uff0e\uff0e/x"},
+		"UTF-8":              {"/%c0%ae%c0%ae/x", "/..%c0%afx", "/%e0%80%ae%e0%80%ae/x", "/%f0%80%80%ae/x", "/..%25c0%25afx", "/..%c1%9cx"},
+		"backslash":          {`/a\b`, "/a%5cb"},
+		"control characters": {"/a\nb", "/%00"},
+		"again and again":    {"/%25252525"},
+		"with a slash":       {"a", "*", "http://elsewhere.example/", "@elsewhere.example"},
 	} {
 		for _, raw := range paths {
-			response := newBench(t, ends(ok)).send(t, request("GET", raw))
-			d := wantProblem(t, response, http.StatusBadRequest, "invalid-request")
-			if !strings.Contains(d.Detail, why) && raw != "/..%00/" {
+			engine := ends(ok)
+			response := newBench(t, engine).send(t, request("GET", raw))
+			if d := wantProblem(t, response, http.StatusBadRequest, "invalid-request"); !strings.Contains(d.Detail, why) {
 				t.Errorf("%q is refused since it %s, want: %s", raw, d.Detail, why)
+			}
+			if len(engine.inputs) != 0 {
+				t.Errorf("%q: an execution was started", raw)
 			}
 		}
 	}
-}
-
-var (
-	escape     = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
-	wellFormed = regexp.MustCompile(`^/([A-Za-z0-9\-._~!$&'()*+,;=:@/\[\]]|%[0-9A-Fa-f]{2})*$`)
-)
-
-// unescapedOnce undoes the escapes of a text as a lenient server does.
-func unescapedOnce(text string) string {
-	return escape.ReplaceAllStringFunc(text, func(e string) string {
-		c, err := url.PathUnescape(e)
-		if err != nil {
-			panic(err)
-		}
-		return c
-	})
-}
-
-// staysBelow checks that a path, joined to a base URL, leads to nothing above it, whoever reads it.
-func staysBelow(t *testing.T, raw, escaped string) {
-	t.Helper()
-	base, err := url.Parse("https://h/base")
-	if err != nil {
-		t.Fatal(err)
-	}
-	joined, err := url.Parse("https://h/base" + escaped)
-	if err != nil {
-		t.Fatalf("%q became %q, which is not a path: %v", raw, escaped, err)
-	}
-	if joined.Host != "h" || joined.User != nil || joined.RawQuery != "" || joined.Fragment != "" || joined.EscapedPath() != "/base"+escaped {
-		t.Fatalf("%q became %q, and joined %s, %q", raw, escaped, joined, joined.EscapedPath())
-	}
-	texts := []string{base.ResolveReference(joined).Path}
-	for text, next := joined.EscapedPath(), ""; ; text = next {
-		texts = append(texts, text)
-		if next = unescapedOnce(text); next == text {
-			break
-		}
-	}
-	for _, text := range texts {
-		segments := strings.Split(strings.ReplaceAll(text, `\`, "/"), "/")
-		for i, segment := range segments {
-			segments[i], _, _ = strings.Cut(segment, ";")
-		}
-		if clean := path.Clean(strings.Join(segments, "/")); clean != "/base" && !strings.HasPrefix(clean, "/base/") {
-			t.Fatalf("%q became %q, which some server may read as %s", raw, escaped, clean)
-		}
-	}
-	if wellFormed.MatchString(raw) && escaped != raw {
-		t.Fatalf("%q became %q", raw, escaped)
-	}
-}
-
-func FuzzAPathThatIsForwardedStaysBelowTheBase(f *testing.F) {
-	for _, seed := range []string{
-		"/", "/a/b", "/a%2Fb", "/../a", "/%2e%2e/a", "/%252e%252e%252f", "/..;/a", `/..\a`, "//h2/a", "/%25%32%65/", "/a?b", "/é", "/%zz%2e%2e",
-		"/.%2525252e/", "/a;b/..%3b/",
-	} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, raw string) {
-		escaped := escapedPath(raw)
-		if refusedPath(escaped) == "" {
-			staysBelow(t, raw, escaped)
-		}
-	})
 }
 
 func FuzzARequestThatIsForwardedCanBeSent(f *testing.F) {
@@ -311,17 +219,19 @@ func FuzzARequestThatIsForwardedCanBeSent(f *testing.F) {
 		if cookie != "" {
 			event.Cookies = []string{cookie}
 		}
-		got, refused := readRequest(&event, pseudonym)
+		got, refused := readRequest(&event, pseudonym, message.Forwarding{})
 		if refused != nil {
 			if got != nil || refused.Detail == "" || strings.ContainsFunc(refused.Detail, unicode.IsControl) {
 				t.Fatalf("refused with %q, and %+v", refused.Detail, got)
 			}
 			return
 		}
-		staysBelow(t, rawPath, got.Path)
 		sendable(t, got)
 	})
 }
+
+// isControl says whether a byte of a field ends it, or is not seen.
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
 // sendable checks that a request can be written as HTTP without saying more than it does.
 func sendable(t *testing.T, r *message.Request) {
@@ -338,18 +248,8 @@ func sendable(t *testing.T, r *message.Request) {
 		t.Fatalf("%+v is sent as %+v", r, request)
 	}
 	for name, value := range r.Headers {
-		if name != strings.ToLower(name) || !message.IsToken(name) || hasControl(strings.ReplaceAll(value, "\t", "")) {
+		if name != strings.ToLower(name) || !message.IsToken(name) || strings.ContainsFunc(strings.ReplaceAll(value, "\t", ""), isControl) {
 			t.Fatalf("the field %q is %q", name, value)
-		}
-		for _, prefix := range prefixesNotForwarded {
-			if strings.HasPrefix(name, prefix) {
-				t.Fatalf("the field %q goes upstream", name)
-			}
-		}
-	}
-	for _, name := range notForwarded {
-		if _, found := r.Headers[name]; found {
-			t.Fatalf("the field %q goes upstream", name)
 		}
 	}
 	if !strings.HasSuffix(r.Headers["via"], " "+pseudonym) {
@@ -369,12 +269,12 @@ func TestFieldsThatAreNotUTF8AreRefused(t *testing.T) {
 	} {
 		event := request("GET", "/")
 		change(&event)
-		if _, refused := readRequest(&event, pseudonym); refused == nil || refused.Status != 400 {
+		if _, refused := readRequest(&event, pseudonym, message.Forwarding{}); refused == nil || refused.Status != 400 {
 			t.Errorf("%s: refused is %+v", name, refused)
 		}
 	}
 	event := request("GET", "/caf\u00e9", "x-name", "caf\u00e9")
-	if got, refused := readRequest(&event, pseudonym); refused != nil || got.Headers["x-name"] != "café" || got.Path != "/caf%C3%A9" {
+	if got, refused := readRequest(&event, pseudonym, message.Forwarding{}); refused != nil || got.Headers["x-name"] != "café" || got.Path != "/caf%C3%A9" {
 		t.Errorf("UTF-8 became %+v, refused: %v", got, refused)
 	}
 }
@@ -384,7 +284,7 @@ func TestABodyThatIsTextTravelsAsText(t *testing.T) {
 	for body, want := range map[string]string{"a=1&b=%20": "a=1&b=%20", "\x00": "AA==", "": ""} {
 		event := request("POST", "/")
 		event.Body, event.IsBase64Encoded = base64.StdEncoding.EncodeToString([]byte(body)), true
-		got, refused := readRequest(&event, pseudonym)
+		got, refused := readRequest(&event, pseudonym, message.Forwarding{})
 		if refused != nil || got.Body != want || got.IsBase64Encoded != (want != body) {
 			t.Errorf("%q travels as %+v, refused: %v", body, got, refused)
 		}

@@ -40,6 +40,7 @@ type settings struct {
 	maxAnonymousWait time.Duration // zero bounds no more than the policy does
 	hideAttempts     bool
 	crossOrigin      bool // the function URL has Cors
+	forwarding       message.Forwarding
 }
 
 // requirements are the values of IDEMPOTENCY_KEY_REQUIRED.
@@ -133,6 +134,9 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 		s.links = append(s.links, base)
 	}
 	s.crossOrigin = flag(message.CrossOriginVariable)
+	if s.forwarding, err = message.ForwardingFrom(getenv); err != nil {
+		problems = append(problems, err)
+	}
 	if err := errors.Join(problems...); err != nil {
 		return settings{}, fmt.Errorf("gateway: the environment is not usable:\n%w", err)
 	}

@@ -36,7 +36,7 @@ func BenchmarkAttempt(b *testing.B) {
 		})
 		b.Run(scheme+"/kept connection", func(b *testing.B) {
 			for b.Loop() {
-				request, err := newRequest(b.Context(), bench.baseURL, &call.Call.Request)
+				request, err := bench.newRequest(b.Context(), &call.Call.Request)
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -46,7 +46,7 @@ func BenchmarkAttempt(b *testing.B) {
 				}
 				body, err := readBody(response.Body)
 				response.Body.Close()
-				if err != nil || len(newResponse(response, body).Body) == 0 {
+				if err != nil || len(bench.newResponse(response, body).Body) == 0 {
 					b.Fatal(err)
 				}
 			}

@@ -29,7 +29,10 @@ func (p *Proxy) attempt(ctx context.Context, connect time.Duration, again func(r
 		return retry.Result{Failure: failure, Received: p.clock.Now()}, upstreamAnswer{}
 	}
 
-	request, err := newRequest(ctx, p.baseURL, r)
+	if refusal := p.forwarding.Refuse(r); refusal != nil {
+		return failed(refused(refusal))
+	}
+	request, err := p.newRequest(ctx, r)
 	if err != nil {
 		return failed(retry.ClassifyFailure(err, trace))
 	}
@@ -75,12 +78,22 @@ func (p *Proxy) attempt(ctx context.Context, connect time.Duration, again func(r
 	}
 	switch {
 	case isTooLarge(err):
-		return result, upstreamAnswer{newResponse(received, nil).WithoutBody(), protocol(received), true}
+		return result, upstreamAnswer{p.newResponse(received, nil).WithoutBody(), protocol(received), true}
 	case err != nil:
 		result.Failure = retry.ClassifyFailure(err, trace)
-		return result, upstreamAnswer{newResponse(received, nil).WithoutBody(), protocol(received), false}
+		return result, upstreamAnswer{p.newResponse(received, nil).WithoutBody(), protocol(received), false}
 	}
-	return result, upstreamAnswer{newResponse(received, body), protocol(received), false}
+	return result, upstreamAnswer{p.newResponse(received, body), protocol(received), false}
+}
+
+// refused is the failure of an attempt whose request may not go upstream. The gateway refuses such a request itself, so that
+// its envelope was written by somebody else.
+func refused(r *message.Refusal) *retry.Failure {
+	kind := retry.HTTPRequestDenied
+	if r.Status == http.StatusBadRequest {
+		kind = retry.HTTPRequestError
+	}
+	return &retry.Failure{Type: kind, Processed: retry.NotProcessed, Details: r.Detail}
 }
 
 // An upstreamAnswer is what the upstream answered. It has no body if that was cut off.

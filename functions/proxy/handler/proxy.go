@@ -3,6 +3,7 @@ package handler
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -79,12 +80,22 @@ func newProxy(s settings, d Dependencies) *Proxy {
 // errNoCall is the error of an invocation that is not one of the state machine's.
 var errNoCall = errors.New("proxy: the event holds no call; a proxy is invoked by the state machine, with an envelope")
 
+// maxSleep is the longest sleep that an envelope may ask for. What is longer is for the state machine to wait, and whoever
+// asks for it wants to hold the proxy.
+const maxSleep = message.MaxLossSleep
+
+// errSleep is the error of an invocation that asks for a longer sleep.
+var errSleep = fmt.Errorf("proxy: the envelope's sleepMilliseconds is more than %d; longer waits are the state machine's", maxSleep.Milliseconds())
+
 // Handle makes one attempt and says what comes next. An error means that the proxy was used wrongly; what goes wrong
 // with the attempt is part of the envelope that it returns.
 func (p *Proxy) Handle(ctx context.Context, in message.Envelope) (*message.Envelope, error) {
 	call := in.Call
 	if call == nil {
 		return nil, errNoCall
+	}
+	if in.SleepMilliseconds > maxSleep.Milliseconds() {
+		return nil, errSleep
 	}
 	if err := p.clock.Sleep(ctx, time.Duration(in.SleepMilliseconds)*time.Millisecond); err != nil {
 		return nil, err

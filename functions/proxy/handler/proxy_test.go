@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -49,7 +50,7 @@ func newBench(t testing.TB, baseURL string) *bench {
 		name:            "proxy-1",
 		proxies:         3,
 		baseURL:         base,
-		allowedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		allowedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
 		policy:          retry.Default(),
 	}, Dependencies{
 		Log:    slog.New(slog.NewJSONHandler(&b.logs, nil)),
@@ -268,6 +269,21 @@ func TestTheRestOfAWaitIsSleptBeforeTheAttemptBegins(t *testing.T) {
 	}
 }
 
+// Security 15.
+func TestASleepThatIsLongerThanAnyOfOursIsRefused(t *testing.T) {
+	b := newBench(t, serve(t, func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") }))
+	for _, milliseconds := range []int64{2001, 600_000, math.MaxInt64} {
+		in := b.call(message.Request{Method: "GET"})
+		in.SleepMilliseconds = milliseconds
+		if out, err := b.Handle(t.Context(), in); err == nil || !strings.Contains(err.Error(), "sleepMilliseconds is more than 2000") {
+			t.Errorf("%d ms: got %+v, error %v", milliseconds, out, err)
+		}
+	}
+	if slept := b.Now().Sub(morning); slept != 0 {
+		t.Errorf("the proxy slept %v", slept)
+	}
+}
+
 func TestASleepThatIsBrokenOffSendsNothing(t *testing.T) {
 	b := newBench(t, serve(t, func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") }))
 	b.Proxy.clock = systemClock{}
@@ -303,8 +319,8 @@ func TestAnAttemptHasAsLongAsThePolicySaysOrAsIsLeft(t *testing.T) {
 	}{
 		{"the policy's timeout is shorter", 10 * time.Minute, time.Hour, 0, 9 * time.Minute, 10 * time.Minute},
 		{"less is left", time.Hour, 10 * time.Minute, 0, 9 * time.Minute, 10 * time.Minute},
-		{"the sleep takes from what is left", time.Hour, 10 * time.Minute, 5 * time.Minute, 4 * time.Minute, 5 * time.Minute},
-		{"the sleep takes nothing from the policy's timeout", 10 * time.Minute, time.Hour, 5 * time.Minute, 9 * time.Minute, 10 * time.Minute},
+		{"the sleep takes from what is left", time.Hour, time.Minute, 2 * time.Second, 50 * time.Second, 58 * time.Second},
+		{"the sleep takes nothing from the policy's timeout", time.Minute, time.Hour, 2 * time.Second, 59 * time.Second, time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBench(t, serve(t, func(http.ResponseWriter, *http.Request) {}))

@@ -20,6 +20,7 @@ type settings struct {
 	proxies         int
 	baseURL         *url.URL
 	allowedNetworks []netip.Prefix
+	forwarding      message.Forwarding
 	policy          retry.Policy
 	recordTTL       time.Duration
 	recorded        map[int]bool // statuses whose answers are recorded, or not, in spite of the default
@@ -53,12 +54,15 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	}
 
 	for _, text := range strings.FieldsFunc(getenv(message.AllowedNetworksVariable), func(r rune) bool { return r == ',' || r == ' ' }) {
-		prefix, err := netip.ParsePrefix(text)
+		prefix, err := message.ParseNetwork(text)
 		if err != nil {
-			problem("%s: %q is not a prefix such as 10.0.0.0/8", message.AllowedNetworksVariable, text)
+			problem("%s: %w", message.AllowedNetworksVariable, err)
 			continue
 		}
-		s.allowedNetworks = append(s.allowedNetworks, prefix.Masked())
+		s.allowedNetworks = append(s.allowedNetworks, prefix)
+	}
+	if s.forwarding, err = message.ForwardingFrom(getenv); err != nil {
+		problems = append(problems, err)
 	}
 
 	if text := getenv(message.KeyTTLVariable); text != "" {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
@@ -21,7 +22,9 @@ func TestTheEnvironmentIsRead(t *testing.T) {
 		"PROXY_NAME":                "proxy-2",
 		"PROXY_COUNT":               "3",
 		"UPSTREAM_BASE_URL":         "https://api.example/v1",
-		"UPSTREAM_ALLOWED_NETWORKS": "10.1.2.3/8, fd00::/8,192.168.1.0/24",
+		"UPSTREAM_ALLOWED_METHODS":  "GET,PUT",
+		"UPSTREAM_ALLOWED_PATHS":    "/orders /a,b",
+		"UPSTREAM_ALLOWED_NETWORKS": "10.0.0.0/8, fd00::/8,192.168.1.0/24",
 		"RETRY_POLICY":              `{"attemptTimeout":"3s"}`,
 		"IDEMPOTENCY_TTL":           "24h",
 	}))
@@ -36,6 +39,14 @@ func TestTheEnvironmentIsRead(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, c.allowedNetworks, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Errorf("other networks are allowed (-want +got):\n%s", diff)
+	}
+	for path, allowed := range map[string]bool{"/orders/5": true, "/a,b": true, "/a": false} {
+		if refusal := c.forwarding.Refuse(&message.Request{Method: "PUT", Path: path}); (refusal == nil) != allowed {
+			t.Errorf("PUT %s: %+v", path, refusal)
+		}
+	}
+	if got := c.forwarding.Allow(); got != "GET, PUT" {
+		t.Errorf("the methods are %s", got)
 	}
 	policy := retry.Default()
 	policy.AttemptTimeout = 3 * time.Second
@@ -69,11 +80,15 @@ func TestAllProblemsOfTheEnvironmentAreReportedAtOnce(t *testing.T) {
 			"PROXY_NAME":                "proxy-4",
 			"PROXY_COUNT":               "3",
 			"UPSTREAM_BASE_URL":         "ftp://api.example",
-			"UPSTREAM_ALLOWED_NETWORKS": "10.0.0.0, 300.0.0.0/8",
+			"UPSTREAM_ALLOWED_NETWORKS": "10.0.0.0, 300.0.0.0/8 0.0.0.0/0,127.0.0.0/8 ::ffff:10.0.0.0/104 10.1.2.3/8",
+			"UPSTREAM_ALLOWED_METHODS":  "get",
+			"UPSTREAM_ALLOWED_PATHS":    "orders",
 			"RETRY_POLICY":              `{"scope":"per-planet","deadline":"-1s"}`,
 			"IDEMPOTENCY_TTL":           "forever",
 		}, []string{
 			`PROXY_NAME is "proxy-4"`, "proxy-1 to proxy-3", `UPSTREAM_BASE_URL is "ftp://api.example"`, `"10.0.0.0"`, `"300.0.0.0/8"`,
+			`"0.0.0.0/0" has loopback addresses`, `"127.0.0.0/8" has loopback addresses`, `"::ffff:10.0.0.0/104" is IPv4`, `"10.1.2.3/8" has bits`,
+			`UPSTREAM_ALLOWED_METHODS: "get"`, `UPSTREAM_ALLOWED_PATHS: "orders"`,
 			"per-planet", "-1s", `IDEMPOTENCY_TTL is "forever"`,
 		}},
 		{map[string]string{

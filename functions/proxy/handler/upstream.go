@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
@@ -48,13 +50,13 @@ func newTransport(dial dialFunc) *http.Transport {
 	}
 }
 
-// newRequest writes the request that goes upstream.
-func newRequest(ctx context.Context, base *url.URL, r *message.Request) (*http.Request, error) {
+// newRequest writes the request that goes upstream, without the fields that do not.
+func (p *Proxy) newRequest(ctx context.Context, r *message.Request) (*http.Request, error) {
 	body, err := r.BodyBytes()
 	if err != nil {
 		return nil, err
 	}
-	target, err := joinURL(base, r.Path, r.Query)
+	target, err := joinURL(p.baseURL, r.Path, idempotencyhttp.WithoutSignature(r.Query))
 	if err != nil {
 		return nil, err
 	}
@@ -65,11 +67,13 @@ func newRequest(ctx context.Context, base *url.URL, r *message.Request) (*http.R
 	if len(body) == 0 {
 		request.Body, request.ContentLength = http.NoBody, 0
 	}
-	request.Header = make(http.Header, len(r.Headers))
-	for name, value := range r.Headers {
+	headers := maps.Clone(r.Headers)
+	p.forwarding.RemoveFields(headers)
+	request.Header = make(http.Header, len(headers))
+	for name, value := range headers {
 		request.Header.Set(name, value)
 	}
-	if _, found := r.Headers["user-agent"]; !found {
+	if _, found := request.Header["User-Agent"]; !found {
 		request.Header["User-Agent"] = nil // none was sent, so none is made up
 	}
 	return request, nil
@@ -121,8 +125,8 @@ var hopByHop = []string{
 	"Transfer-Encoding", "Upgrade", "Content-Length",
 }
 
-// newResponse turns an upstream's answer into the words of API Gateway.
-func newResponse(r *http.Response, body []byte) message.Response {
+// newResponse turns an upstream's answer into the words of API Gateway, without what is not the upstream's to say.
+func (p *Proxy) newResponse(r *http.Response, body []byte) message.Response {
 	header := r.Header.Clone()
 	for _, field := range header.Values("Connection") {
 		for _, name := range strings.Split(field, ",") {
@@ -147,6 +151,7 @@ func newResponse(r *http.Response, body []byte) message.Response {
 	for name, values := range header {
 		response.Headers[strings.ToLower(name)] = unicodeText(strings.Join(values, ", "))
 	}
+	p.forwarding.RemoveForged(response.Headers)
 	response.SetBody(body)
 	return response
 }

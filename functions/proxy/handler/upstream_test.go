@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 
@@ -57,7 +56,7 @@ func answers(t *testing.T, method string, handler http.HandlerFunc) *message.Env
 }
 
 func TestEveryMethodGoesUpstreamAsItIs(t *testing.T) {
-	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "get"} {
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "get"} {
 		if got := sends(t, "", message.Request{Method: method}); got.Method != method {
 			t.Errorf("%s became %s", method, got.Method)
 		}
@@ -68,7 +67,7 @@ func TestAPathGoesUpstreamWithItsEscapesAsTheyAre(t *testing.T) {
 	for _, path := range []string{
 		"/", "/orders", "/orders/", "//orders", "/orders//42", "///", "/a%2Fb", "/a%2fb/c", "/a%20b", "/a+b", "/%E6%9D%B1%E4%BA%AC",
 		"/a;v=1/b", "/a:b@c", "/100%25", "/%2525", "/a,b", "/(a)", "/~a", "/%7Ea", "/a=b&c", "/a%3Fb", "/a%23b", "/!$'*", "/[1]", "/a.b",
-		"/...", "/%2", "/a%00b",
+		"/...", "/%2", "/caf%E9",
 	} {
 		want := path
 		b := newBench(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -111,12 +110,13 @@ func TestPathAndQueryAreJoinedToTheBaseURL(t *testing.T) {
 }
 
 func TestThePathNeverChangesTheHost(t *testing.T) {
-	base, err := url.Parse("https://api.example")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range []string{"//evil.example/a", "/@evil.example", "/\\evil.example", "/:80", "/?", "/#"} {
-		request, err := newRequest(context.Background(), base, &message.Request{Method: "GET", Path: path})
+	b := newBench(t, "https://api.example")
+	for _, path := range []string{"//evil.example/a", "/@evil.example", "/\\evil.example", "/:80", "/?", "/#", "@evil.example", ":80", ".evil.example", "//evil.example", "http://evil.example"} {
+		r := &message.Request{Method: "GET", Path: path}
+		if b.forwarding.Refuse(r) != nil {
+			continue
+		}
+		request, err := b.newRequest(context.Background(), r)
 		if err != nil {
 			continue
 		}

@@ -34,9 +34,9 @@ type Bench struct {
 }
 
 // Load runs the stack in the cloud assembly in dir, such as cdk.out, until the test ends. The assembly holds one stack, with
-// the resources of one RetryingApiProxy and nothing else: what cannot be run here is named, and fails the test at once.
-// Functions that were compiled for another machine are compiled for this one, which needs the go command and may take
-// some time at first.
+// the resources of one RetryingApiProxy, secrets if it has some, and nothing else: what cannot be run here is named, and
+// fails the test at once. Functions that were compiled for another machine are compiled for this one, which needs the go
+// command and may take some time at first.
 //
 // When the test ends, replies of the upstream that were not asked for fail it; and if it has failed, its log says what was
 // done with each request.
@@ -79,6 +79,7 @@ func Load(t testing.TB, dir string, options ...Option) *Bench {
 		Faults:              injected,
 		EndpointIdleTimeout: s.endpointIdleTimeout,
 		ClocksAhead:         s.clocksAhead,
+		Secrets:             s.secrets,
 		Log:                 b.logged,
 	}
 	if config.Template, err = stack.Load(dir, listener); err != nil {

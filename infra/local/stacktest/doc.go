@@ -2,8 +2,9 @@
 // through which proxy, how long it waits between them and why, and what the caller gets. It runs in go test, on one
 // machine, without AWS and without containers.
 //
-// A [Bench] runs a synthesised stack: the real handlers as Lambda functions, the synthesised state machine, the table.
-// The test says what the upstream answers, sends a request, and looks at the [Run]:
+// A [Bench] runs a synthesised stack: the real handlers as Lambda functions, the synthesised state machine, the table, and
+// the secrets that it is given (see [Secrets]). The test says what the upstream answers, sends a request, and looks at the
+// [Run]:
 //
 //	bench := stacktest.Load(t, "cdk.out")
 //	bench.Upstream(

@@ -5,6 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stacktest"
 )
 
@@ -28,5 +32,24 @@ func TestExample(t *testing.T) {
 	}
 	if len(run.Waits) != 1 || run.Waits[0].State != "Wait-1" || run.Waits[0].Duration != 240*time.Second {
 		t.Errorf("the waits were %v", run.Waits)
+	}
+}
+
+// The functions of the stack find the secrets that a test gives it as they find them in AWS.
+func TestExampleOfSecrets(t *testing.T) {
+	t.Parallel()
+	bench := stacktest.Load(t, cdkOut(t), stacktest.Secrets(map[string]string{"orders/token": "s3cret"}))
+
+	// What a function does, with the endpoint that it finds in its environment.
+	client := secretsmanager.New(secretsmanager.Options{
+		Region: "us-east-1", BaseEndpoint: aws.String(bench.Endpoint()), Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
+	})
+	secret, err := client.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("orders/token")})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if *secret.SecretString != "s3cret" {
+		t.Errorf("the secret is %s", *secret.SecretString)
 	}
 }

@@ -3,6 +3,7 @@ package stacktest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"strconv"
 	"strings"
@@ -24,6 +25,7 @@ type settings struct {
 	endpointIdleTimeout time.Duration
 	clocksAhead         map[string]time.Duration
 	http2               bool
+	secrets             map[string]string
 
 	// certificates is a file of authorities that the proxies trust, or empty.
 	certificates string
@@ -74,6 +76,22 @@ func ClockAhead(function string, ahead time.Duration) Option {
 			s.clocksAhead = map[string]time.Duration{}
 		}
 		s.clocksAhead[function] = ahead
+	}
+}
+
+// Secrets gives secrets in AWS Secrets Manager their values, by their names, such as
+//
+//	stacktest.Secrets(map[string]string{"orders/token": "s3cret", "orders/client": `{"client_id":"a","client_secret":"b"}`})
+//
+// or by their complete ARNs, if the stack refers to them by those. A secret of the template needs none: it has the value
+// that the template says, or one that is generated. If it is given one all the same, that holds. The option can be given
+// several times.
+func Secrets(values map[string]string) Option {
+	return func(s *settings) {
+		if s.secrets == nil {
+			s.secrets = map[string]string{}
+		}
+		maps.Copy(s.secrets, values)
 	}
 }
 

@@ -2,6 +2,7 @@ package stacktest_test
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,5 +80,17 @@ func TestTheFirstAttemptIsTheProxysThatTheTestNames(t *testing.T) {
 	run := bench.Run(stacktest.Get("/"))
 	if run.StatusCode != 200 || len(run.Attempts) != 2 || run.Attempts[0].Proxy != "proxy-3" || run.Attempts[1].Proxy != "proxy-1" {
 		t.Errorf("the attempts are %+v, want one of proxy-3 and one of proxy-1", run.Attempts)
+	}
+}
+
+func TestSecretsThatCannotBeFailTheTestAndAreNotSaid(t *testing.T) {
+	t.Parallel()
+	dir := cdkOut(t)
+	load := func(t testing.TB) {
+		stacktest.Load(t, dir, stacktest.Secrets(map[string]string{"a b": "hidden"}), stacktest.Secrets(map[string]string{"empty": ""}))
+	}
+	fails(t, load, `"a b" is no name of a secret`, `the value of the secret "empty" has 0 bytes`)
+	if said := try(t, load).said.String(); strings.Contains(said, "hidden") {
+		t.Errorf("the test said %s", said)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/smithy-go"
 
@@ -123,26 +124,37 @@ func TestAWriteWhoseReplyIsLostIsDone(t *testing.T) {
 	}
 }
 
+// A call is one of a service, and the error by which that throttles.
+type call struct {
+	throttled string
+	send      func(context.Context) error
+}
+
 // calls are one of each service, by its SDK, which sends it once.
-func calls(endpoint string) map[string]func(context.Context) error {
+func calls(endpoint string) map[string]call {
 	keys := credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example", "")
 	base, name := aws.String(endpoint), aws.String("example")
-	return map[string]func(context.Context) error{
-		"TooManyRequestsException": func(ctx context.Context) error {
+	return map[string]call{
+		"Lambda": {"TooManyRequestsException: Rate exceeded", func(ctx context.Context) error {
 			client := awslambda.New(awslambda.Options{Region: "us-east-1", Credentials: keys, BaseEndpoint: base, RetryMaxAttempts: 1})
 			_, err := client.Invoke(ctx, &awslambda.InvokeInput{FunctionName: name})
 			return err
-		},
-		"ThrottlingException: Rate exceeded": func(ctx context.Context) error {
+		}},
+		"Step Functions": {"ThrottlingException: Rate exceeded", func(ctx context.Context) error {
 			client := sfn.New(sfn.Options{Region: "us-east-1", Credentials: keys, BaseEndpoint: base, RetryMaxAttempts: 1})
 			_, err := client.StartExecution(ctx, &sfn.StartExecutionInput{StateMachineArn: name})
 			return err
-		},
-		"ThrottlingException: Rate of requests exceeds the allowed throughput.": func(ctx context.Context) error {
+		}},
+		"DynamoDB": {"ThrottlingException: Rate of requests exceeds the allowed throughput.", func(ctx context.Context) error {
 			client := awsdynamodb.New(awsdynamodb.Options{Region: "us-east-1", Credentials: keys, BaseEndpoint: base, RetryMaxAttempts: 1})
 			_, err := client.DescribeTable(ctx, &awsdynamodb.DescribeTableInput{TableName: name})
 			return err
-		},
+		}},
+		"Secrets Manager": {"ThrottlingException: Rate exceeded", func(ctx context.Context) error {
+			client := secretsmanager.New(secretsmanager.Options{Region: "us-east-1", Credentials: keys, BaseEndpoint: base, RetryMaxAttempts: 1})
+			_, err := client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: name})
+			return err
+		}},
 	}
 }
 
@@ -162,6 +174,8 @@ func behind(t *testing.T, settings faults.Settings) (endpoint string, done *atom
 			service = faults.StepFunctions
 		case strings.HasPrefix(target, "DynamoDB_"):
 			service = faults.DynamoDB
+		case strings.HasPrefix(target, "secretsmanager."):
+			service = faults.SecretsManager
 		}
 		injector.Handler(service, work).ServeHTTP(w, r)
 	}
@@ -172,10 +186,10 @@ func behind(t *testing.T, settings faults.Settings) (endpoint string, done *atom
 
 func TestSDKsUnderstandTheErrorsOfServicesThatThrottle(t *testing.T) {
 	endpoint, done := behind(t, faults.Settings{Throttle: 1})
-	for want, call := range calls(endpoint) {
+	for service, call := range calls(endpoint) {
 		var refused smithy.APIError
-		if err := call(t.Context()); !errors.As(err, &refused) || !strings.HasPrefix(refused.ErrorCode()+": "+refused.ErrorMessage(), want) {
-			t.Errorf("the error is %v, want %s", err, want)
+		if err := call.send(t.Context()); !errors.As(err, &refused) || refused.ErrorCode()+": "+refused.ErrorMessage() != call.throttled {
+			t.Errorf("the error of %s is %v, want %s", service, err, call.throttled)
 		}
 	}
 	if n := done.Load(); n != 0 {
@@ -186,11 +200,11 @@ func TestSDKsUnderstandTheErrorsOfServicesThatThrottle(t *testing.T) {
 func TestALostReplyCutsTheConnectionAfterTheWorkWasDone(t *testing.T) {
 	endpoint, done := behind(t, faults.Settings{Lost: 1})
 	n := int32(0)
-	for name, call := range calls(endpoint) {
+	for service, call := range calls(endpoint) {
 		n++
 		var refused smithy.APIError
-		if err := call(t.Context()); err == nil || errors.As(err, &refused) || done.Load() != n {
-			t.Errorf("the service that has a %s was called %d times so far, want %d, and the error is %v", name, done.Load(), n, err)
+		if err := call.send(t.Context()); err == nil || errors.As(err, &refused) || done.Load() != n {
+			t.Errorf("with %s, services were called %d times so far, want %d, and the error is %v", service, done.Load(), n, err)
 		}
 	}
 }

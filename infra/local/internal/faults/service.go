@@ -40,6 +40,11 @@ var (
 		contentType: "application/x-amz-json-1.0",
 		checksum:    true,
 	}
+
+	SecretsManager = Service{
+		name: "Secrets Manager", status: http.StatusBadRequest, code: "ThrottlingException", message: "Rate exceeded",
+		contentType: "application/x-amz-json-1.1",
+	}
 )
 
 // throttle writes the error in the form of the service's API.

@@ -6,12 +6,13 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/secretsmanager"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/localonly"
 )
 
 // endpoints answers for the AWS services that the stack uses, told apart by what their protocols put into a request.
 type endpoints struct {
-	lambda, stepFunctions, dynamoDB http.Handler
+	lambda, stepFunctions, dynamoDB, secretsManager http.Handler
 }
 
 // guarded lets in the functions, which come through HTTP_PROXY by names of their own, and programs of this machine.
@@ -32,11 +33,13 @@ func (e *endpoints) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.stepFunctions.ServeHTTP(w, r)
 	case strings.HasPrefix(target, "DynamoDB_"):
 		e.dynamoDB.ServeHTTP(w, r)
+	case strings.HasPrefix(target, secretsmanager.TargetPrefix):
+		e.secretsManager.ServeHTTP(w, r)
 	case strings.HasPrefix(r.URL.Path, "/2015-03-31/functions"):
 		e.lambda.ServeHTTP(w, r)
 	default:
 		refuse(w, http.StatusNotImplemented, "UnknownOperationException",
-			fmt.Sprintf("%s %s %s is not an operation of Lambda, Step Functions or DynamoDB, which are what runs here", r.Method, r.URL.Path, target))
+			fmt.Sprintf("%s %s %s is not an operation of Lambda, Step Functions, DynamoDB or Secrets Manager, which are what runs here", r.Method, r.URL.Path, target))
 	}
 }
 

@@ -36,7 +36,7 @@ func TestAnOperationOfAnotherServiceIsRefusedByName(t *testing.T) {
 func TestTheEndpointsAnswerProgramsOfThisMachineOnly(t *testing.T) {
 	t.Parallel()
 	var called atomic.Bool
-	s := start(t, play(t, func(w http.ResponseWriter, _ *http.Request) { called.Store(true) }).URL)
+	s := start(t, play(t, func(w http.ResponseWriter, _ *http.Request) { called.Store(true) }).URL, secrets(map[string]string{"orders/token": "hidden"}))
 	invoke := "/2015-03-31/functions/" + s.Template.Functions[0].Name + "/invocations"
 	for _, c := range []struct {
 		name, value string
@@ -55,6 +55,7 @@ func TestTheEndpointsAnswerProgramsOfThisMachineOnly(t *testing.T) {
 			{http.MethodPost, invoke, ""},
 			{http.MethodPost, "/", "AWSStepFunctions.ListStateMachines"},
 			{http.MethodPost, "/", "DynamoDB_20120810.ListTables"},
+			{http.MethodPost, "/", "secretsmanager.GetSecretValue"},
 			{http.MethodGet, "/other", ""},
 		} {
 			request, err := http.NewRequest(asked.method, s.Endpoint()+asked.path, strings.NewReader("{}"))
@@ -212,7 +213,7 @@ func TestTheAWSCLISeesWhatRan(t *testing.T) {
 		t.Skip("aws is not on the PATH; with the AWS CLI this test reads what ran through it")
 	}
 	u := play(t, status(200))
-	s := start(t, u.URL)
+	s := start(t, u.URL, secrets(map[string]string{"orders/token": "s3cret"}))
 	get(t, s, "/")
 	execution := lastExecution(t, s)
 	for _, c := range []struct {
@@ -221,6 +222,7 @@ func TestTheAWSCLISeesWhatRan(t *testing.T) {
 	}{
 		{[]string{"stepfunctions", "list-executions", "--state-machine-arn", execution.StateMachineARN, "--query", "executions[].status"}, "SUCCEEDED"},
 		{[]string{"lambda", "list-functions", "--query", "length(Functions)"}, "4"},
+		{[]string{"secretsmanager", "get-secret-value", "--secret-id", "orders/token", "--query", "SecretString"}, "s3cret"},
 	} {
 		command := exec.Command(cli, append(c.arguments, "--endpoint-url", s.Endpoint(), "--output", "text")...)
 		command.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local", "AWS_DEFAULT_REGION=us-east-1", "NO_PROXY=127.0.0.1")

@@ -158,7 +158,7 @@ func start(t testing.TB, upstream string, settings ...setting) *stack.Stack {
 // launch starts a stack as it is in infra, but for the settings.
 func launch(t testing.TB, c config, settings []setting) (*stack.Stack, error) {
 	t.Helper()
-	for _, set := range append([]setting{from(ring), environment("gateway", "RING_START", "1"), environment("gateway", "MAX_ANONYMOUS_WAIT", "")}, settings...) {
+	for _, set := range append([]setting{from(ring), environment("gateway", "RING_START", "1")}, settings...) {
 		set(t, &c)
 	}
 	if c.Listener == nil {

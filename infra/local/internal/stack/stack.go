@@ -1,12 +1,15 @@
 package stack
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log"
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
+	neturl "net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +20,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudformation"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/dynamodb"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/secretsmanager"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/clock"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/egress"
@@ -69,6 +73,10 @@ type Config struct {
 	// DataFile is where the tables are kept; empty keeps them in memory.
 	DataFile string
 
+	// Secrets are the values of secrets, by their names, or by their complete ARNs if the stack refers to them by those. A
+	// secret that the template has, too, has this value and not the template's.
+	Secrets map[string]string
+
 	// ClocksAhead says how far the clocks of the gateway and the proxies are ahead of the others, by the functions' names or
 	// short names; below zero they are behind. The clocks of DynamoDB and Step Functions are right. See [timeshift.Ahead].
 	ClocksAhead map[string]time.Duration
@@ -96,10 +104,11 @@ const DefaultIdleTimeout = 60 * time.Second
 
 // A Stack runs until it is closed.
 type Stack struct {
-	Template      *cloudformation.Stack
-	Lambda        *lambda.Host
-	StepFunctions *stepfunctions.Service
-	DynamoDB      *dynamodb.Store
+	Template       *cloudformation.Stack
+	Lambda         *lambda.Host
+	StepFunctions  *stepfunctions.Service
+	DynamoDB       *dynamodb.Store
+	SecretsManager *secretsmanager.Store
 
 	url      string
 	endpoint string
@@ -158,6 +167,9 @@ func Start(config Config) (_ *Stack, err error) {
 	if err := s.createTables(config); err != nil {
 		return nil, err
 	}
+	if err := s.createSecrets(config); err != nil {
+		return nil, err
+	}
 	if err := s.createFunctions(config); err != nil {
 		return nil, err
 	}
@@ -180,9 +192,10 @@ func Start(config Config) (_ *Stack, err error) {
 	}
 	s.serve(config.Listener, url, config.URLIdleTimeout)
 	s.serve(config.EndpointListener, (&endpoints{
-		lambda:        s.faults.Handler(faults.Lambda, s.Lambda),
-		stepFunctions: s.faults.Handler(faults.StepFunctions, s.StepFunctions),
-		dynamoDB:      s.faults.Handler(faults.DynamoDB, s.DynamoDB),
+		lambda:         s.faults.Handler(faults.Lambda, s.Lambda),
+		stepFunctions:  s.faults.Handler(faults.StepFunctions, s.StepFunctions),
+		dynamoDB:       s.faults.Handler(faults.DynamoDB, s.DynamoDB),
+		secretsManager: s.faults.Handler(faults.SecretsManager, s.SecretsManager),
 	}).guarded(), config.EndpointIdleTimeout)
 	return s, nil
 }
@@ -254,6 +267,17 @@ func (s *Stack) createTables(config Config) error {
 	return errors.Join(append(problems, err)...)
 }
 
+func (s *Stack) createSecrets(config Config) error {
+	s.SecretsManager = secretsmanager.New(secretsmanager.Config{Region: cloudformation.Region, AccountID: cloudformation.AccountID})
+	var problems []error
+	for _, secret := range s.Template.Secrets {
+		problems = append(problems, s.SecretsManager.Create(secretsmanager.Secret{
+			Name: secret.Name, ARN: secret.ARN, Description: secret.Description, Tags: secret.Tags, String: secret.Value,
+		}))
+	}
+	return errors.Join(append(problems, s.SecretsManager.Provide(config.Secrets))...)
+}
+
 func (s *Stack) createFunctions(config Config) error {
 	host, err := lambda.NewHost(lambda.Config{
 		Region:      cloudformation.Region,
@@ -276,17 +300,20 @@ func (s *Stack) createFunctions(config Config) error {
 	if err != nil {
 		return err
 	}
+	networks := loopbackAddresses(config.Upstream) // whatever its port is
 	var problems []error
 	for _, f := range s.Template.Functions {
 		short := s.ShortName(f.Name)
 		environment := maps.Clone(f.Environment)
 		if url := upstreams[f.Name]; url != "" {
-			environment[message.UpstreamVariable], environment[message.AllowedNetworksVariable] = url, loopbackNetworks
+			environment[message.UpstreamVariable], environment[message.AllowedNetworksVariable] = url, networks
 		}
 		if _, rewrites := environment[message.LinksVariable]; rewrites && config.Upstream != "" {
 			// An upstream may know itself by its own address, or by that of the proxy's way to it.
 			environment[message.LinksVariable] = strings.Join(append(slices.Sorted(maps.Values(upstreams)), config.Upstream), " ")
 		}
+		// Who calls here is no stranger: they wait for as long as the engine can hold.
+		delete(environment, message.MaxAnonymousWaitVariable)
 		maps.Copy(environment, config.Environment[f.Name])
 		maps.Copy(environment, config.Environment[short])
 		binary := filepath.Join(f.Code, "bootstrap")
@@ -315,8 +342,29 @@ func (s *Stack) createFunctions(config Config) error {
 	return errors.Join(problems...)
 }
 
-// loopbackNetworks are what proxies may call here besides public addresses.
-const loopbackNetworks = "127.0.0.0/8,::1/128"
+// lookupTimeout is how long the host of an upstream may take to resolve.
+const lookupTimeout = 2 * time.Second
+
+// loopbackAddresses lists the loopback addresses that the host of a base URL leads to, each alone, as the proxies want them
+// named. They may call these here besides public addresses.
+func loopbackAddresses(baseURL string) string {
+	base, err := neturl.Parse(baseURL)
+	if err != nil || base.Host == "" {
+		return "" // none is given, or the functions say what is wrong with it
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+	defer cancel()
+	// The addresses of a host that cannot be resolved are not this machine's.
+	addresses, _ := net.DefaultResolver.LookupNetIP(ctx, "ip", base.Hostname())
+	var prefixes []string
+	for _, address := range addresses {
+		if address = address.Unmap().WithZone(""); address.IsLoopback() {
+			prefixes = append(prefixes, netip.PrefixFrom(address, address.BitLen()).String())
+		}
+	}
+	slices.Sort(prefixes)
+	return strings.Join(slices.Compact(prefixes), ",")
+}
 
 // upstreams gives the upstream of each function that calls it, by the functions' names. It is empty if that is as the
 // template has it.

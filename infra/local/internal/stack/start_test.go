@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -140,6 +141,30 @@ func TestWithoutAnUpstreamOfItsOwnTheStackKeepsTheTemplates(t *testing.T) {
 	for _, f := range s.Lambda.Functions() {
 		if strings.HasPrefix(s.ShortName(f.Name), "proxy-") && (f.Env["UPSTREAM_BASE_URL"] != "https://httpbin.org" || f.Env["UPSTREAM_ALLOWED_NETWORKS"] != "") {
 			t.Errorf("the environment of %s is %v", f.Name, f.Env)
+		}
+	}
+}
+
+func TestTheProxiesMayCallTheAddressesOfTheUpstreamAndNoOtherOfThisMachine(t *testing.T) {
+	t.Parallel()
+	for upstream, want := range map[string]string{
+		"http://127.0.0.1:8080":   "127.0.0.1/32",
+		"http://127.0.0.3:8080":   "127.0.0.3/32",
+		"http://[::1]:8080/v1":    "::1/128",
+		"https://192.0.2.1":       "",
+		"http://10.0.0.1:8080/v1": "",
+	} {
+		s := start(t, upstream)
+		for _, f := range s.Lambda.Functions() {
+			if _, calls := f.Env["UPSTREAM_BASE_URL"]; calls && f.Env["UPSTREAM_ALLOWED_NETWORKS"] != want {
+				t.Errorf("in front of %s, %s may call %q, want %q", upstream, f.Name, f.Env["UPSTREAM_ALLOWED_NETWORKS"], want)
+			}
+		}
+	}
+	s := start(t, "http://localhost:8080")
+	for _, f := range s.Lambda.Functions() {
+		if _, calls := f.Env["UPSTREAM_BASE_URL"]; calls && !slices.Contains(strings.Split(f.Env["UPSTREAM_ALLOWED_NETWORKS"], ","), "127.0.0.1/32") {
+			t.Errorf("in front of localhost, %s may call %q", f.Name, f.Env["UPSTREAM_ALLOWED_NETWORKS"])
 		}
 	}
 }

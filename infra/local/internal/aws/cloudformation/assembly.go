@@ -25,6 +25,7 @@ type Stack struct {
 	Functions     []Function
 	StateMachines []StateMachine
 	Tables        []Table
+	Secrets       []Secret
 	URLs          []URL
 	Outputs       map[string]string
 }

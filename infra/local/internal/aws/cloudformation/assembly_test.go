@@ -100,6 +100,12 @@ func TestEveryKindOfResourceIsRead(t *testing.T) {
 			Name: "plain", ARN: "arn:aws:dynamodb:us-east-1:000000000000:table/plain",
 			Keys: []cloudformation.Key{{Name: "id", Role: "HASH", Type: "B"}},
 		}},
+		Secrets: []cloudformation.Secret{{
+			Name: "shop/card", ARN: "arn:aws:secretsmanager:us-east-1:000000000000:secret:shop/card-usJEAZ",
+			Description: "For cards", Tags: map[string]string{"team": "Shop"}, Value: `{"region": "us-east-1"}`,
+		}, {
+			Name: "Later", ARN: "arn:aws:secretsmanager:us-east-1:000000000000:secret:Later-LaUibh",
+		}},
 		URLs: []cloudformation.URL{{FunctionName: "shop-gateway", AuthType: "AWS_IAM", CORS: &cloudformation.CORS{
 			AllowCredentials: true,
 			AllowHeaders:     []string{"Content-Type", "Idempotency-Key"},
@@ -137,6 +143,9 @@ func TestEveryIntrinsicFunctionAndAttributeIsResolved(t *testing.T) {
 		"RefVersion":        "arn:aws:lambda:us-east-1:000000000000:function:shop-fn:1",
 		"RefAlias":          "arn:aws:lambda:us-east-1:000000000000:function:shop-fn:live",
 		"RefUrl":            "arn:aws:lambda:us-east-1:000000000000:function:shop-fn",
+		"RefSecret":         "arn:aws:secretsmanager:us-east-1:000000000000:secret:Secret-WyLpVi",
+		"RefNamedSecret":    "arn:aws:secretsmanager:us-east-1:000000000000:secret:orders/token-YoIZFO",
+		"SecretId":          "arn:aws:secretsmanager:us-east-1:000000000000:secret:orders/token-YoIZFO",
 		"RefMachine":        "arn:aws:states:us-east-1:000000000000:stateMachine:Shop-Machine",
 		"RoleArn":           "arn:aws:iam::000000000000:role/Role",
 		"LogGroupArn":       "arn:aws:logs:us-east-1:000000000000:log-group:Shop-Logs:*",

@@ -142,6 +142,13 @@ func init() {
 			},
 			load: loadURL,
 		},
+		"AWS::SecretsManager::Secret": {
+			used:       []string{"Name", "Description", "SecretString", "GenerateSecretString", "Tags"},
+			without:    []string{"KmsKeyId", "ReplicaRegions", "Type"},
+			ref:        secretARN,
+			attributes: attributes{"Id": secretARN},
+			load:       loadSecret,
+		},
 		"AWS::StepFunctions::StateMachine": {
 			used:    []string{"StateMachineName", "StateMachineType", "DefinitionString"},
 			without: []string{"RoleArn", "LoggingConfiguration", "TracingConfiguration", "EncryptionConfiguration", "Tags"},

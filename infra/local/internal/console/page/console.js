@@ -217,7 +217,7 @@ function recordFacts(record, now) {
   switch (record.state) {
     case 'in progress': return record.leaseEnd ? `locked for ${left(record.leaseEnd)} at most` : `locked for ${left(record.expiration)}`;
     case 'completed': return `${record.hasResult ? 'its answer' : 'no answer, and'} is kept for ${left(record.expiration)}`.replace('and is kept', 'kept as such');
-    case 'released': return 'failed; the key is free';
+    case 'released': return 'nothing settled; the key is free';
     default: return 'over; the key is free';
   }
 }

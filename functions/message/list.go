@@ -1,10 +1,10 @@
-package handler
+package message
 
 import "strings"
 
-// members splits a header field that is a list at its commas, RFC 9110 section 5.6.1, but not at those within quoted
+// Members splits a header field that is a list at its commas, RFC 9110 section 5.6.1, but not at those within quoted
 // strings. Empty members are left out.
-func members(field string) []string {
+func Members(field string) []string {
 	var list []string
 	for part := range split(field, ',') {
 		if part = strings.Trim(part, " \t"); part != "" {
