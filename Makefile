@@ -74,17 +74,9 @@ contract: prerequisites ## run the cases of the contract against an endpoint; do
 soak: prerequisites ## run the tests that take minutes: what only many requests show
 	SOAK=1 go test -count=1 -v -timeout 30m -run TestMemoryIsBounded ./infra/local/internal/stack
 
-# How long each target is fuzzed. An input that finds a new way through the code is not made smaller for long.
-FUZZTIME ?= 1m
-
 .PHONY: fuzz
-fuzz: prerequisites ## run each fuzz target for a minute, or for FUZZTIME
-	@for file in $$(git ls-files '*_test.go' | xargs grep -lE '^func Fuzz'); do \
-		for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9]*)\(.*/\1/p' $$file); do \
-			echo "$$(dirname $$file) $$target"; \
-			go test "./$$(dirname $$file)" -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x || exit 1; \
-		done; \
-	done
+fuzz: prerequisites ## run each fuzz target for a minute, or for FUZZTIME, until one fails
+	@.ci/fuzz
 
 .PHONY: bench
 bench: prerequisites ## run the simulation of retry strategies and all benchmarks
