@@ -17,7 +17,7 @@ CONTEXT := $(foreach name,UPSTREAM PROXIES ARCHITECTURE AUTH,$(if $($(name)),-c 
 CDK := node_modules/.bin/cdk
 
 # Everything that does not import the CDK. It runs under the race detector; the CDK's own runtime cannot.
-WITHOUT_CDK := ./functions/... ./infra/local/...
+WITHOUT_CDK := ./functions/... ./infra/local/... ./internal/...
 WITH_CDK := ./constructs/... ./infra
 
 # The tests of the quick loop. With -short they leave out the judges, the CDK app and what waits in real time.
@@ -59,6 +59,13 @@ lint: prerequisites ## gofmt, go vet and staticcheck
 	go vet $(WITHOUT_CDK) $(WITH_CDK)
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 $(WITHOUT_CDK) $(WITH_CDK)
 
+# A file: URL or one of a mirror will do, too.
+VULNDB ?= https://vuln.go.dev
+
+.PHONY: vulncheck
+vulncheck: prerequisites ## look for known vulnerabilities in what the code calls; needs the database at vuln.go.dev
+	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 -db '$(VULNDB)' $(WITHOUT_CDK) $(WITH_CDK)
+
 .PHONY: contract
 contract: prerequisites ## run the cases of the contract against an endpoint; docs/contract.md says how
 	@mkdir -p .local && go build -o .local/contract ./infra/local/internal/contract/check && exec .local/contract
@@ -67,17 +74,9 @@ contract: prerequisites ## run the cases of the contract against an endpoint; do
 soak: prerequisites ## run the tests that take minutes: what only many requests show
 	SOAK=1 go test -count=1 -v -timeout 30m -run TestMemoryIsBounded ./infra/local/internal/stack
 
-# How long each target is fuzzed. An input that finds a new way through the code is not made smaller for long.
-FUZZTIME ?= 1m
-
 .PHONY: fuzz
-fuzz: prerequisites ## run each fuzz target for a minute, or for FUZZTIME
-	@for file in $$(git ls-files '*_test.go' | xargs grep -lE '^func Fuzz'); do \
-		for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9]*)\(.*/\1/p' $$file); do \
-			echo "$$(dirname $$file) $$target"; \
-			go test "./$$(dirname $$file)" -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x || exit 1; \
-		done; \
-	done
+fuzz: prerequisites ## run each fuzz target for a minute, or for FUZZTIME, until one fails
+	@.ci/fuzz
 
 .PHONY: bench
 bench: prerequisites ## run the simulation of retry strategies and all benchmarks
