@@ -16,7 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/retrying-api-proxy/retrying-api-proxy/internal/npmpackages"
+	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/npmpackages"
 )
 
 // A nagTemplate is a template as the judge is told of it.

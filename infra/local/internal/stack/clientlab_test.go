@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/retrying-api-proxy/retrying-api-proxy/internal/npmpackages"
+	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/npmpackages"
 )
 
 // The bases that clients call: the upstream itself; the stack in front of it; one with attempts of half a second at most; and
