@@ -17,7 +17,7 @@ CONTEXT := $(foreach name,UPSTREAM PROXIES ARCHITECTURE AUTH,$(if $($(name)),-c 
 CDK := node_modules/.bin/cdk
 
 # Everything that does not import the CDK. It runs under the race detector; the CDK's own runtime cannot.
-WITHOUT_CDK := ./functions/... ./infra/local/... ./internal/...
+WITHOUT_CDK := ./functions/... ./infra/local/...
 WITH_CDK := ./constructs/... ./infra
 
 # The tests of the quick loop. With -short they leave out the judges, the CDK app and what waits in real time.
