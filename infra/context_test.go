@@ -46,6 +46,37 @@ func TestTheContextChoosesTheVariantOfTheStack(t *testing.T) {
 	}
 }
 
+func TestTheContextNamesTheSecretOfTheUpstream(t *testing.T) {
+	const arn = `"arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:`
+	for text, want := range map[string]string{
+		"bearer:orders/token":                                  `{"kind":"bearer","secret":` + arn + `orders/token"}`,
+		"basic:orders/user#a":                                  `{"kind":"basic","secret":` + arn + `orders/user#a"}`,
+		"header/X-Api-Key:orders/key":                          `{"kind":"header","secret":` + arn + `orders/key","name":"X-Api-Key"}`,
+		"query/api_key:orders/key":                             `{"kind":"query","secret":` + arn + `orders/key","name":"api_key"}`,
+		"certificate:orders/tls":                               `{"certificate":` + arn + `orders/tls"}`,
+		"oauth2/https://login.example.com/token:orders/client": `{"kind":"oauth2","secret":` + arn + `orders/client","tokenUrl":"https://login.example.com/token"}`,
+	} {
+		for id, proxy := range stackWith(map[string]any{"upstreamauth": text, "proxies": 1}).proxies() {
+			if got := flat(proxy.at("Environment", "Variables", "UPSTREAM_AUTH")); got != want {
+				t.Errorf("with %s, %s is told %s, want %s", text, id, got, want)
+			}
+		}
+	}
+}
+
+// flat writes a text whose parts are known at deployment with the names of these.
+func flat(value any) string {
+	join, _ := value.(map[string]any)["Fn::Join"].([]any)
+	var b strings.Builder
+	for _, part := range join[1].([]any) {
+		if reference, ok := part.(map[string]any); ok {
+			part = fmt.Sprintf("${%v}", reference["Ref"])
+		}
+		b.WriteString(part.(string))
+	}
+	return b.String()
+}
+
 func TestANumberInTheContextMayBeAJSONNumber(t *testing.T) {
 	if got := len(stackWith(map[string]any{"proxies": 4}).proxies()); got != 4 {
 		t.Errorf("%d proxies; want 4", got)
@@ -55,19 +86,20 @@ func TestANumberInTheContextMayBeAJSONNumber(t *testing.T) {
 func TestBadValuesInTheContextAreReportedAllAtOnce(t *testing.T) {
 	for _, proxies := range []string{"many", "0", "21", "2.5"} {
 		message := panicOf(t, func() {
-			stackWith(map[string]any{"upstream": "ftp://example.com", "proxies": proxies, "architecture": "mips", "auth": "BASIC"})
+			stackWith(map[string]any{"upstream": "ftp://example.com", "proxies": proxies, "architecture": "mips", "auth": "BASIC", "upstreamauth": "bearer:"})
 		})
 		for _, want := range []string{
 			`context proxies is "` + proxies + `"; give a whole number from 1 to 20`,
 			`context architecture is "mips"; give arm64 or x86_64`,
 			`context auth is "BASIC"; give AWS_IAM or NONE`,
+			`context upstreamauth: behind the last colon is not the name of a secret`,
 			`"ftp://example.com"`, "https://",
 		} {
 			if !strings.Contains(message, want) {
 				t.Errorf("the message does not say %q:\n%s", want, message)
 			}
 		}
-		if got, want := strings.Count(message, "\n"), 4; got != want {
+		if got, want := strings.Count(message, "\n"), 5; got != want {
 			t.Errorf("the message has %d lines after its first; want %d:\n%s", got, want, message)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 
 // explain prints how much time and money the retry policy of the stack can take.
 func explain(app awscdk.App) {
-	props, err := propsFrom(app.Node())
+	props, _, err := propsFrom(app.Node())
 	if err != nil {
 		panic(fmt.Sprintf("the stack cannot be built with this context:\n%v", err))
 	}

@@ -4,13 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
 // defaultUpstream is a public API made for trying HTTP clients.
@@ -21,15 +24,45 @@ func newProxyStack(scope constructs.Construct, id string) (awscdk.Stack, *apipro
 	stack := awscdk.NewStack(scope, &id, &awscdk.StackProps{
 		Description: jsii.String("An HTTPS endpoint that calls an API which fails, until it does not"),
 	})
-	props, err := propsFrom(stack.Node())
+	props, auth, err := propsFrom(stack.Node())
 	if err != nil {
 		panic(fmt.Sprintf("%s cannot be built with this context:\n%v", id, err))
 	}
+	props.Upstream.Auth = upstreamAuth(stack, auth)
 	return stack, apiproxy.NewRetryingApiProxy(stack, jsii.String("Proxy"), props)
 }
 
-// propsFrom reads the context and reports all that is wrong with it at once.
-func propsFrom(node constructs.Node) (*apiproxy.RetryingApiProxyProps, error) {
+// upstreamAuth is how the proxies authenticate to the upstream, with secrets that are in the account already.
+func upstreamAuth(stack awscdk.Stack, auth message.UpstreamAuth) apiproxy.UpstreamAuth {
+	if auth.IsZero() {
+		return apiproxy.UpstreamAuth{}
+	}
+	name, field, _ := strings.Cut(auth.Secret+auth.Certificate, "#") // one of them is empty
+	secret := awssecretsmanager.Secret_FromSecretNameV2(stack, jsii.String("UpstreamSecret"), &name)
+	var of apiproxy.UpstreamAuth
+	switch auth.Kind {
+	case message.AuthBearer:
+		of = apiproxy.BearerToken(secret)
+	case message.AuthBasic:
+		of = apiproxy.BasicAuth(secret)
+	case message.AuthHeader:
+		of = apiproxy.SecretHeader(auth.Name, secret)
+	case message.AuthQuery:
+		of = apiproxy.SecretQueryParameter(auth.Name, secret)
+	case message.AuthOAuth2:
+		of = apiproxy.OAuth2ClientCredentials(secret, apiproxy.OAuth2Options{TokenURL: auth.TokenURL})
+	default:
+		of = apiproxy.ClientCertificate(secret)
+	}
+	if field == "" {
+		return of
+	}
+	return of.Field(field)
+}
+
+// propsFrom reads the context and reports all that is wrong with it at once. How to authenticate to the upstream, with which
+// secret, stands apart: a secret belongs to a stack.
+func propsFrom(node constructs.Node) (*apiproxy.RetryingApiProxyProps, message.UpstreamAuth, error) {
 	props := &apiproxy.RetryingApiProxyProps{
 		Idempotency: apiproxy.Idempotency{CacheHeaders: true},
 	}
@@ -64,7 +97,15 @@ func propsFrom(node constructs.Node) (*apiproxy.RetryingApiProxyProps, error) {
 	default:
 		problem("context auth is %q; give AWS_IAM or NONE", text)
 	}
-	return props, errors.Join(append(problems, props.Validate())...)
+
+	var auth message.UpstreamAuth
+	if text := context(node, "upstreamauth", ""); text != "" {
+		var err error
+		if auth, err = message.ParseUpstreamAuth(text); err != nil {
+			problem("context upstreamauth: %w", err)
+		}
+	}
+	return props, auth, errors.Join(append(problems, props.Validate())...)
 }
 
 // context returns a value of the context as text. The CLI hands on what -c says as strings; cdk.json may hold numbers.

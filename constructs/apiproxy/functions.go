@@ -19,6 +19,9 @@ import (
 const (
 	gatewayImportPath = "github.com/retrying-api-proxy/retrying-api-proxy/functions/gateway"
 	proxyImportPath   = "github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy"
+
+	// authenticatingImportPath is of the proxies whose upstream asks for a credential. They take longer to start.
+	authenticatingImportPath = "github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/authenticating"
 )
 
 // maxFunctionNameLength is Lambda's limit.
@@ -46,13 +49,26 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 		for name, value := range props.Upstream.fence() {
 			environment[name] = jsii.String(value)
 		}
-		proxies[i] = newFunction(r, message.ProxyName(i+1), proxyImportPath, props, &awslambda.FunctionProps{
+		importPath := proxyImportPath
+		if !props.Upstream.Auth.isZero() {
+			importPath = authenticatingImportPath
+			environment[message.UpstreamAuthVariable] = props.Upstream.Auth.environment(props.Upstream.AllowAuthOverride)
+			environment[message.SecretCacheVariable] = jsii.String(props.Upstream.SecretCacheTime.String())
+		}
+		if len(props.Upstream.Headers) > 0 {
+			environment[message.FixedFieldsVariable] = props.Upstream.headersJSON()
+		}
+		if props.Upstream.CertificateAuthority != "" {
+			environment[message.AuthorityVariable] = jsii.String(props.Upstream.CertificateAuthority)
+		}
+		proxies[i] = newFunction(r, message.ProxyName(i+1), importPath, props, &awslambda.FunctionProps{
 			Description: jsii.String("Makes single attempts at the upstream API"),
 			Timeout:     seconds(props.proxyTimeout()),
 			Environment: &environment,
 
 			ReservedConcurrentExecutions: reserved(props.ReservedConcurrency.EachProxy),
 		})
+		props.Upstream.Auth.grantRead(proxies[i])
 	}
 	return proxies
 }
@@ -70,6 +86,9 @@ func (u Upstream) fence() map[string]string {
 		message.AllowedNetworksVariable: strings.Join(u.AllowedNetworks, ","),
 		message.AllowedMethodsVariable:  strings.Join(u.AllowedMethods, ","),
 		message.AllowedPathsVariable:    strings.Join(paths, " "),
+	}
+	if u.Auth.form.Kind == message.AuthSigV4 {
+		fence[message.AWSFieldsVariable] = "true"
 	}
 	maps.DeleteFunc(fence, func(_, value string) bool { return value == "" })
 	return fence
@@ -99,6 +118,9 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 		environment[message.TokenIssuerVariable] = &tokens.Issuer
 		environment[message.TokenKeysVariable] = &tokens.Keys
 		environment[message.TokenAudienceVariable] = &tokens.Audience
+	}
+	if replaces := props.Upstream.replaces(); replaces != "" {
+		environment[message.AuthReplacesVariable] = jsii.String(replaces)
 	}
 	if names := props.Idempotency.KeyFields; len(names) > 0 {
 		environment[message.KeyFieldsVariable] = jsii.String(strings.Join(names, ","))

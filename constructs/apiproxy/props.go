@@ -30,6 +30,9 @@ const (
 	// DefaultMaxAnonymousWait is the longest that callers get by Prefer: wait whom nobody knows.
 	DefaultMaxAnonymousWait = 1 * time.Minute
 
+	// DefaultSecretCacheTime is how long the proxies use a secret before they read it again.
+	DefaultSecretCacheTime = 5 * time.Minute
+
 	// DefaultLogRetention is how long logs are kept.
 	DefaultLogRetention = awslogs.RetentionDays_ONE_MONTH
 )
@@ -213,8 +216,29 @@ const (
 // An Upstream is the API that is called.
 type Upstream struct {
 	// BaseURL is where requests go: the path and query of a request are joined to it. It must be an https URL without
-	// user information or fragment, such as https://api.example.com/v1. Required.
+	// user information, query or fragment, such as https://api.example.com/v1. Required.
 	BaseURL string
+
+	// Auth is how the proxies authenticate to the upstream, such as BearerToken(secret). It takes the place of the field, or of
+	// the query parameter, that it sets, and of nothing else: with SecretHeader a caller's Authorization still goes upstream.
+	// That field then says nothing of whose request it is; see Idempotency.Caller. Where the upstream answers 401, the secret
+	// is read again, and if it has changed the request is repeated once. Default: none; what callers send goes upstream.
+	Auth UpstreamAuth
+
+	// AllowAuthOverride lets callers send a credential of their own in the place of Auth's. Default: false.
+	AllowAuthOverride bool
+
+	// SecretCacheTime is how long a proxy uses a secret before it reads it again, from 1 second. Secrets are rotated without a
+	// deployment, and take effect after so long, or as soon as the upstream answers 401. Default: 5 minutes.
+	SecretCacheTime time.Duration
+
+	// Headers are header fields that every request gets, in the place of the caller's, such as Stripe-Version. They stand in
+	// the template in the clear, so none may carry a secret. Default: none.
+	Headers map[string]string
+
+	// CertificateAuthority is one or more certificates in PEM, by which the upstream and a token URL are trusted besides the
+	// authorities that the system knows. It stands in the functions' environment, which has room for one or two. Default: none.
+	CertificateAuthority string
 
 	// AllowPlainHTTP permits a BaseURL with http. Requests and answers then travel in the clear. Default: false.
 	AllowPlainHTTP bool
@@ -261,6 +285,9 @@ func (p RetryingApiProxyProps) withDefaults() RetryingApiProxyProps {
 	}
 	if p.MaxAnonymousWait == 0 {
 		p.MaxAnonymousWait = DefaultMaxAnonymousWait
+	}
+	if p.Upstream.SecretCacheTime == 0 {
+		p.Upstream.SecretCacheTime = DefaultSecretCacheTime
 	}
 	if p.MemorySizeMiB == 0 {
 		p.MemorySizeMiB = DefaultMemorySizeMiB

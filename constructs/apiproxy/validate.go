@@ -77,13 +77,14 @@ func (p RetryingApiProxyProps) Validate() error {
 	if err := p.Retry.Validate(); err != nil {
 		problems = append(problems, err)
 	} else if p.ProxyCount > 0 {
-		n := len(*policyJSON(p)) + len(p.Upstream.BaseURL)
+		n := len(*policyJSON(p)) + len(p.Upstream.BaseURL) + p.Upstream.Auth.room() + len(*p.Upstream.headersJSON()) + len(p.Upstream.CertificateAuthority)
 		for _, value := range p.Upstream.fence() {
 			n += len(value)
 		}
 		if n > maxEnvironment {
-			problem("Retry, Upstream.BaseURL, AllowedNetworks, AllowedMethods and AllowedPaths take %d bytes together in the "+
-				"functions' environment; give %d at most: fewer Retry.Statuses, networks or paths", n, maxEnvironment)
+			problem("Retry and Upstream (BaseURL, AllowedNetworks, AllowedMethods, AllowedPaths, Auth, Headers and CertificateAuthority) take "+
+				"%d bytes together in the functions' environment; give %d at most: fewer Retry.Statuses, networks, paths, header fields or "+
+				"certificates", n, maxEnvironment)
 		}
 		if err := p.fits(); err != nil {
 			problems = append(problems, err)
@@ -135,7 +136,7 @@ func (u Upstream) validate() error {
 			problem("Upstream.BaseURL is %q, which is not a URL: %v", u.BaseURL, errors.Unwrap(err))
 			break
 		}
-		shown := base.Redacted()
+		shown := withoutQuery(base)
 		switch {
 		case base.Scheme == "http" && !u.AllowPlainHTTP:
 			problem("Upstream.BaseURL is %q; give an https URL, or set Upstream.AllowPlainHTTP", shown)
@@ -147,12 +148,30 @@ func (u Upstream) validate() error {
 		if strings.ContainsFunc(base.Hostname(), func(r rune) bool { return r > unicode.MaxASCII }) {
 			problem("Upstream.BaseURL is %q; write its host in ASCII, as in https://xn--bcher-kva.example", shown)
 		}
+		if base.RawQuery != "" || base.ForceQuery {
+			problem("Upstream.BaseURL is %q with a query, which would stand in the template in the clear; leave it out, and give a key by "+
+				"Upstream.Auth, with SecretQueryParameter or SecretHeader", shown)
+		}
 		if base.User != nil {
 			problem("Upstream.BaseURL is %q; it must not hold user information, which would stand in the template in the "+
 				"clear", shown)
 		}
 		if base.Fragment != "" {
 			problem("Upstream.BaseURL is %q; a fragment is never sent, leave it out", shown)
+		}
+	}
+	if err := errors.Join(u.Auth.validate(), u.validateHeaders()); err != nil {
+		problems = append(problems, err)
+	}
+	if u.Auth.certificate.ISecret != nil && strings.HasPrefix(strings.ToLower(u.BaseURL), "http:") {
+		problem("Upstream.Auth has a client certificate, which is of no use with plain http; give an https URL as Upstream.BaseURL")
+	}
+	if u.SecretCacheTime < time.Second {
+		problem("Upstream.SecretCacheTime is %v; give 1s or more, or 0 for the default of %v", u.SecretCacheTime, DefaultSecretCacheTime)
+	}
+	if text := u.CertificateAuthority; text != "" && !isToken(text) {
+		if _, err := message.ParseAuthorities(text); err != nil {
+			problem("Upstream.CertificateAuthority: %w", err)
 		}
 	}
 	isNetwork := func(text string) error { _, err := message.ParseNetwork(text); return err }

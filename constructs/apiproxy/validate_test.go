@@ -46,7 +46,6 @@ func TestPropsThatAreAllowed(t *testing.T) {
 	for name, p := range map[string]apiproxy.RetryingApiProxyProps{
 		"a path":              upstream("https://api.example.com/v1/"),
 		"a port":              upstream("https://api.example.com:8443"),
-		"a query":             upstream("https://api.example.com/v1?tenant=7"),
 		"an address":          upstream("https://192.0.2.7"),
 		"an IPv6 address":     upstream("https://[2001:db8::7]:8443/v1"),
 		"a scheme in capital": upstream("HTTPS://api.example.com"),
@@ -99,6 +98,8 @@ func TestWhatIsWrongIsNamedWithWhatWasGivenAndWhatIsAllowed(t *testing.T) {
 		{"no host", upstream("https:///v1"), []string{"Upstream.BaseURL", `"https:///v1"`, "names no host"}},
 		{"a port and no host", upstream("https://:443"), []string{"Upstream.BaseURL", "names no host"}},
 		{"a fragment", upstream("https://api.example.com/#top"), []string{"Upstream.BaseURL", "fragment", "leave it out"}},
+		{"a query", upstream("https://api.example.com/v1?apikey=c4nary"), []string{`Upstream.BaseURL is "https://api.example.com/v1" with a query`, "Upstream.Auth", "SecretQueryParameter"}},
+		{"a question mark", upstream("https://api.example.com/v1?"), []string{"with a query"}},
 		{"no URL at all", upstream("https://api.example.com:port"), []string{"Upstream.BaseURL", "not a URL", "invalid port"}},
 		{"a blank", upstream(" https://api.example.com"), []string{"Upstream.BaseURL", `" https://api.example.com"`}},
 		{"a network without length", props(func(p *apiproxy.RetryingApiProxyProps) {
@@ -181,6 +182,14 @@ func TestWhatIsWrongIsNamedWithWhatWasGivenAndWhatIsAllowed(t *testing.T) {
 		}
 		if strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: one mistake is told as several: %v", test.name, err)
+		}
+	}
+}
+
+func TestAKeyInTheBaseURLIsNotRepeated(t *testing.T) {
+	for _, url := range []string{"https://api.example.com?apikey=c4nary", "http://user@api.example.com?apikey=c4nary#top"} {
+		if err := upstream(url).Validate(); err == nil || strings.Contains(err.Error(), "c4nary") {
+			t.Errorf("%s gives %v", url, err)
 		}
 	}
 }

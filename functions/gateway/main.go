@@ -15,6 +15,8 @@
 //	                              only of callers with an IAM identity
 //	TOKEN_KEYS                    the URL of the issuer's keys, a JSON Web Key Set
 //	TOKEN_AUDIENCE                whom tokens must be for; empty for anybody
+//	UPSTREAM_AUTH_REPLACES        the header field of callers, or the query parameter behind a question mark, that does not go upstream,
+//	                              because the proxies have a credential of their own, and that does not tell callers apart
 //	IDEMPOTENCY_KEY_FIELDS        the header fields, with commas between them, that may hold the key in the place of
 //	                              Idempotency-Key
 //	IDEMPOTENCY_KEY_REQUIRED      never, unsafe or always: which requests need an Idempotency-Key (default never)
@@ -29,6 +31,7 @@
 //	                              where the upstream has said nothing
 //	UPSTREAM_ALLOWED_METHODS      the methods that are forwarded, separated by commas (default: all but TRACE)
 //	UPSTREAM_ALLOWED_PATHS        the paths below which requests are forwarded, with spaces between them (default: all)
+//	UPSTREAM_AWS_FIELDS           true lets fields that are for services of AWS through, in both directions
 //	CROSS_ORIGIN                  true takes Access-Control fields out of the upstream's answers, because the URL has its own
 package main
 

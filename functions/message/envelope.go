@@ -110,6 +110,10 @@ const WithoutCookies = `{"cookies":[]}`
 // what it would have been with the answer.
 const AnswerTooLarge retry.Reason = "AnswerTooLarge"
 
+// CredentialsUnavailable is the Error of an envelope without an answer, because the credential for the upstream could not be
+// had. Nothing was sent in its last attempt.
+const CredentialsUnavailable retry.Reason = "CredentialsUnavailable"
+
 // ToProxy writes the envelope that leads to the next proxy, after a delay. history lists the attempts made before.
 func ToProxy(call *Call, policy retry.Policy, history []retry.Attempt, delay time.Duration) *Envelope {
 	e := &Envelope{

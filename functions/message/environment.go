@@ -16,6 +16,7 @@ const (
 	RetryPolicyVariable    = "RETRY_POLICY"
 	AllowedMethodsVariable = "UPSTREAM_ALLOWED_METHODS"
 	AllowedPathsVariable   = "UPSTREAM_ALLOWED_PATHS"
+	AWSFieldsVariable      = "UPSTREAM_AWS_FIELDS"
 
 	StateMachineVariable     = "STATE_MACHINE_ARN" // the gateway
 	RingStartVariable        = "RING_START"
@@ -34,12 +35,17 @@ const (
 	LinksVariable            = "UPSTREAM_LINKS"
 	OmitRetryAdviceVariable  = "OMIT_RETRY_ADVICE"
 	CrossOriginVariable      = "CROSS_ORIGIN"
+	AuthReplacesVariable     = "UPSTREAM_AUTH_REPLACES"
 
 	ProxyNameVariable       = "PROXY_NAME" // the proxies
 	UpstreamVariable        = "UPSTREAM_BASE_URL"
 	AllowedNetworksVariable = "UPSTREAM_ALLOWED_NETWORKS"
 	KeyTTLVariable          = "IDEMPOTENCY_TTL"
 	RecordedVariable        = "IDEMPOTENCY_RECORDED"
+	UpstreamAuthVariable    = "UPSTREAM_AUTH"
+	SecretCacheVariable     = "UPSTREAM_SECRET_CACHE"
+	FixedFieldsVariable     = "UPSTREAM_HEADERS"
+	AuthorityVariable       = "UPSTREAM_CERTIFICATE_AUTHORITY"
 )
 
 // ProxiesAndPolicy reads the two variables that gateway and proxies share: how many proxies there are, and the policy,

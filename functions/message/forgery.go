@@ -6,11 +6,14 @@ import (
 	"github.com/dunglas/httpsfv"
 )
 
+// errorType is the field by which services of AWS name an error.
+const errorType = "x-amzn-errortype"
+
 // forged are the fields of an answer by which an upstream would speak in the name of the gateway, of the function URL or
 // of Lambda: who reads them takes them for theirs.
 var forged = []string{
 	"idempotent-replayed",
-	"x-amzn-requestid", "x-amzn-trace-id", "x-amzn-errortype",
+	"x-amzn-requestid", "x-amzn-trace-id", errorType,
 	"x-amz-function-error", "x-amz-executed-version", "x-amz-log-result",
 }
 
@@ -18,10 +21,12 @@ var forged = []string{
 const remappedPrefix = "x-amzn-remapped-"
 
 // RemoveForged removes from the fields of an upstream's answer, by lower-case name, what it cannot say: fields of others,
-// and in fields that it shares with the gateway, what is the gateway's.
-func (Forwarding) RemoveForged(headers map[string]string) {
+// and in fields that it shares with the gateway, what is the gateway's. An upstream of AWS may name its errors.
+func (f Forwarding) RemoveForged(headers map[string]string) {
 	for _, name := range forged {
-		delete(headers, name)
+		if name != errorType || !f.aws {
+			delete(headers, name)
+		}
 	}
 	for name := range headers {
 		if strings.HasPrefix(name, remappedPrefix) {

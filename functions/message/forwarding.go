@@ -14,6 +14,7 @@ import (
 type Forwarding struct {
 	methods []string
 	paths   []allowedPath
+	aws     bool // requests are signed for AWS
 }
 
 // ForwardingFrom reads what the environment allows. The error lists all that is wrong with it.
@@ -33,6 +34,13 @@ func ForwardingFrom(getenv func(string) string) (Forwarding, error) {
 			continue
 		}
 		f.paths = append(f.paths, newAllowedPath(path))
+	}
+	switch text := getenv(AWSFieldsVariable); text {
+	case "", "false":
+	case "true":
+		f.aws = true
+	default:
+		problems = append(problems, fmt.Errorf("%s is %q; it must be true or false", AWSFieldsVariable, text))
 	}
 	return f, errors.Join(problems...)
 }
@@ -158,8 +166,15 @@ var notForwarded = []string{
 // URL, and what stands before it, may say so, and only to the gateway.
 var prefixesNotForwarded = []string{"x-amzn-", "x-forwarded-"}
 
-// signaturePrefix starts the names of the fields that sign a request to the function URL.
+// signaturePrefix starts the names of the fields that sign a request to the function URL, and of others that are for services
+// of AWS.
 const signaturePrefix = "x-amz-"
+
+// ofSignature are those that belong to a signature (Signature Version 4). Whoever signs anew writes them anew.
+var ofSignature = []string{
+	"x-amz-date", "x-amz-security-token", "x-amz-content-sha256", "x-amz-region-set", "x-amz-algorithm", "x-amz-credential", "x-amz-expires",
+	"x-amz-signedheaders", "x-amz-signature", "x-amz-decoded-content-length", "x-amz-trailer",
+}
 
 // RemoveFields removes the fields that do not go upstream from those of a request.
 func (f Forwarding) RemoveFields(headers map[string]string) {
@@ -179,10 +194,10 @@ func (f Forwarding) RemoveFields(headers map[string]string) {
 }
 
 // forwards says whether a field goes upstream.
-func (Forwarding) forwards(name string) bool {
+func (f Forwarding) forwards(name string) bool {
 	return !slices.Contains(notForwarded, name) &&
 		!slices.ContainsFunc(prefixesNotForwarded, func(prefix string) bool { return strings.HasPrefix(name, prefix) }) &&
-		!strings.HasPrefix(name, signaturePrefix)
+		(!strings.HasPrefix(name, signaturePrefix) || f.aws && !slices.Contains(ofSignature, name))
 }
 
 // plainName is the name of a field as servers may read it. To those that make variables of fields, as RFC 3875 section

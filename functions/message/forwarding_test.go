@@ -200,6 +200,30 @@ func TestAnUpstreamCannotSpeakForTheGatewayOrForAWS(t *testing.T) {
 	Forwarding{}.RemoveForged(nil)
 }
 
+func TestFieldsForAWSGoBothWaysWhereRequestsAreSignedForIt(t *testing.T) {
+	f, err := ForwardingFrom(func(name string) string { return map[string]string{"UPSTREAM_AWS_FIELDS": "true"}[name] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := map[string]string{
+		"x-amz-target": "DynamoDB_20120810.GetItem", "x-amz-meta-a": "a", "X-Amz-Acl": "private", "accept": "*/*",
+		"x-amz-date": "1", "x-amz-security-token": "t", "X-Amz-Content-Sha256": "0", "x_amz_date": "1", "x-amz-signature": "a", "x-amz-decoded-content-length": "5",
+		"x-amzn-trace-id": "Root=1", "x-amzn-oidc-identity": "root", "x-forwarded-for": "192.0.2.1", "host": "a",
+	}
+	f.RemoveFields(sent)
+	if diff := cmp.Diff(map[string]string{"x-amz-target": "DynamoDB_20120810.GetItem", "x-amz-meta-a": "a", "X-Amz-Acl": "private", "accept": "*/*"}, sent); diff != "" {
+		t.Errorf("other fields go upstream (-want +got):\n%s", diff)
+	}
+	answered := map[string]string{"x-amzn-errortype": "ResourceNotFoundException", "x-amzn-requestid": "forged", "x-amz-function-error": "Unhandled", "x-amz-id-2": "a"}
+	f.RemoveForged(answered)
+	if diff := cmp.Diff(map[string]string{"x-amzn-errortype": "ResourceNotFoundException", "x-amz-id-2": "a"}, answered); diff != "" {
+		t.Errorf("other fields come back (-want +got):\n%s", diff)
+	}
+	if _, err := ForwardingFrom(func(name string) string { return map[string]string{"UPSTREAM_AWS_FIELDS": "yes"}[name] }); err == nil || !strings.Contains(err.Error(), `UPSTREAM_AWS_FIELDS is "yes"`) {
+		t.Errorf("yes gives %v", err)
+	}
+}
+
 func TestMembersOfProxyStatusThatAreNamedLikeOursAreTakenOut(t *testing.T) {
 	for field, want := range map[string]string{
 		"cdn; received-status=200":                                "cdn; received-status=200",

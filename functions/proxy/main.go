@@ -1,5 +1,6 @@
 // Command proxy is the handler of one proxy function. It sends the request upstream once, lets the policy judge what
-// came of it, and says what comes next. It keeps no state.
+// came of it, and says what comes next. It keeps no state. Where the upstream asks for a credential, command authenticating takes
+// its place.
 //
 // Environment:
 //
@@ -10,6 +11,10 @@
 //	UPSTREAM_ALLOWED_METHODS   the methods that are sent, separated by commas (default: all but TRACE)
 //	UPSTREAM_ALLOWED_PATHS     the paths below the base URL that are called, with what is below them, and with spaces between
 //	                           them (default: all)
+//	UPSTREAM_AWS_FIELDS        true lets fields that are for services of AWS through, in both directions
+//	UPSTREAM_HEADERS           header fields that every request gets, as a JSON object
+//	UPSTREAM_CERTIFICATE_AUTHORITY
+//	                           certificates in PEM by which the upstream is trusted, besides the system's
 //	RETRY_POLICY               the policy, as JSON; empty for the default one
 //	IDEMPOTENCY_RECORDED       statuses whose final answers are recorded (true) or not (false), as a JSON object, where that is
 //	                           not as by default

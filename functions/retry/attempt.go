@@ -26,7 +26,8 @@ type Attempt struct {
 	// Where it is false, what came of the attempt is proof that nothing was done.
 	MaybeProcessed bool `json:"maybeProcessed,omitempty"`
 
-	// Kind is the budget that the attempt was charged to.
+	// Kind is the budget that the attempt was charged to. It is empty if that is none: of the final answer, and of an attempt
+	// that the same proxy repeated at once, with another credential.
 	Kind Kind `json:"kind,omitempty"`
 
 	// Wait is the delay that was decided on after the attempt, in milliseconds.

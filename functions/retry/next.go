@@ -197,6 +197,18 @@ func (j *judgement) count(kind Kind) int {
 	return n
 }
 
+// turns returns the attempts of the history after which it was the turn of the next proxy: those that were charged to a
+// budget.
+func (j *judgement) turns() []Attempt {
+	turns := make([]Attempt, 0, len(j.history))
+	for _, a := range j.history {
+		if a.Kind != "" {
+			turns = append(turns, a)
+		}
+	}
+	return turns
+}
+
 // scope returns what the floors of rate limits bind as far as the next attempt goes, and how often this kind of failure
 // came before as far as its backoff goes: -1 if the next proxy has not met it, so that there is nothing to back off from.
 func (j *judgement) scope() (Scope, int) {
@@ -234,15 +246,16 @@ func (j *judgement) delay(budget Budget, n int, floor time.Duration) (shortest, 
 // upstream says with a server error is about itself. What it says with a rate limit is, if the scope is by address,
 // about the proxy that met it.
 func (j *judgement) binding(scope Scope) time.Duration {
-	next := len(j.history) + 1
+	turns := j.turns()
+	next := len(turns) + 1
 	binds := func(i int, kind Kind) bool {
 		return scope != PerAddress || kind != RateLimit || (next-i)%max(1, j.req.Proxies) == 0
 	}
 	var wait time.Duration
-	if binds(len(j.history), j.kind) && !j.notBefore.IsZero() {
+	if binds(len(turns), j.kind) && !j.notBefore.IsZero() {
 		wait = max(wait, j.notBefore.Sub(j.now))
 	}
-	for i, a := range j.history {
+	for i, a := range turns {
 		if a.NotBefore > 0 && binds(i, a.Kind) {
 			wait = max(wait, time.UnixMilli(a.NotBefore).Sub(j.now))
 		}
@@ -252,9 +265,9 @@ func (j *judgement) binding(scope Scope) time.Duration {
 
 // limitedBefore returns how often the proxy that comes next has been limited.
 func (j *judgement) limitedBefore() int {
-	n := 0
-	for i := len(j.history) + 1 - j.req.Proxies; i >= 0; i -= j.req.Proxies {
-		if j.history[i].Kind == RateLimit {
+	n, turns := 0, j.turns()
+	for i := len(turns) + 1 - j.req.Proxies; i >= 0; i -= j.req.Proxies {
+		if turns[i].Kind == RateLimit {
 			n++
 		}
 	}

@@ -336,6 +336,24 @@ func TestALostProxyInTheHistoryDoesNotShiftTheRing(t *testing.T) {
 	wantAgain(t, c.answers(429, "Retry-After: 60"), 60*time.Second) // proxy-1 comes next, and was limited
 }
 
+// With another credential a proxy repeats an attempt at once; then the next one has its turn.
+func TestAnAttemptThatItsProxyRepeatedDoesNotShiftTheRing(t *testing.T) {
+	t.Parallel()
+	c := get(t, retry.Policy{Scope: retry.PerAddress, RateLimits: retry.Budget{Attempts: 4}})
+	repeated := func() { c.history = append(c.history, retry.Attempt{Status: 401}) }
+	wantAgain(t, c.answers(429, "Retry-After: 60"), 0)                                        // proxy-1
+	repeated()                                                                                // proxy-2
+	wantAgain(t, c.answers(429, "Retry-After: 90"), 0)                                        // proxy-2
+	wantAgain(t, c.answers(429, "Retry-After: 30"), 60*time.Second)                           // proxy-1 comes next, and was limited
+	wantFailed(t, c.answers(429, "Retry-After: 30"), retry.AttemptsExhausted, 30*time.Second) // the fourth, without the 401
+
+	c = get(t, retry.Policy{Scope: retry.PerAddress})
+	c.request.MaxAttempts = 3
+	repeated()
+	wantAgain(t, c.answers(429), 0)
+	wantFailed(t, c.answers(429), retry.AttemptsExhausted, time.Millisecond) // the caller allows three in all
+}
+
 func TestAFloorBeyondTheDeadlineIsAnsweredAtOnceWithWhatRemains(t *testing.T) {
 	t.Parallel()
 	c := get(t, retry.Policy{Scope: retry.PerAccount})

@@ -11,6 +11,12 @@
 //	SECRETS      a JSON file with the secrets in Secrets Manager, by their names: strings, or objects, each of which stands for
 //	             its JSON text. It is read again when it changes (default: there are those of the stack only)
 //	VERBOSE      1 prints what the functions write, too
+//	UPSTREAM_AUTH
+//	             how to authenticate to the upstream, and the name of the secret, which SECRETS holds: bearer:SECRET,
+//	             basic:SECRET, header/NAME:SECRET, query/NAME:SECRET, oauth2/TOKEN-URL:SECRET or certificate:SECRET, with
+//	             #FIELD behind it for one field of an object. The demo upstream asks for it (default: not at all)
+//	CA           a file with certificates in PEM, by which an https upstream and a token URL are trusted besides the
+//	             authorities that the system knows
 //	CONCURRENCY  how many invocations of functions may run at once, as in an account of AWS (default 1000)
 //	FAULTS       shares of the calls to AWS that are throttled, carried out with the reply lost, or slow by a delay, and the
 //	             seed of their choice, such as throttle=0.1,lost=0.1,slow=0.1,delay=1s,seed=7 (default: none)
@@ -78,8 +84,12 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 		secrets, secretValues, wrong = openSecrets(s.secretsFile, stderr)
 		err = errors.Join(err, wrong)
 	}
-	if err != nil {
+	authorities, wrong := readAuthorities(s.caFile)
+	if err = errors.Join(err, wrong); err != nil {
 		return err
+	}
+	if name := s.secretName(); secrets != nil && name != "" && secretValues[name] == "" {
+		fmt.Fprintln(stderr, "warning: SECRETS does not hold the secret that UPSTREAM_AUTH names; until it does, requests are answered with 503")
 	}
 	// Before the stack is built, which may take minutes the first time.
 	listener, endpointListener, err := listen(s.address)
@@ -142,8 +152,10 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 		Faults:           s.faults,
 		KeepRunning:      s.keepRunning,
 		Secrets:          secretValues,
-		Signed:           s.signed,
-		Log:              logTo(ctx, stderr, s.verbose),
+
+		CertificateAuthority: authorities,
+		Signed:               s.signed,
+		Log:                  logTo(ctx, stderr, s.verbose),
 		Middleware: func(url http.Handler) http.Handler {
 			handler = shown.Middleware(printer.Middleware(url))
 			return handler
@@ -156,6 +168,9 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 	running.StepFunctions.Observe(printer.Event)
 	if secrets != nil {
 		running.SecretsManager.Refresh(secrets.changed)
+	}
+	if demonstration != nil && !s.upstreamAuth.IsZero() {
+		demonstration.Demand(newDemander(s.upstreamAuth, running.SecretsManager).admits)
 	}
 	shown.Watch(running.StepFunctions, running.DynamoDB)
 

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/faults"
 )
 
@@ -24,6 +25,13 @@ type settings struct {
 	proxies  string
 	dataFile string
 	verbose  bool
+
+	// upstreamAuth is how the proxies authenticate to the upstream, and upstreamAuthText how that was written.
+	upstreamAuth     message.UpstreamAuth
+	upstreamAuthText string
+
+	// caFile holds the authorities that upstreams are trusted by besides the system's. Empty stands for none.
+	caFile string
 
 	// secretsFile holds the secrets in Secrets Manager. Empty stands for none.
 	secretsFile string
@@ -51,6 +59,9 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 		dataFile:    getenv("DATA"),
 		verbose:     getenv("VERBOSE") == "1",
 		secretsFile: getenv("SECRETS"),
+		caFile:      getenv("CA"),
+
+		upstreamAuthText: getenv("UPSTREAM_AUTH"),
 	}
 	var problems []error
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
@@ -67,6 +78,17 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 			problem("UPSTREAM is %q; give a URL that starts with http:// or https://", s.upstream)
 		} else if base.User != nil || base.Fragment != "" {
 			problem("UPSTREAM is %q; leave out user information and the fragment, as the construct has it", base.Redacted())
+		} else if base.RawQuery != "" || base.ForceQuery {
+			problem("UPSTREAM has a query; leave it out, and give a key by UPSTREAM_AUTH=query/NAME:SECRET, with the secret in SECRETS")
+		}
+	}
+	if s.upstreamAuthText != "" {
+		var err error
+		if s.upstreamAuth, err = message.ParseUpstreamAuth(s.upstreamAuthText); err != nil {
+			problem("UPSTREAM_AUTH: %w", err)
+		}
+		if s.secretsFile == "" {
+			problem("UPSTREAM_AUTH names a secret; give SECRETS=file.json, which holds it")
 		}
 	}
 	if text := getenv("SPEED"); text != "" {
@@ -135,10 +157,22 @@ func (s settings) context() map[string]any {
 	if s.proxies != "" {
 		context["proxies"] = s.proxies
 	}
+	if s.upstreamAuthText != "" {
+		context["upstreamauth"] = s.upstreamAuthText
+	}
 	return context
 }
 
+// secretName is the name of the secret that the upstream's credential is in, without that of a field. Empty if there is none.
+func (s settings) secretName() string {
+	name, _, _ := strings.Cut(s.upstreamAuth.Secret+s.upstreamAuth.Certificate, "#") // one of them is empty
+	return name
+}
+
 func (s settings) describeUpstream(url string) string {
+	if s.upstream == "" && !s.upstreamAuth.IsZero() {
+		return url + " (the demo: httpbin, which asks for the credential, and fails now and then, behind a limit by source address)"
+	}
 	if s.upstream == "" {
 		return url + " (the demo: httpbin, which fails now and then, behind a limit by source address)"
 	}

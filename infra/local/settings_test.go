@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/faults"
 )
 
@@ -29,7 +30,7 @@ func TestWithoutAnEnvironmentTheDefaultsHold(t *testing.T) {
 func TestTheEnvironmentIsRead(t *testing.T) {
 	s, err := settingsFrom(environ(map[string]string{
 		"ADDR": "127.0.0.1:9000", "UPSTREAM": "https://api.example.com/v1", "SPEED": "2.5", "PROXIES": "5", "DATA": "records.db", "VERBOSE": "1", "SECRETS": "secrets.json",
-		"CONCURRENCY": "10", "FREEZE": "off", "AUTH": "AWS_IAM", "FAULTS": "throttle=0.1,lost=0.2,slow=0.3,delay=250ms,seed=7",
+		"CONCURRENCY": "10", "FREEZE": "off", "UPSTREAM_AUTH": "header/X-Api-Key:orders/keys#live", "CA": "ca.pem", "AUTH": "AWS_IAM", "FAULTS": "throttle=0.1,lost=0.2,slow=0.3,delay=250ms,seed=7",
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -37,12 +38,15 @@ func TestTheEnvironmentIsRead(t *testing.T) {
 	want := settings{
 		address: "127.0.0.1:9000", upstream: "https://api.example.com/v1", speed: 2.5, proxies: "5", dataFile: "records.db", verbose: true,
 		concurrency: 10, keepRunning: true, signed: true, secretsFile: "secrets.json",
+		upstreamAuth:     message.UpstreamAuth{Kind: "header", Name: "X-Api-Key", Secret: "orders/keys#live"},
+		upstreamAuthText: "header/X-Api-Key:orders/keys#live", caFile: "ca.pem",
 		faults: faults.Settings{Throttle: 0.1, Lost: 0.2, Slow: 0.3, Delay: 250 * time.Millisecond, Seed: 7},
 	}
 	if diff := cmp.Diff(want, s, cmp.AllowUnexported(settings{})); diff != "" {
 		t.Errorf("the settings are not what the environment says (-want +got):\n%s", diff)
 	}
-	context := map[string]any{"architecture": map[string]string{"arm64": "arm64", "amd64": "x86_64"}[runtime.GOARCH], "auth": "AWS_IAM", "proxies": "5"}
+	context := map[string]any{"architecture": map[string]string{"arm64": "arm64", "amd64": "x86_64"}[runtime.GOARCH], "auth": "AWS_IAM", "proxies": "5",
+		"upstreamauth": "header/X-Api-Key:orders/keys#live"}
 	if diff := cmp.Diff(context, s.context()); diff != "" {
 		t.Errorf("the context is not what the settings say (-want +got):\n%s", diff)
 	}
@@ -50,11 +54,13 @@ func TestTheEnvironmentIsRead(t *testing.T) {
 
 func TestAllProblemsOfTheEnvironmentAreSaidAtOnce(t *testing.T) {
 	_, err := settingsFrom(environ(map[string]string{
-		"ADDR": "8787", "UPSTREAM": "ftp://example.com", "SPEED": "fast", "PROXIES": "0", "VERBOSE": "yes", "CONCURRENCY": "0", "FREEZE": "0", "AUTH": "BASIC", "FAULTS": "lost=2,often=1",
+		"ADDR": "8787", "UPSTREAM": "ftp://example.com", "SPEED": "fast", "PROXIES": "0", "VERBOSE": "yes", "CONCURRENCY": "0", "FREEZE": "0", "AUTH": "BASIC", "UPSTREAM_AUTH": "c4nary:c4nary", "FAULTS": "lost=2,often=1",
 	}))
 	want := []string{
 		`ADDR is "8787"; give a host and a port, such as 127.0.0.1:8787`,
 		`UPSTREAM is "ftp://example.com"; give a URL that starts with http:// or https://`,
+		`UPSTREAM_AUTH: it does not begin with a kind that is known; give one of bearer:SECRET, basic:SECRET, header/NAME:SECRET, query/NAME:SECRET, oauth2/TOKEN-URL:SECRET, certificate:SECRET`,
+		`UPSTREAM_AUTH names a secret; give SECRETS=file.json, which holds it`,
 		`SPEED is "fast"; give a number above 0, such as 10`,
 		`VERBOSE is "yes"; give 1, or nothing`,
 		`CONCURRENCY is "0"; give a whole number from 1`,
@@ -74,15 +80,15 @@ func TestAllProblemsOfTheEnvironmentAreSaidAtOnce(t *testing.T) {
 
 func TestValuesThatOnlyLookRightAreRefused(t *testing.T) {
 	for name, values := range map[string][]string{
-		"UPSTREAM":    {"api.example.com", "http://", "https:///path", "http://[::1", "localhost:8080", "http://user@127.0.0.1:80", "http://127.0.0.1:80/#top"},
+		"UPSTREAM":    {"api.example.com", "http://", "https:///path", "http://[::1", "localhost:8080", "http://user@127.0.0.1:80", "http://127.0.0.1:80/#top", "http://127.0.0.1:80/?key=c4nary", "http://127.0.0.1:80/?"},
 		"SPEED":       {"0", "-1", "NaN", "Inf", "1e7", "2x"},
 		"PROXIES":     {"-1", "1.5", "three"},
 		"CONCURRENCY": {"-1", "1.5", "all"},
 		"ADDR":        {"127.0.0.1", "127.0.0.1:1:2"},
 	} {
 		for _, value := range values {
-			if _, err := settingsFrom(environ(map[string]string{name: value})); err == nil || !strings.Contains(err.Error(), name) {
-				t.Errorf("%s=%s gives %v, want an error that names it", name, value, err)
+			if _, err := settingsFrom(environ(map[string]string{name: value})); err == nil || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "c4nary") {
+				t.Errorf("%s=%s gives %v, want an error that names it, without the key", name, value, err)
 			}
 		}
 	}

@@ -184,7 +184,7 @@ func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRe
 	if response, here := maxForwards(request); here {
 		return outcome{response: response}
 	}
-	asked := idempotencyhttp.FromFunctionURL(*event)
+	asked := idempotencyhttp.FromFunctionURL(*event, g.authReplaces...)
 	key, refused := g.keyFor(asked)
 	if refused == nil && key != "" {
 		refused = g.identify(ctx, &asked)
@@ -461,6 +461,8 @@ func unanswered(envelope *message.Envelope, method string) *problem {
 		detail = "The upstream may have processed the request, and the request is not safe to repeat: its method is not idempotent (RFC 9110 section 9.2.2) and it carries no Idempotency-Key."
 	case retry.NotRetryable:
 		detail = "The attempt failed in a way that another one would have met as well."
+	case message.CredentialsUnavailable:
+		detail = "The credential with which the upstream is called could not be had for another attempt."
 	case message.AnswerTooLarge:
 		detail = "The upstream's answer is larger than a state of the state machine can hold."
 	}
@@ -470,6 +472,9 @@ func unanswered(envelope *message.Envelope, method string) *problem {
 	maybeProcessed := envelope.Outcome == retry.Succeeded // it has answered, though not with what could be carried
 	for _, attempt := range attempts {
 		maybeProcessed = maybeProcessed || attempt.MaybeProcessed
+	}
+	if envelope.Error == message.CredentialsUnavailable && (!maybeProcessed || retry.Safe(method)) {
+		return credentialsUnavailable(attempts)
 	}
 	p := withoutAnswer(status, method, maybeProcessed, detail)
 	p.attempts = attempts

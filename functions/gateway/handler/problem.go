@@ -108,6 +108,15 @@ func proxiesUnavailable(detail string, attempts []retry.Attempt) *problem {
 	return p
 }
 
+// credentialsUnavailable is for a request that was not sent, because the credential for the upstream could not be had.
+func credentialsUnavailable(attempts []retry.Attempt) *problem {
+	p := newProblem("upstream-credentials-unavailable", http.StatusServiceUnavailable, "There is no credential for the upstream",
+		"The credential with which the upstream is called could not be had. The upstream was not called with this attempt.")
+	p.RetryAfter, p.processed = engineRetryAfter, processedNo
+	p.attempts = attempts
+	return p
+}
+
 // response writes a problem as HTTP, for a request with this id and this Accept field.
 //
 // The members error and message are extensions for clients that look for them in the place of the status: the SDKs of Stripe,

@@ -68,6 +68,36 @@ func TestWhatWasNotSentIsToldAsNotProcessed(t *testing.T) {
 	}
 }
 
+func TestWithoutACredentialForTheUpstreamTheRequestCanBeSentAgain(t *testing.T) {
+	none := retry.Attempt{Proxy: "proxy-2", Start: 1, Error: retry.ProxyConfigurationError, Details: "it is empty"}
+	limited := retry.Attempt{Proxy: "proxy-1", Start: 1, Status: 429, Kind: retry.RateLimit}
+	reset := retry.Attempt{Proxy: "proxy-1", Start: 1, Error: retry.ConnectionTerminated, MaybeProcessed: true}
+	for _, c := range []struct {
+		when      string
+		method    string
+		before    []retry.Attempt
+		status    int
+		name      string
+		processed string
+	}{
+		{"at once", "POST", nil, 503, "upstream-credentials-unavailable", "no"},
+		{"after a rate limit", "POST", []retry.Attempt{limited}, 503, "upstream-credentials-unavailable", "no"},
+		{"after a reset, with a safe method", "GET", []retry.Attempt{reset}, 503, "upstream-credentials-unavailable", "no"},
+		{"after a reset", "PUT", []retry.Attempt{reset}, 502, "outcome-unknown", "unknown"},
+	} {
+		b := newBench(t, ends(message.Failure("request-1", message.CredentialsUnavailable, append(c.before, none))))
+		response := b.send(t, request(c.method, "/"))
+		d := wantProblem(t, response, c.status, c.name)
+		if d.Processed != c.processed || len(d.Attempts) != len(c.before)+1 {
+			t.Errorf("%s: processed is %q after %d attempts", c.when, d.Processed, len(d.Attempts))
+		}
+		again := map[int]string{503: "5", 502: ""}[c.status]
+		if response.Headers["retry-after"] != again || (response.Headers["x-should-retry"] == "") != (c.status == 503) {
+			t.Errorf("%s: the fields are %v", c.when, response.Headers)
+		}
+	}
+}
+
 func TestAProblemIsPlainJSONForWhomWantsJSONAndHasNotHeardOfProblems(t *testing.T) {
 	for accept, want := range map[string]string{
 		"":                                  "application/problem+json",

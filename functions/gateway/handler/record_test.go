@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -180,6 +181,54 @@ func TestCallersDoNotShareKeys(t *testing.T) {
 	}
 	if len(engine.inputs) != 3 {
 		t.Errorf("%d executions were started for three callers", len(engine.inputs))
+	}
+}
+
+// What the proxies replace by a credential of their own says nothing of whose answer it is; what goes upstream does.
+func TestCallersAreToldApartByWhatGoesUpstreamOfTheirs(t *testing.T) {
+	for replaced, callers := range map[string][]struct {
+		fields  map[string]string
+		query   string
+		replays bool
+	}{
+		"authorization": {
+			{map[string]string{"authorization": "Bearer alice"}, "", false},
+			{map[string]string{"authorization": "Bearer bob"}, "", true},
+			{map[string]string{"upstream-authorization": "Bearer carol"}, "", true},
+			{map[string]string{"authorization": "Bearer alice", "x-api-key": "alice"}, "", false},
+			{map[string]string{"authorization": "Bearer alice", "x-api-key": "bob"}, "", false},
+		},
+		"x-api-key": {
+			{map[string]string{"x-api-key": "alice"}, "", false},
+			{map[string]string{"x-api-key": "bob"}, "", true},
+			{map[string]string{"x-api-key": "bob", "authorization": "Bearer bob"}, "", false},
+			{map[string]string{"x-api-key": "alice", "authorization": "Bearer bob"}, "", true},
+		},
+		"?api_key": {
+			{nil, "api_key=alice", false},
+			{nil, "api%5Fkey=alice", false}, // another query, so the key is for another request; see below
+		},
+		"": {
+			{map[string]string{"authorization": "Bearer alice"}, "", false},
+			{map[string]string{"authorization": "Bearer bob"}, "", false},
+			{map[string]string{"authorization": "Bearer alice"}, "", true},
+		},
+	} {
+		b, _ := newRecordingBench(t, message.Response{StatusCode: 201})
+		if replaced != "" {
+			b.authReplaces = []string{replaced}
+		}
+		for i, caller := range callers {
+			event := keyed("k", "one")
+			maps.Copy(event.Headers, caller.fields)
+			event.RawQueryString = caller.query
+			response := b.send(t, event)
+			if replaced == "?api_key" && i == 1 {
+				wantProblem(t, response, 422, idempotencyhttp.KeyReused) // the same caller
+			} else if got := response.Headers["idempotent-replayed"] != ""; got != caller.replays {
+				t.Errorf("with %q replaced, caller %d gets a replay: %v, want %v", replaced, i+1, got, caller.replays)
+			}
+		}
 	}
 }
 

@@ -29,6 +29,7 @@ type settings struct {
 	tokenIssuer    string   // whose tokens are verified; empty for nobody's
 	tokenKeys      string   // the URL of the issuer's keys
 	tokenAudience  string
+	authReplaces   []string // the field or parameter of callers that the proxies replace by their own
 	keyFields      []string // hold the key, if Idempotency-Key is not there
 	keyRequirement idempotencyhttp.Requirement
 	cache          idempotencyhttp.Cache
@@ -99,6 +100,12 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 		return names
 	}
 	s.callerFields, s.keyFields = fields(message.CallerVariable), fields(message.KeyFieldsVariable)
+	if name := getenv(message.AuthReplacesVariable); name != "" {
+		if !message.IsToken(strings.TrimPrefix(name, "?")) {
+			problem("%s is %q; it must be the name of a header field, or of a query parameter behind a question mark", message.AuthReplacesVariable, name)
+		}
+		s.authReplaces = []string{name}
+	}
 	var known bool
 	if s.keyRequirement, known = requirements[getenv(message.KeyRequiredVariable)]; !known {
 		problem("%s is %q; it must be never, unsafe or always", message.KeyRequiredVariable, getenv(message.KeyRequiredVariable))

@@ -40,6 +40,7 @@ func TestTheSettingsAreRead(t *testing.T) {
 		"UPSTREAM_LINKS":               "https://api.example.com/v1 http://127.0.0.1:8080",
 		"OMIT_RETRY_ADVICE":            "true",
 		"HIDE_ATTEMPTS":                "true",
+		"UPSTREAM_AUTH_REPLACES":       "?api_key",
 		"MAX_ANONYMOUS_WAIT":           "1m30s",
 	}))
 	if err != nil {
@@ -49,7 +50,7 @@ func TestTheSettingsAreRead(t *testing.T) {
 		s.recordPrefix != "gateway" || s.keyRequirement != idempotencyhttp.UnsafeMethods || !s.serverCacheHit || !s.cache.ETag ||
 		!slices.Equal(s.callerFields, []string{"x-tenant", "x-user", "claim:Sub"}) || !s.callerClaims ||
 		s.tokenIssuer != "https://login.example.com/" || s.tokenKeys != "https://login.example.com/keys" || s.tokenAudience != "orders" || !slices.Equal(s.keyFields, []string{"paypal-request-id"}) ||
-		len(s.links) != 2 || s.links[1].Host != "127.0.0.1:8080" || !s.omitRetryAdvice || !s.hideAttempts || s.maxAnonymousWait != 90*time.Second {
+		len(s.links) != 2 || s.links[1].Host != "127.0.0.1:8080" || !s.omitRetryAdvice || !s.hideAttempts || s.maxAnonymousWait != 90*time.Second || !slices.Equal(s.authReplaces, []string{"?api_key"}) {
 		t.Errorf("got %+v", s)
 	}
 	policy := retry.Default()
@@ -90,8 +91,8 @@ func TestAllProblemsOfTheSettingsAreReportedAtOnce(t *testing.T) {
 		want    []string
 	}{
 		{
-			map[string]string{"IDEMPOTENCY_CALLER": "a b:c", "IDEMPOTENCY_KEY_FIELDS": "d:e", "UPSTREAM_LINKS": "api", "OMIT_RETRY_ADVICE": "1", "HIDE_ATTEMPTS": "yes", "MAX_ANONYMOUS_WAIT": "60", "TOKEN_ISSUER": "a", "TOKEN_KEYS": "keys"},
-			[]string{`IDEMPOTENCY_CALLER has "b:c"`, `IDEMPOTENCY_KEY_FIELDS has "d:e"`, `UPSTREAM_LINKS has "api"`, `OMIT_RETRY_ADVICE is "1"`, `HIDE_ATTEMPTS is "yes"`, `MAX_ANONYMOUS_WAIT is "60"`, `TOKEN_KEYS is "keys"`},
+			map[string]string{"IDEMPOTENCY_CALLER": "a b:c", "IDEMPOTENCY_KEY_FIELDS": "d:e", "UPSTREAM_LINKS": "api", "OMIT_RETRY_ADVICE": "1", "HIDE_ATTEMPTS": "yes", "MAX_ANONYMOUS_WAIT": "60", "TOKEN_ISSUER": "a", "TOKEN_KEYS": "keys", "UPSTREAM_AUTH_REPLACES": "a b"},
+			[]string{`IDEMPOTENCY_CALLER has "b:c"`, `IDEMPOTENCY_KEY_FIELDS has "d:e"`, `UPSTREAM_LINKS has "api"`, `OMIT_RETRY_ADVICE is "1"`, `HIDE_ATTEMPTS is "yes"`, `MAX_ANONYMOUS_WAIT is "60"`, `TOKEN_KEYS is "keys"`, `UPSTREAM_AUTH_REPLACES is "a b"`},
 		},
 		{
 			map[string]string{"STATE_MACHINE_ARN": "", "PROXY_COUNT": "", "TABLE_NAME": "", "RECORD_PREFIX": ""},

@@ -40,7 +40,8 @@ const signatureFields = "x-amz-"
 // is nothing else, since they change with every answer. A signature of the request, which is new each time that it is
 // sent, never counts: whoever signs has an identity, which is [Request.Caller].
 //
-// Fields that are ignored do not count: those that the handler does not look at. The result is empty if the request carries
+// Header fields that are ignored, and query parameters with a question mark before the name, do not count: those that the
+// handler does not look at. The result is empty if the request carries
 // no credentials.
 func Credential(headers map[string]string, query string, ignored ...string) string {
 	var parts []string
@@ -57,7 +58,11 @@ func Credential(headers map[string]string, query string, ignored ...string) stri
 	}
 	for pair := range strings.SplitSeq(query, "&") {
 		name, value, _ := strings.Cut(pair, "=")
-		if name = strings.ToLower(unescaped(name)); credentialParameters[name] && value != "" {
+		name = unescaped(name)
+		if slices.Contains(ignored, "?"+name) {
+			continue
+		}
+		if name = strings.ToLower(name); credentialParameters[name] && value != "" {
 			parts = append(parts, "?"+name, value)
 		}
 	}

@@ -82,6 +82,12 @@ func TestFieldsThatTheHandlerDoesNotLookAtDoNotCount(t *testing.T) {
 	if none := idempotencyhttp.Credential(headers, "", "authorization", "x-api-key", "cookie"); both == one || one == cookie || none != "" {
 		t.Errorf("%s, %s, %s, %s", both, one, cookie, none)
 	}
+	if got := idempotencyhttp.Credential(nil, "q=1&Api%5FKey=a", "?Api_Key"); got != "" {
+		t.Errorf("a parameter that is ignored counts: %s", got)
+	}
+	if got := idempotencyhttp.Credential(nil, "api_key=a", "?Api_Key"); got == "" {
+		t.Error("a parameter counts as another one, whose name is written otherwise")
+	}
 }
 
 // Security breach 1, for every function behind a URL that everybody may call.

@@ -61,13 +61,13 @@ func APIGatewayV1(
 }
 
 // FromFunctionURL takes a request from a function URL event. Caller is the IAM identity: of an assumed role its unique
-// ID, which is the same in all sessions.
-func FromFunctionURL(e events.LambdaFunctionURLRequest) Request {
+// ID, which is the same in all sessions. What is ignored does not count as a credential; see the function [Credential].
+func FromFunctionURL(e events.LambdaFunctionURLRequest, ignored ...string) Request {
 	r := Request{
 		Method: e.RequestContext.HTTP.Method, Path: e.RawPath, Query: WithoutSignature(e.RawQueryString), Headers: fields(e.Headers, nil),
 		Body: e.Body, IsBase64Encoded: e.IsBase64Encoded,
 	}
-	r.Credential = Credential(withCookies(r.Headers, e.Cookies), r.Query)
+	r.Credential = Credential(withCookies(r.Headers, e.Cookies), r.Query, ignored...)
 	if a := e.RequestContext.Authorizer; a != nil && a.IAM != nil {
 		r.Caller = iamCaller(a.IAM.AccountID, a.IAM.UserID, a.IAM.CallerID)
 	}

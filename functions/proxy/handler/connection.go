@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/credential"
 )
 
 // A wire is what was seen of the connection of one attempt, beside what net/http tells: how many bytes were written to it,
@@ -116,6 +118,7 @@ func encrypted(dial dialFunc, config *tls.Config) dialFunc {
 		if config.ServerName == "" {
 			config.ServerName, _, _ = net.SplitHostPort(address)
 		}
+		credential.Present(ctx, config)
 		if trace := httptrace.ContextClientTrace(ctx); trace != nil && trace.TLSHandshakeStart != nil {
 			trace.TLSHandshakeStart()
 		}

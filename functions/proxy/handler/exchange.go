@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/credential"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
@@ -20,10 +21,15 @@ import (
 //
 // The connection has to come about within a time of its own. So has the rest of an answer after whose header section another
 // attempt follows, as again says: the timeout of attempts that can be repeated.
-func (p *Proxy) attempt(ctx context.Context, connect time.Duration, again func(retry.Result) bool, r *message.Request) (retry.Result, upstreamAnswer) {
+//
+// own is the credential that the request gets; nil for none.
+func (p *Proxy) attempt(
+	ctx context.Context, connect time.Duration, again func(retry.Result) bool, r *message.Request, own *credential.Credential,
+) (retry.Result, upstreamAnswer) {
 	begun := time.Now()
 	trace := new(retry.Trace)
 	seen := new(wire)
+	ctx = own.Connecting(ctx)
 	ctx = context.WithValue(httptrace.WithClientTrace(ctx, trace.ClientTrace()), wireKey{}, seen)
 	failed := func(failure *retry.Failure) (retry.Result, upstreamAnswer) {
 		return retry.Result{Failure: failure, Received: p.clock.Now()}, upstreamAnswer{}
@@ -34,6 +40,16 @@ func (p *Proxy) attempt(ctx context.Context, connect time.Duration, again func(r
 	}
 	request, err := p.newRequest(ctx, r)
 	if err != nil {
+		return failed(retry.ClassifyFailure(err, trace))
+	}
+	for name, value := range p.fixedFields {
+		credential.SetField(request.Header, name, value)
+	}
+	body, err := r.BodyBytes()
+	if err != nil {
+		return failed(retry.ClassifyFailure(err, trace))
+	}
+	if own, err = own.Put(request, body); err != nil {
 		return failed(retry.ClassifyFailure(err, trace))
 	}
 	trace.Connecting()
@@ -63,6 +79,10 @@ func (p *Proxy) attempt(ctx context.Context, connect time.Duration, again func(r
 		received.Header.Set("Connection", named)
 	}
 	result := retry.Result{Status: received.StatusCode, Header: received.Header, Received: p.clock.Now()}
+	answered := func(response message.Response, tooLarge bool) upstreamAnswer {
+		own.Remove(response.Headers)
+		return upstreamAnswer{response, protocol(received), tooLarge, own}
+	}
 	var stalled atomic.Bool
 	if again(result) {
 		timer := time.AfterFunc(p.policy.AttemptTimeout-time.Since(begun), func() {
@@ -71,19 +91,19 @@ func (p *Proxy) attempt(ctx context.Context, connect time.Duration, again func(r
 		})
 		defer timer.Stop()
 	}
-	body, err := readBody(received.Body)
+	content, err := readBody(received.Body)
 	result.Received = p.clock.Now()
 	if err != nil && stalled.Load() {
 		err = context.DeadlineExceeded
 	}
 	switch {
 	case isTooLarge(err):
-		return result, upstreamAnswer{p.newResponse(received, nil).WithoutBody(), protocol(received), true}
+		return result, answered(p.newResponse(received, nil).WithoutBody(), true)
 	case err != nil:
 		result.Failure = retry.ClassifyFailure(err, trace)
-		return result, upstreamAnswer{p.newResponse(received, nil).WithoutBody(), protocol(received), false}
+		return result, answered(p.newResponse(received, nil).WithoutBody(), false)
 	}
-	return result, upstreamAnswer{p.newResponse(received, body), protocol(received), false}
+	return result, answered(p.newResponse(received, content), false)
 }
 
 // refused is the failure of an attempt whose request may not go upstream. The gateway refuses such a request itself, so that
@@ -105,6 +125,9 @@ type upstreamAnswer struct {
 
 	// tooLarge says that the body is larger than can be carried. The answer is without it then.
 	tooLarge bool
+
+	// credential is what the request went upstream with, if that was ours.
+	credential *credential.Credential
 }
 
 // protocol is the version of HTTP that an answer came in, as Via has it (RFC 9110 section 7.6.3), if that is not 1.1.

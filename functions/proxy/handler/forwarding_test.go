@@ -181,7 +181,7 @@ func FuzzWhatIsJoinedStaysBelowTheBaseURL(f *testing.F) {
 	for _, seed := range []string{"/orders", "/orders/5", "/%6Frders/5", "/orders%2F5", "/%256Frders", "/orders//..a", "/orders%3f"} {
 		f.Add(seed, "")
 	}
-	base, err := url.Parse("https://h/base/path?key=k")
+	base, err := url.Parse("https://h/base/path")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -203,7 +203,7 @@ func FuzzWhatIsJoinedStaysBelowTheBaseURL(f *testing.F) {
 		if target.Host != "h" || request.Host != "h" || target.User != nil || target.Scheme != "https" || target.Fragment != "" {
 			t.Fatalf("%q leads to %s", raw, target)
 		}
-		if target.EscapedPath() != "/base/path"+r.Path || !strings.HasPrefix(target.RawQuery, "key=k") || !strings.HasPrefix(target.RequestURI(), "/base/path"+r.Path+"?key=k") {
+		if target.EscapedPath() != "/base/path"+r.Path || target.RequestURI() != "/base/path"+r.Path && !strings.HasPrefix(target.RequestURI(), "/base/path"+r.Path+"?") {
 			t.Fatalf("%q is asked for as %s", raw, target.RequestURI())
 		}
 		strict, err := url.Parse("https://h" + target.RequestURI())

@@ -11,7 +11,7 @@ import (
 )
 
 func TestTheLimitsOfTheTransport(t *testing.T) {
-	transport := newTransport(nil)
+	transport := newTransport(nil, nil)
 	if transport.MaxResponseHeaderBytes != 65_536 {
 		t.Errorf("a header section may take %d bytes, want 65,536", transport.MaxResponseHeaderBytes)
 	}

@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/credential"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
@@ -24,6 +26,11 @@ type Dependencies struct {
 	// Dial opens connections to the upstream, in the place of a dialer that refuses addresses which are not public.
 	// Default: that dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	// Secrets are those that the upstream asks for, and Role gives the credentials that requests are signed with. Neither is
+	// used before that is needed. Without them, an environment that says how to authenticate is refused.
+	Secrets credential.Secrets
+	Role    func(context.Context) (aws.Credentials, error)
 
 	// Clock is the time. Default: the system's. Timeouts of attempts pass by the system's clock in any case.
 	Clock Clock
@@ -43,10 +50,11 @@ type Clock interface {
 // A Proxy makes one attempt per invocation. It is safe for concurrent use.
 type Proxy struct {
 	settings
-	transport *http.Transport
-	log       *slog.Logger
-	clock     Clock
-	random    func() float64
+	transport   *http.Transport
+	credentials *credential.Source // nil if the upstream asks for none
+	log         *slog.Logger
+	clock       Clock
+	random      func() float64
 }
 
 // New makes the proxy that the environment describes. The error lists all that is wrong with the environment.
@@ -55,8 +63,14 @@ func New(getenv func(string) string, d Dependencies) (*Proxy, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !s.auth.IsZero() && (d.Secrets == nil || d.Role == nil) {
+		return nil, errNoSecrets
+	}
 	return newProxy(s, d), nil
 }
+
+// errNoSecrets is the error of a command that starts without the AWS SDK.
+var errNoSecrets = errors.New("proxy: " + message.UpstreamAuthVariable + " says how to authenticate, which the command functions/proxy/authenticating can do")
 
 func newProxy(s settings, d Dependencies) *Proxy {
 	if d.Dial == nil {
@@ -69,11 +83,12 @@ func newProxy(s settings, d Dependencies) *Proxy {
 		d.Random = rand.Float64
 	}
 	return &Proxy{
-		settings:  s,
-		transport: newTransport(d.Dial),
-		log:       d.Log,
-		clock:     d.Clock,
-		random:    d.Random,
+		settings:    s,
+		transport:   newTransport(d.Dial, s.authorities),
+		credentials: newCredentials(s, d),
+		log:         d.Log,
+		clock:       d.Clock,
+		random:      d.Random,
 	}
 }
 
@@ -119,13 +134,14 @@ func (p *Proxy) Handle(ctx context.Context, in message.Envelope) (*message.Envel
 		// Losing a proxy, or waiting for another request with the same key, took longer than was left.
 		return p.late(call, history), nil
 	}
-	connect, whole := p.policy.Timeouts(request, history, start)
-	attemptCtx, cancel := context.WithTimeout(ctx, whole)
-	defer cancel()
-	again := func(r retry.Result) bool { return p.policy.Next(request, history, r, p.random).Outcome == retry.Again }
-	result, answer := p.attempt(attemptCtx, connect, again, &call.Request)
+	t, err := p.try(ctx, call, request, history, start, p.credential)
+	if err != nil {
+		return p.unauthenticated(ctx, call, history, start, err), nil
+	}
+	history, t = p.repeatRefused(ctx, call, request, history, t)
+	result := t.result
 	decision := p.policy.Next(request, history, result, p.random)
-	attempt := result.Attempt(p.name, start, decision)
+	attempt := result.Attempt(p.name, t.start, decision)
 	attempts := append(history, attempt)
 	p.logAttempt(ctx, call, len(attempts), attempt, decision.Outcome)
 
@@ -136,7 +152,32 @@ func (p *Proxy) Handle(ctx context.Context, in message.Envelope) (*message.Envel
 		}
 		return out, nil
 	}
-	return p.finish(call, answer, decision, result, attempts)
+	return p.finish(call, t.answer, decision, result, attempts)
+}
+
+// A tried is an attempt that was made, and what came of it.
+type tried struct {
+	start  time.Time
+	result retry.Result
+	answer upstreamAnswer
+}
+
+// try makes an attempt. The time that it takes to have the credential is part of the attempt's; the error is that there is
+// none, so that nothing was sent.
+func (p *Proxy) try(
+	ctx context.Context, call *message.Call, request retry.Request, history []retry.Attempt, start time.Time,
+	authenticate func(context.Context) (*credential.Credential, error),
+) (tried, error) {
+	connect, whole := p.policy.Timeouts(request, history, start)
+	ctx, cancel := context.WithTimeout(ctx, whole)
+	defer cancel()
+	own, err := authenticate(ctx)
+	if err != nil {
+		return tried{}, err
+	}
+	again := func(r retry.Result) bool { return p.policy.Next(request, history, r, p.random).Outcome == retry.Again }
+	result, answer := p.attempt(ctx, connect, again, &call.Request, own)
+	return tried{start, result, answer}, nil
 }
 
 // leastTime is the least time that an attempt is begun with. A policy with a very short deadline gets its attempt too.

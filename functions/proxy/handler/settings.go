@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,7 +24,11 @@ type settings struct {
 	forwarding      message.Forwarding
 	policy          retry.Policy
 	recordTTL       time.Duration
-	recorded        map[int]bool // statuses whose answers are recorded, or not, in spite of the default
+	auth            message.UpstreamAuth
+	secretCache     time.Duration     // how long secrets are kept; zero for the default
+	fixedFields     map[string]string // header fields of every request
+	authorities     *x509.CertPool    // whom upstreams are trusted by; nil for the system's
+	recorded        map[int]bool      // statuses whose answers are recorded, or not, in spite of the default
 }
 
 // settingsFrom reads the settings and reports all that is wrong with them at once.
@@ -49,6 +54,9 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 		problem("%s is %q; it must be an https or http URL with a host", message.UpstreamVariable, s.baseURL.Redacted())
 	}
 
+	if err == nil && (s.baseURL.RawQuery != "" || s.baseURL.ForceQuery) {
+		problem("%s has a query, which belongs to each request; a key goes into %s, as the query parameter of a secret", message.UpstreamVariable, message.UpstreamAuthVariable)
+	}
 	if err == nil && strings.ContainsFunc(s.baseURL.Hostname(), func(r rune) bool { return r > unicode.MaxASCII }) {
 		problem("%s has the host %q; write it in ASCII, as in xn--bcher-kva.example", message.UpstreamVariable, s.baseURL.Hostname())
 	}
@@ -77,8 +85,48 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 		}
 	}
 
+	if s.auth, err = message.UpstreamAuthFrom(getenv); err != nil {
+		problems = append(problems, err)
+	}
+	if text := getenv(message.SecretCacheVariable); text != "" {
+		if s.secretCache, err = time.ParseDuration(text); err != nil || s.secretCache < time.Second {
+			problem("%s is %q; it must be a duration of at least a second, such as 5m0s", message.SecretCacheVariable, text)
+		}
+	}
+	if text := getenv(message.FixedFieldsVariable); text != "" {
+		if err := json.Unmarshal([]byte(text), &s.fixedFields); err != nil {
+			problem("%s must be a JSON object of header fields and their values", message.FixedFieldsVariable)
+		}
+		for name, value := range s.fixedFields {
+			if err := message.CheckFixedField(name, value); err != nil {
+				problem("%s: %w", message.FixedFieldsVariable, err)
+			}
+		}
+	}
+	if text := getenv(message.AuthorityVariable); text != "" {
+		if s.authorities, err = authorities(text); err != nil {
+			problem("%s: %w", message.AuthorityVariable, err)
+		}
+	}
+
 	if err := errors.Join(problems...); err != nil {
 		return settings{}, fmt.Errorf("proxy: the environment is not usable:\n%w", err)
 	}
 	return s, nil
+}
+
+// authorities are the system's, and those of a text in PEM.
+func authorities(text string) (*x509.CertPool, error) {
+	others, err := message.ParseAuthorities(text)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, err
+	}
+	for _, certificate := range others {
+		pool.AddCert(certificate)
+	}
+	return pool, nil
 }

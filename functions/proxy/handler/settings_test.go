@@ -55,6 +55,28 @@ func TestTheEnvironmentIsRead(t *testing.T) {
 	}
 }
 
+func TestHowToAuthenticateIsRead(t *testing.T) {
+	variables := map[string]string{
+		"PROXY_NAME": "proxy-1", "PROXY_COUNT": "1", "UPSTREAM_BASE_URL": "https://api.example", "UPSTREAM_AUTH": `{"kind":"bearer","secret":"s#f"}`,
+		"UPSTREAM_SECRET_CACHE": "90s", "UPSTREAM_HEADERS": `{"Stripe-Version":"2026-05-04"}`, "UPSTREAM_CERTIFICATE_AUTHORITY": anAuthority(t),
+	}
+	s, err := settingsFrom(environment(variables))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.auth.Kind != "bearer" || s.auth.Secret != "s#f" || s.secretCache != 90*time.Second || s.fixedFields["Stripe-Version"] != "2026-05-04" || s.authorities == nil {
+		t.Errorf("got %+v", s)
+	}
+	for name := range variables {
+		if strings.HasPrefix(name, "UPSTREAM_") && name != "UPSTREAM_BASE_URL" {
+			delete(variables, name)
+		}
+	}
+	if s, err := settingsFrom(environment(variables)); err != nil || !s.auth.IsZero() || s.secretCache != 0 || s.fixedFields != nil || s.authorities != nil {
+		t.Errorf("without all that, got %+v, error %v", s, err)
+	}
+}
+
 func TestWithoutAPolicyTheDefaultOneIsUsedAndNoNetworkIsAllowed(t *testing.T) {
 	c, err := settingsFrom(environment(map[string]string{
 		"PROXY_NAME": "proxy-1", "PROXY_COUNT": "1", "UPSTREAM_BASE_URL": "http://api.example",
@@ -92,6 +114,21 @@ func TestAllProblemsOfTheEnvironmentAreReportedAtOnce(t *testing.T) {
 			"per-planet", "-1s", `IDEMPOTENCY_TTL is "forever"`,
 		}},
 		{map[string]string{
+			"PROXY_NAME": "proxy-1", "PROXY_COUNT": "1", "UPSTREAM_BASE_URL": "https://api.example/v1?apikey=c4nary",
+			"UPSTREAM_AUTH": "c4nary", "UPSTREAM_SECRET_CACHE": "10ms", "UPSTREAM_HEADERS": `{"Authorization":"c4nary","Host":"c4nary"}`,
+			"UPSTREAM_CERTIFICATE_AUTHORITY": "c4nary",
+		}, []string{
+			"UPSTREAM_BASE_URL has a query, which belongs to each request; a key goes into UPSTREAM_AUTH", "UPSTREAM_AUTH is not a JSON object",
+			`UPSTREAM_SECRET_CACHE is "10ms"`, "UPSTREAM_HEADERS: the header field Authorization carries a credential",
+			"UPSTREAM_HEADERS: the header field Host is written by", "UPSTREAM_CERTIFICATE_AUTHORITY: it holds no certificate in PEM",
+		}},
+		{map[string]string{
+			"PROXY_NAME": "proxy-1", "PROXY_COUNT": "1", "UPSTREAM_BASE_URL": "https://api.example?", "UPSTREAM_HEADERS": "c4nary",
+			"UPSTREAM_AUTH": `{"kind":"c4n"}`, "UPSTREAM_CERTIFICATE_AUTHORITY": "-----BEGIN PRIVATE KEY-----\nYzRuYXJ5\n-----END PRIVATE KEY-----",
+		}, []string{
+			"UPSTREAM_BASE_URL has a query", "UPSTREAM_HEADERS must be a JSON object", `UPSTREAM_AUTH: it names no secret`, "a private key has no place here",
+		}},
+		{map[string]string{
 			"PROXY_NAME": "proxy-1", "PROXY_COUNT": "0", "UPSTREAM_BASE_URL": "https://", "RETRY_POLICY": `{"retries":3}`,
 		}, []string{`PROXY_COUNT is "0"`, `UPSTREAM_BASE_URL is "https:"`, "retries"}},
 		{map[string]string{
@@ -108,6 +145,9 @@ func TestAllProblemsOfTheEnvironmentAreReportedAtOnce(t *testing.T) {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("the message does not say %s:\n%v", want, err)
 			}
+		}
+		if strings.Contains(err.Error(), "c4nary") {
+			t.Errorf("the message holds what may be a secret:\n%v", err)
 		}
 	}
 }

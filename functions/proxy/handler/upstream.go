@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -33,9 +34,10 @@ const (
 
 // newTransport makes what connections are made with. Proxy variables of the environment are not looked at: they are for
 // calls to AWS.
-func newTransport(dial dialFunc) *http.Transport {
+func newTransport(dial dialFunc, authorities *x509.CertPool) *http.Transport {
 	config := &tls.Config{
 		MinVersion:         tls.VersionTLS12,
+		RootCAs:            authorities,
 		ClientSessionCache: tls.NewLRUClientSessionCache(maxSessions),
 		NextProtos:         []string{"h2", "http/1.1"},
 	}
@@ -88,12 +90,7 @@ func joinURL(base *url.URL, path, query string) (*url.URL, error) {
 		return nil, fmt.Errorf("the path %q is not well escaped: %w", path, err)
 	}
 	target.Path, target.RawPath = unescaped, escaped
-	switch {
-	case base.RawQuery == "":
-		target.RawQuery = query
-	case query != "":
-		target.RawQuery = base.RawQuery + "&" + query
-	}
+	target.RawQuery = query
 	target.ForceQuery = false
 	return &target, nil
 }

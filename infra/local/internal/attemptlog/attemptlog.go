@@ -76,25 +76,24 @@ func (p *Printer) remember(name string) {
 	}
 }
 
-// attempt prints the last attempt that was made, unless the proxy made none because there was no time left.
+// attempt prints the attempts that are new: none if there was no time for one, and two if a proxy repeated its attempt with
+// another credential.
 func (p *Printer) attempt(execution stepfunctions.Execution, event asl.Event, r *running, made []retry.Attempt) {
-	if len(made) <= r.attempts {
-		return
+	for ; r.attempts < len(made); r.attempts++ {
+		a := made[r.attempts]
+		took := ""
+		if a.Start != 0 {
+			took = milliseconds(a.Duration)
+		}
+		text := a.Why
+		if a.Wait > 0 {
+			text = fmt.Sprintf("waits %s; %s", milliseconds(a.Wait), text)
+		}
+		if a.Details != "" {
+			text = strings.TrimSpace(text + " (" + a.Details + ")")
+		}
+		p.print(execution, event, fmt.Sprintf("attempt %d  %-8s %-4s %8s  %s", r.attempts+1, a.Proxy, executionview.AttemptResult(a), took, text))
 	}
-	r.attempts = len(made)
-	last := made[len(made)-1]
-	took := ""
-	if last.Start != 0 {
-		took = milliseconds(last.Duration)
-	}
-	text := last.Why
-	if last.Wait > 0 {
-		text = fmt.Sprintf("waits %s; %s", milliseconds(last.Wait), text)
-	}
-	if last.Details != "" {
-		text = strings.TrimSpace(text + " (" + last.Details + ")")
-	}
-	p.print(execution, event, fmt.Sprintf("attempt %d  %-8s %-4s %8s  %s", r.attempts, last.Proxy, executionview.AttemptResult(last), took, text))
 }
 
 // write prints that a write to a table failed. The calls of proxies that fail are attempts, or are repeated.

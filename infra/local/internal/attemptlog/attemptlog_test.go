@@ -149,6 +149,15 @@ func TestEachAttemptTellsWhatComesNext(t *testing.T) {
 		"12:30:14.052  01234567  GET /orders/7 -> 503 AttemptsExhausted after 3 attempts in 14.1s")
 }
 
+func TestAnAttemptThatAProxyRepeatsIsPrintedBeforeIt(t *testing.T) {
+	lines := run(t, input, nil, call{takes: 30 * time.Millisecond, answers: `{"outcome":"succeeded","statusCode":200,"attempts":[
+		{"proxy":"proxy-1","start":1,"duration":10,"status":401,"why":"401: once more"},{"proxy":"proxy-1","start":11,"duration":20,"status":200,"why":"200: final"}]}`})
+	prints(t, lines,
+		"12:30:00.030  01234567  attempt 1  proxy-1  401      10ms  401: once more",
+		"12:30:00.030  01234567  attempt 2  proxy-1  200      20ms  200: final",
+		"12:30:00.030  01234567  GET /orders/7 -> 200 after 2 attempts in 30ms")
+}
+
 func TestALostProxyIsAnAttemptThatSaysHowItWasLost(t *testing.T) {
 	lines := run(t, input, nil, call{crashes: "Runtime.ExitError"}, call{crashes: "Sandbox.Timedout"})
 	prints(t, lines,

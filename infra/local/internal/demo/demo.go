@@ -74,6 +74,7 @@ type Upstream struct {
 	limits   limiter.Store
 	debt     float64 // of failures not yet given
 	calls    int64
+	admits   func(*http.Request) bool // nil for everybody
 }
 
 // New makes a demo upstream. With a speed other than 1 its limit is counted in time that runs so much faster; what it
@@ -120,14 +121,37 @@ func (u *Upstream) Change(settings Settings) error {
 	return nil
 }
 
+// Demand has the upstream answer with 401 whatever admits does not let in. Such a request counts against no limit. What admits
+// changes in a request is not shown to who sent it.
+func (u *Upstream) Demand(admits func(*http.Request) bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.admits = admits
+}
+
+// admitted says whether a request is let in.
+func (u *Upstream) admitted(r *http.Request) bool {
+	u.mu.Lock()
+	admits := u.admits
+	u.mu.Unlock()
+	return admits == nil || admits(r)
+}
+
 // ServeHTTP answers as httpbin does, unless the address is over its limit or a failure is due.
 func (u *Upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	address, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		address = r.RemoteAddr
 	}
+	admitted := u.admitted(r)
 	u.mu.Lock()
 	u.calls++
+	if !admitted {
+		u.mu.Unlock()
+		w.Header().Set("WWW-Authenticate", `Bearer realm="demo"`)
+		u.refuse(w, http.StatusUnauthorized, "The credential is missing, or it is not the one of the secret.")
+		return
+	}
 	settings := u.settings
 	// With the lock held, because Change closes the limits that it replaces.
 	_, remaining, reset, ok, err := u.limits.Take(r.Context(), address)

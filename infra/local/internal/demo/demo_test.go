@@ -161,6 +161,20 @@ func TestACallerThatGoesAwayEndsTheDelay(t *testing.T) {
 	})
 }
 
+func TestWhoIsNotAdmittedIsToldSoAndNotCounted(t *testing.T) {
+	u := upstream(t, demo.Settings{Requests: 1, IntervalSeconds: 3600, FailureShare: 0.5}, 1)
+	u.Demand(func(*http.Request) bool { return false })
+	for range 3 {
+		if r := call(u, "127.0.0.2:1"); r.Code != http.StatusUnauthorized || r.Header().Get("WWW-Authenticate") == "" || r.Header().Get("RateLimit") != "" {
+			t.Errorf("without a credential the answer is %d %v", r.Code, r.Header())
+		}
+	}
+	u.Demand(func(*http.Request) bool { return true })
+	if r := call(u, "127.0.0.2:1"); r.Code != http.StatusServiceUnavailable || u.Calls() != 4 {
+		t.Errorf("with one the answer is %d, after %d calls, want the failure that is due first, after 4", r.Code, u.Calls())
+	}
+}
+
 func TestChangedSettingsCountFromNowOn(t *testing.T) {
 	u := upstream(t, demo.Settings{Requests: 1, IntervalSeconds: 3600}, 1)
 	call(u, "127.0.0.2:1")

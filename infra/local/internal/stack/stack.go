@@ -44,6 +44,10 @@ type Config struct {
 	// Empty leaves the functions as they are.
 	Upstream string
 
+	// CertificateAuthority is certificates in PEM, by which upstreams and token URLs are trusted besides the system's and
+	// those of the template. Empty leaves the functions as they are.
+	CertificateAuthority string
+
 	// SourceAddresses gives each function that calls the upstream a loopback address of its own to call from, if the
 	// upstream is on a loopback address too. See package egress.
 	SourceAddresses bool
@@ -307,10 +311,16 @@ func (s *Stack) createFunctions(config Config) error {
 		environment := maps.Clone(f.Environment)
 		if url := upstreams[f.Name]; url != "" {
 			environment[message.UpstreamVariable], environment[message.AllowedNetworksVariable] = url, networks
+			if auth, err := message.UpstreamAuthFrom(func(name string) string { return environment[name] }); err == nil {
+				environment[message.AllowedNetworksVariable] += "," + loopbackAddresses(auth.TokenURL)
+			}
 		}
 		if _, rewrites := environment[message.LinksVariable]; rewrites && config.Upstream != "" {
 			// An upstream may know itself by its own address, or by that of the proxy's way to it.
 			environment[message.LinksVariable] = strings.Join(append(slices.Sorted(maps.Values(upstreams)), config.Upstream), " ")
+		}
+		if _, calls := f.Environment[message.UpstreamVariable]; calls && config.CertificateAuthority != "" {
+			environment[message.AuthorityVariable] += config.CertificateAuthority
 		}
 		// Who calls here is no stranger: they wait for as long as the engine can hold.
 		delete(environment, message.MaxAnonymousWaitVariable)

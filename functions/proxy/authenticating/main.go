@@ -1,0 +1,73 @@
+// Command authenticating is the handler of a proxy function whose upstream asks for a credential. It is command proxy with the
+// AWS SDK, without which the others start sooner.
+//
+// Environment: that of command proxy, and
+//
+//	UPSTREAM_AUTH          how to authenticate to the upstream, as the JSON object that message.UpstreamAuth is
+//	UPSTREAM_SECRET_CACHE  how long a secret is used before it is read again, such as 5m0s, which is the default
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/handler"
+)
+
+// awsConfig is made when the first credential is needed.
+var awsConfig = sync.OnceValues(func() (aws.Config, error) { return config.LoadDefaultConfig(context.Background()) })
+
+func main() {
+	proxy, err := handler.New(os.Getenv, handler.Dependencies{
+		Log:     slog.New(slog.NewJSONHandler(os.Stdout, nil)),
+		Secrets: secrets{sync.OnceValues(newClient)},
+		Role:    role,
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	lambda.StartWithOptions(proxy.Handle, lambda.WithSetEscapeHTML(false))
+}
+
+func newClient() (*secretsmanager.Client, error) {
+	loaded, err := awsConfig()
+	if err != nil {
+		return nil, err
+	}
+	return secretsmanager.NewFromConfig(loaded), nil
+}
+
+// secrets are those of AWS Secrets Manager.
+type secrets struct {
+	client func() (*secretsmanager.Client, error)
+}
+
+func (s secrets) SecretString(ctx context.Context, id string) (*string, error) {
+	client, err := s.client()
+	if err != nil {
+		return nil, err
+	}
+	out, err := client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id})
+	if err != nil {
+		return nil, err
+	}
+	return out.SecretString, nil
+}
+
+// role gives the credentials of the function's role.
+func role(ctx context.Context) (aws.Credentials, error) {
+	loaded, err := awsConfig()
+	if err != nil {
+		return aws.Credentials{}, err
+	}
+	return loaded.Credentials.Retrieve(ctx)
+}
