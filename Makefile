@@ -62,6 +62,13 @@ lint: prerequisites ## gofmt, go vet and staticcheck
 	go vet $(WITHOUT_CDK) $(WITH_CDK)
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 $(WITHOUT_CDK) $(WITH_CDK)
 
+# A file: URL or one of a mirror will do, too.
+VULNDB ?= https://vuln.go.dev
+
+.PHONY: vulncheck
+vulncheck: prerequisites ## look for known vulnerabilities in what the code calls; needs the database at vuln.go.dev
+	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 -db '$(VULNDB)' $(WITHOUT_CDK) $(WITH_CDK)
+
 .PHONY: contract
 contract: prerequisites ## run the cases of the contract against an endpoint; docs/contract.md says how
 	@mkdir -p .local && go build -o .local/contract ./infra/local/internal/contract/check && exec .local/contract
@@ -69,6 +76,10 @@ contract: prerequisites ## run the cases of the contract against an endpoint; do
 .PHONY: soak
 soak: prerequisites ## run the tests that take minutes: what only many requests show
 	SOAK=1 go test -count=1 -v -timeout 30m -run TestMemoryIsBounded ./infra/local/internal/stack
+
+.PHONY: fuzz
+fuzz: prerequisites ## run each fuzz target for a minute, or for FUZZTIME, until one fails
+	@.ci/fuzz
 
 .PHONY: bench
 bench: prerequisites ## run the simulation of retry strategies and all benchmarks

@@ -12,11 +12,19 @@ import (
 // its policy has to say so.
 func grantLogs(r *RetryingApiProxy, key awskms.IKey) {
 	stack := awscdk.Stack_Of(r)
-	key.GrantEncryptDecrypt(awsiam.NewServicePrincipal(jsii.String("logs."+*stack.Region()+".amazonaws.com"), &awsiam.ServicePrincipalOpts{
+	grantUse(key, awsiam.NewServicePrincipal(jsii.String("logs."+*stack.Region()+".amazonaws.com"), &awsiam.ServicePrincipalOpts{
 		Conditions: &map[string]any{"ArnLike": map[string]any{
 			"kms:EncryptionContext:aws:logs:arn": stack.FormatArn(&awscdk.ArnComponents{Service: jsii.String("logs"), Resource: jsii.String("*")}),
 		}},
 	}))
+}
+
+// grantUse lets a principal encrypt and decrypt with a key. It names the actions that the CDK's grant has wildcards for, but
+// for those that make pairs of keys.
+func grantUse(key awskms.IKey, grantee awsiam.IGrantable) {
+	key.Grant(grantee, jsii.String("kms:Decrypt"), jsii.String("kms:DescribeKey"), jsii.String("kms:Encrypt"),
+		jsii.String("kms:GenerateDataKey"), jsii.String("kms:GenerateDataKeyWithoutPlaintext"),
+		jsii.String("kms:ReEncryptFrom"), jsii.String("kms:ReEncryptTo"))
 }
 
 // machineEncryption encrypts a state machine with a key, or leaves it to Step Functions.

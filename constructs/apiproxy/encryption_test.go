@@ -3,6 +3,7 @@
 package apiproxy_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -45,6 +46,18 @@ func TestWhatIsKeptIsEncryptedWithTheKeyOfTheProps(t *testing.T) {
 		}
 		if !logs {
 			t.Error("CloudWatch Logs may not use the key, or for log groups of everybody")
+		}
+	}
+}
+
+// The key of a table that is given is another one, or none, so nothing else gives these rights.
+func TestGatewayAndStateMachineMayUseTheKeyForDataOfExecutions(t *testing.T) {
+	template := variants()["EncryptedExistingTable"]
+	for name, role := range map[string]*resource{"the gateway": template.roleOf(template.gateway()), "the state machine": template.machineRole()} {
+		want := "${" + role.id + "}: Allow kms:Decrypt, kms:DescribeKey, kms:Encrypt, kms:GenerateDataKey, kms:GenerateDataKeyWithoutPlaintext, " +
+			"kms:ReEncryptFrom, kms:ReEncryptTo on ${" + template.the("AWS::KMS::Key").id + ".Arn}"
+		if !slices.Contains(template.statements(), want) {
+			t.Errorf("%s has no right without conditions to use the key", name)
 		}
 	}
 }

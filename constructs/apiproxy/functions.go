@@ -143,11 +143,12 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 
 		ReservedConcurrentExecutions: reserved(props.ReservedConcurrency.Gateway),
 	})
-	grantStart(r.StateMachine, gateway)
+	// Step Functions goes by the ARN of a state machine, also for its versions: after a rollback, the gateway starts an older one.
+	r.StateMachine.GrantStartSyncExecution(gateway)
 	GrantRecords(r.Table, gateway)
 	denyOtherRecords(r.Table, gateway, recordPrefix(r, props))
 	if props.EncryptionKey != nil {
-		props.EncryptionKey.GrantEncryptDecrypt(gateway) // who starts a synchronous execution sends and receives its data
+		grantUse(props.EncryptionKey, gateway) // who starts a synchronous execution sends and receives its data
 	}
 	return gateway
 }
@@ -181,7 +182,9 @@ func newFunction(r *RetryingApiProxy, name, importPath string, props RetryingApi
 	own.Architecture = props.Architecture
 	own.EnvironmentEncryption = props.EncryptionKey
 	own.MemorySize = jsii.Number(props.MemorySizeMiB)
-	return gofunction.NewFunction(r, jsii.String(name), importPath, own)
+	function := gofunction.NewFunction(r, jsii.String(name), importPath, own)
+	acknowledgeFunction(function, role)
+	return function
 }
 
 // servicePrincipal is a service of AWS that acts for the stack's own account. Without the condition it could be brought to

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -82,7 +83,13 @@ func synthesise(app awscdk.App) map[string]template {
 		if err != nil {
 			panic(err)
 		}
-		templates[*stack.StackName()] = readTemplate(text)
+		template := readTemplate(text)
+		told, err := os.ReadFile(strings.TrimSuffix(*stack.TemplateFullPath(), ".template.json") + ".metadata.json")
+		if err != nil {
+			panic(err)
+		}
+		must(json.Unmarshal(told, &template.told))
+		templates[*stack.StackName()] = template
 	}
 	return templates
 }

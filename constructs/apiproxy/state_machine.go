@@ -36,14 +36,15 @@ func newStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps) awsstepfu
 	})
 	r.failed = newFailedFilter(r, logGroup)
 	graph := newRing(r, props, aliases, r.Table)
+	role := awsiam.NewRole(r, jsii.String("state-machine-role"), &awsiam.RoleProps{
+		AssumedBy: servicePrincipal(r, "states.amazonaws.com"),
+	})
 	machine := awsstepfunctions.NewStateMachine(r, jsii.String("StateMachine"), &awsstepfunctions.StateMachineProps{
 		StateMachineType: awsstepfunctions.StateMachineType_EXPRESS,
 		DefinitionBody:   awsstepfunctions.DefinitionBody_FromChainable(graph),
 		Timeout:          seconds(props.machineTimeout()),
-		Role: awsiam.NewRole(r, jsii.String("state-machine-role"), &awsiam.RoleProps{
-			AssumedBy: servicePrincipal(r, "states.amazonaws.com"),
-		}),
-		TracingEnabled: jsii.Bool(true),
+		Role:             role,
+		TracingEnabled:   jsii.Bool(true),
 		Logs: &awsstepfunctions.LogOptions{
 			Destination: logGroup,
 			Level:       awsstepfunctions.LogLevel_ALL,
@@ -54,9 +55,14 @@ func newStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps) awsstepfu
 
 		EncryptionConfiguration: machineEncryption(props.EncryptionKey),
 	})
+	if props.EncryptionKey != nil {
+		// The CDK's own grant is for the key's use with a state machine of a given name.
+		grantUse(props.EncryptionKey, machine)
+	}
 	grantKey(r.Table, machine) // the right to update records comes with the states
 	denyOtherRecords(r.Table, machine, recordPrefix(r, props))
 	grantFormerProxies(r, machine, props)
+	acknowledgePolicy(role, tracesAndLogDeliveryHaveNoResource)
 	return machine
 }
 
@@ -104,15 +110,6 @@ func newStateMachineVersion(r *RetryingApiProxy) *string {
 	})
 	version.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
 	return version.Ref()
-}
-
-// grantStart lets a principal start executions of every version of a state machine: after a rollback, of an older one.
-func grantStart(machine awsstepfunctions.StateMachine, grantee awsiam.IGrantable) {
-	awsiam.Grant_AddToPrincipal(&awsiam.GrantOnPrincipalOptions{
-		Grantee:      grantee,
-		Actions:      jsii.Strings("states:StartSyncExecution"),
-		ResourceArns: jsii.Strings(*machine.StateMachineArn() + ":*"),
-	})
 }
 
 // deploymentID is a part of the stack's id that is new each time the stack is created: a log group that was retained

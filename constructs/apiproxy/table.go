@@ -65,6 +65,6 @@ func GrantRecords(table awsdynamodb.ITableV2, grantee awsiam.IGrantable) awsiam.
 // grantKey lets a principal use the key that encrypts a table. Without it rights on the table are worth nothing.
 func grantKey(table awsdynamodb.ITableV2, grantee awsiam.IGrantable) {
 	if key := table.EncryptionKey(); key != nil {
-		key.GrantEncryptDecrypt(grantee)
+		grantUse(key, grantee)
 	}
 }

@@ -16,6 +16,15 @@ type template struct {
 	Outputs   map[string]struct{ Value any }
 
 	text []byte
+
+	// told is what the CDK was told of the constructs, by their paths.
+	told map[string][]metadataEntry
+}
+
+// A metadataEntry is something that the CDK was told of a construct.
+type metadataEntry struct {
+	Type string
+	Data json.RawMessage
 }
 
 type resource struct {

@@ -136,13 +136,19 @@ var variants = sync.OnceValue(func() map[string]template {
 	build("EncryptedTable", func(stack awscdk.Stack) *apiproxy.RetryingApiProxyProps {
 		props := minimal()
 		props.Table = apiproxy.NewIdempotencyTable(stack, jsii.String("Records"), &apiproxy.IdempotencyTableProps{
-			EncryptionKey: awskms.NewKey(stack, jsii.String("Key"), nil),
+			EncryptionKey: awskms.NewKey(stack, jsii.String("Key"), &awskms.KeyProps{EnableKeyRotation: jsii.Bool(true)}),
 		})
 		return props
 	})
 	build("Encrypted", func(stack awscdk.Stack) *apiproxy.RetryingApiProxyProps {
 		props := minimal()
-		props.EncryptionKey = awskms.NewKey(stack, jsii.String("Key"), nil)
+		props.EncryptionKey = awskms.NewKey(stack, jsii.String("Key"), &awskms.KeyProps{EnableKeyRotation: jsii.Bool(true)})
+		return props
+	})
+	build("EncryptedExistingTable", func(stack awscdk.Stack) *apiproxy.RetryingApiProxyProps {
+		props := minimal()
+		props.Table = awsdynamodb.TableV2_FromTableName(stack, jsii.String("Records"), jsii.String("records"))
+		props.EncryptionKey = awskms.NewKey(stack, jsii.String("Key"), &awskms.KeyProps{EnableKeyRotation: jsii.Bool(true)})
 		return props
 	})
 	build("LoggedData", with(func(p *apiproxy.RetryingApiProxyProps) { p.ProxyCount, p.LogExecutionData = 1, true }))

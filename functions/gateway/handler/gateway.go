@@ -120,8 +120,9 @@ func (g *Gateway) Handle(ctx context.Context, event events.LambdaFunctionURLRequ
 	if out.applied != "" {
 		response.Headers["preference-applied"] = joinFields(response.Headers["preference-applied"], out.applied)
 	}
-	// A trace that the caller began goes upstream with the request, and comes back with the answer.
-	if parent := field(&event, "traceparent"); parent != "" && response.Headers["traceparent"] == "" {
+	// A trace that the caller began goes upstream with the request, and comes back with the answer. What is no trace could
+	// not stand in an answer.
+	if parent := field(&event, "traceparent"); message.IsToken(parent) && response.Headers["traceparent"] == "" {
 		response.Headers["traceparent"] = parent
 	}
 	g.tell(ctx, out.level(response.StatusCode), "request",

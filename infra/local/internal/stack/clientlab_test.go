@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/npmpackages"
 )
 
 // The bases that clients call: the upstream itself; the stack in front of it; one with attempts of half a second at most; and
@@ -137,7 +139,7 @@ type clientRequest struct {
 
 func newClientLab(t *testing.T) *clientLab {
 	t.Helper()
-	lab := &clientLab{modules: installedClients(t), received: map[clientCall][]clientRequest{}, astray: map[clientCall]int{}, called: map[clientCall]int{}}
+	lab := &clientLab{modules: npmpackages.Installed(t, clientsDirectory), received: map[clientCall][]clientRequest{}, astray: map[clientCall]int{}, called: map[clientCall]int{}}
 	upstream := serve(t, lab.answer)
 	// Clients wait for as long as the stack says, in real time. The budgets are those of the default policy.
 	brief := `"rateLimits":{"max":"1s"},"serverErrors":{"max":"1s"},"networkFailures":{"max":"1s"}`

@@ -45,6 +45,9 @@ func (o clientOutcome) problem() (code, text string) {
 	return code, o.Message
 }
 
+// clientsDirectory holds the list of clients, with a lock file, and the script that runs them.
+const clientsDirectory = "testdata/clients"
+
 // clientTimeout ends a client that hangs.
 const clientTimeout = 2 * time.Minute
 

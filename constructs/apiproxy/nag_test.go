@@ -1,0 +1,178 @@
+//go:build !race
+
+package apiproxy_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/npmpackages"
+)
+
+// A nagTemplate is a template as the judge is told of it.
+type nagTemplate struct {
+	Name string `json:"name"`
+	File string `json:"file"`
+
+	// Acknowledged is what the CDK was told to acknowledge, by the logical ids of the resources.
+	Acknowledged map[string]map[string]string `json:"acknowledged"`
+}
+
+// A nagFinding is something that cdk-nag finds of a resource.
+type nagFinding struct {
+	Version      int
+	Acknowledged bool // whether it was told of the acknowledgements
+	Stack, ID    string
+	Rule         string
+}
+
+// Both versions that importers have are asked: version 3 looks for what the CDK was told, version 2 at the metadata in the
+// template. An importer's app is the app that the construct is in, so what it is told here it is told there.
+func TestCdkNagFindsNothingButWhatIsAcknowledged(t *testing.T) {
+	found := nag(t)
+	for _, name := range slices.Sorted(maps.Keys(variants())) {
+		template := variants()[name]
+		acknowledged := template.suppressed()
+		if got := template.acknowledgements(); got != len(acknowledged) || got == 0 {
+			t.Errorf("%s: the CDK was told of %d acknowledgements, and the metadata of %d", name, got, len(acknowledged))
+		}
+		for _, version := range []int{2, 3} {
+			if left := found(version, true, name); len(left) > 0 {
+				t.Errorf("%s: cdk-nag %d finds:\n%s", name, version, strings.Join(left, "\n"))
+			}
+			// Without acknowledgements it finds just what is acknowledged, so none of them is out of date.
+			if difference := cmp.Diff(acknowledged, found(version, false, name)); difference != "" {
+				t.Errorf("%s: what is acknowledged (-) and what cdk-nag %d finds (+):\n%s", name, version, difference)
+			}
+		}
+	}
+}
+
+// nag has cdk-nag judge the variants, and returns what it finds by its version, by whether it was told of the
+// acknowledgements, and by the name of the variant.
+func nag(t *testing.T) func(version int, acknowledged bool, name string) []string {
+	t.Helper()
+	modules := npmpackages.Installed(t, filepath.Join("testdata", "nag"))
+	var list []nagTemplate
+	texts := map[string]string{}
+	for name, template := range variants() {
+		texts[name] = string(template.text)
+	}
+	t.Parallel() // no more is asked of the kernel
+	for _, file := range write(t, texts) {
+		name := strings.TrimSuffix(filepath.Base(file), ".json")
+		list = append(list, nagTemplate{Name: name, File: file, Acknowledged: variants()[name].acknowledged()})
+	}
+	told, err := json.Marshal(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := os.Open(filepath.Join("testdata", "nag", "judge.mjs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer script.Close()
+	// The script comes from standard input, so that it finds the packages in the working directory.
+	command := exec.Command("node", "--input-type=module", "-", write(t, map[string]string{"templates": string(told)})[0])
+	command.Dir, command.Stdin = modules, script
+	var complaints bytes.Buffer
+	command.Stderr = &complaints
+	output, err := command.Output()
+	if err != nil {
+		t.Fatalf("node judge.mjs: %v\n%s", err, complaints.String())
+	}
+	var findings []nagFinding
+	if err := json.Unmarshal(output, &findings); err != nil {
+		t.Fatalf("the judge wrote %q: %v", output, err)
+	}
+	t.Logf("cdk-nag judged %d templates", len(list))
+	return func(version int, acknowledged bool, name string) []string {
+		var lines []string
+		for _, f := range findings {
+			if f.Version == version && f.Acknowledged == acknowledged && f.Stack == name {
+				lines = append(lines, f.ID+" "+f.Rule)
+			}
+		}
+		slices.Sort(lines)
+		return lines
+	}
+}
+
+// suppressed lists what the metadata of the resources tells version 2 of cdk-nag not to find.
+func (t template) suppressed() []string {
+	var lines []string
+	for id, resource := range t.Resources {
+		rules, _ := at(resource.Metadata, "cdk_nag", "rules_to_suppress").([]any)
+		for _, rule := range rules {
+			findings, of := at(rule, "applies_to").([]any)
+			if !of {
+				lines = append(lines, fmt.Sprint(id, " ", at(rule, "id")))
+			}
+			for _, finding := range findings {
+				lines = append(lines, fmt.Sprint(id, " ", at(rule, "id"), "[", finding, "]"))
+			}
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// acknowledgedEntry is the type of what the CDK was told to acknowledge.
+const acknowledgedEntry = "aws:cdk:acknowledged-rules"
+
+// acknowledgements counts what the CDK was told to acknowledge.
+func (t template) acknowledgements() int {
+	var n int
+	for _, entries := range t.told {
+		for _, entry := range entries {
+			if entry.Type == acknowledgedEntry {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// acknowledged are the rules that the CDK was told to acknowledge of each resource or of a scope that it is in, with the
+// reasons.
+func (t template) acknowledged() map[string]map[string]string {
+	rules := map[string]map[string]string{}
+	for path, entries := range t.told {
+		for _, entry := range entries {
+			if entry.Type != "aws:cdk:logicalId" {
+				continue
+			}
+			var id string
+			must(json.Unmarshal(entry.Data, &id))
+			if t.Resources[id] == nil {
+				continue
+			}
+			rules[id] = map[string]string{}
+			for scope := path; scope != ""; scope = scope[:strings.LastIndex(scope, "/")] {
+				maps.Copy(rules[id], t.acknowledgedOf(scope))
+			}
+		}
+	}
+	return rules
+}
+
+// acknowledgedOf are the rules that the CDK was told to acknowledge of a construct.
+func (t template) acknowledgedOf(path string) map[string]string {
+	rules := map[string]string{}
+	for _, entry := range t.told[path] {
+		if entry.Type == acknowledgedEntry {
+			must(json.Unmarshal(entry.Data, &rules))
+		}
+	}
+	return rules
+}
