@@ -3,6 +3,8 @@ package main
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
@@ -53,5 +55,37 @@ func TestTheDemoAsksForTheCredentialAsItIsAndKeepsItToItself(t *testing.T) {
 		if got := bearer.admits(r); got != want {
 			t.Errorf("after the secret has changed, %s is admitted: %v", token, got)
 		}
+	}
+}
+
+// What one sees with `make local UPSTREAM_AUTH=… SECRETS=…`, and after a change of the file.
+func TestTheProgramAuthenticatesToADemoThatAsksForIt(t *testing.T) {
+	t.Parallel()
+	f := newSecretsOnDisk(t, `{"orders/keys": {"live": "hidden-1"}}`)
+	p := startProgram(t, "ADDR=127.0.0.1:0", "UPSTREAM=", "SPEED=50", "SECRETS="+f.path, "UPSTREAM_AUTH=header/X-Api-Key:orders/keys#live", "VERBOSE=1")
+	if line := p.await(t, "upstream "); !strings.Contains(line, "asks for the credential") {
+		t.Errorf("the upstream is printed as %q", line)
+	}
+	url := strings.TrimPrefix(p.await(t, "ready "), "ready ")
+	for _, value := range []string{"hidden-1", "hidden-2"} {
+		f.write(t, `{"orders/keys": {"live": "`+value+`"}}`)
+		if status, proxyStatus, body := request(t, url+"/headers"); status != http.StatusOK || strings.Contains(body, "hidden") {
+			t.Errorf("with %s the answer is %d %s %s", value, status, proxyStatus, body)
+		} else if refused := strings.Contains(proxyStatus, "received-status=401"); refused && value == "hidden-1" {
+			t.Errorf("at first there is a 401: %s", proxyStatus)
+		}
+	}
+	f.write(t, `{"orders/keys": {"test": "hidden-3"}}`)
+	if status, proxyStatus, body := request(t, url+"/headers"); status != http.StatusUnauthorized && status != http.StatusServiceUnavailable {
+		t.Errorf("without the field the answer is %d %s %s", status, proxyStatus, body)
+	}
+	p.end(t, syscall.SIGTERM)
+	for line := range p.lines {
+		if strings.Contains(line, "hidden") {
+			t.Errorf("printed is %q", line)
+		}
+	}
+	if strings.Contains(p.stderr.String(), "hidden") {
+		t.Errorf("on stderr is %s", &p.stderr)
 	}
 }

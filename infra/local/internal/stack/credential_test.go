@@ -263,6 +263,25 @@ func TestUpstreamsAndTokenURLsAreTrustedByTheAuthorityThatIsGiven(t *testing.T) 
 	}
 }
 
+func TestTheProxiesMayCallATokenURLOfThisMachineBesideTheUpstream(t *testing.T) {
+	t.Parallel()
+	for tokenURL, want := range map[string]string{
+		"http://127.0.0.9:9000/token":     "127.0.0.1/32,127.0.0.9/32",
+		"https://127.0.0.1:9000/token":    "127.0.0.1/32",
+		"https://login.example.com/token": "127.0.0.1/32",
+	} {
+		changed := edited(t, func(template map[string]any) {
+			setVariable(template, "proxy-1", "UPSTREAM_AUTH", `{"kind":"oauth2","secret":"s","tokenUrl":"`+tokenURL+`"}`)
+		})
+		s := start(t, "http://127.0.0.1:8080", from(changed))
+		for _, f := range s.Lambda.Functions() {
+			if got := f.Env["UPSTREAM_ALLOWED_NETWORKS"]; s.ShortName(f.Name) == "proxy-1" && got != want {
+				t.Errorf("with the token URL %s it may call %q, want %q", tokenURL, got, want)
+			}
+		}
+	}
+}
+
 // Security, "Where a secret goes": of a configured one, nowhere but upstream.
 func TestAConfiguredSecretIsNowhereButUpstream(t *testing.T) {
 	t.Parallel()

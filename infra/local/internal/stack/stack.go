@@ -311,8 +311,9 @@ func (s *Stack) createFunctions(config Config) error {
 		environment := maps.Clone(f.Environment)
 		if url := upstreams[f.Name]; url != "" {
 			environment[message.UpstreamVariable], environment[message.AllowedNetworksVariable] = url, networks
-			if auth, err := message.UpstreamAuthFrom(func(name string) string { return environment[name] }); err == nil {
-				environment[message.AllowedNetworksVariable] += "," + loopbackAddresses(auth.TokenURL)
+			auth, _ := message.UpstreamAuthFrom(func(name string) string { return environment[name] }) // the function says what is wrong
+			if auth.TokenURL != "" {
+				environment[message.AllowedNetworksVariable] = loopbackAddresses(config.Upstream, auth.TokenURL)
 			}
 		}
 		if _, rewrites := environment[message.LinksVariable]; rewrites && config.Upstream != "" {
@@ -355,21 +356,23 @@ func (s *Stack) createFunctions(config Config) error {
 // lookupTimeout is how long the host of an upstream may take to resolve.
 const lookupTimeout = 2 * time.Second
 
-// loopbackAddresses lists the loopback addresses that the host of a base URL leads to, each alone, as the proxies want them
-// named. They may call these here besides public addresses.
-func loopbackAddresses(baseURL string) string {
-	base, err := neturl.Parse(baseURL)
-	if err != nil || base.Host == "" {
-		return "" // none is given, or the functions say what is wrong with it
-	}
+// loopbackAddresses lists the loopback addresses that the hosts of URLs lead to, each alone, as the proxies want them named.
+// They may call these here besides public addresses. A URL that is empty, or none, leads nowhere.
+func loopbackAddresses(urls ...string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
 	defer cancel()
-	// The addresses of a host that cannot be resolved are not this machine's.
-	addresses, _ := net.DefaultResolver.LookupNetIP(ctx, "ip", base.Hostname())
 	var prefixes []string
-	for _, address := range addresses {
-		if address = address.Unmap().WithZone(""); address.IsLoopback() {
-			prefixes = append(prefixes, netip.PrefixFrom(address, address.BitLen()).String())
+	for _, text := range urls {
+		url, err := neturl.Parse(text)
+		if err != nil || url.Host == "" {
+			continue
+		}
+		// The addresses of a host that cannot be resolved are not this machine's.
+		addresses, _ := net.DefaultResolver.LookupNetIP(ctx, "ip", url.Hostname())
+		for _, address := range addresses {
+			if address = address.Unmap().WithZone(""); address.IsLoopback() {
+				prefixes = append(prefixes, netip.PrefixFrom(address, address.BitLen()).String())
+			}
 		}
 	}
 	slices.Sort(prefixes)
