@@ -402,21 +402,6 @@ func TestARefusedCredentialIsReadAnewAndOnlyTriedAgainIfItHasChanged(t *testing.
 	}
 }
 
-func TestTheTimeOfAFrozenSandboxGoesOnByTheClockOnTheWall(t *testing.T) {
-	v := newVault(map[string]string{"s": "k3y"})
-	v.time = time.Now() // with a monotonic reading
-	s := v.source(message.UpstreamAuth{Kind: message.AuthBearer, Secret: "s"})
-	put(t, s, request(t, "https://api.example.com"))
-	if !strings.Contains(v.time.String(), "m=") {
-		t.Fatal("the clock has no monotonic reading")
-	}
-	v.time = v.time.Round(0).Add(6 * time.Minute) // of the wall only
-	put(t, s, request(t, "https://api.example.com"))
-	if v.readSoFar() != 2 {
-		t.Errorf("it was read %d times", v.readSoFar())
-	}
-}
-
 // role has the credentials of a function's role.
 func role(context.Context) (aws.Credentials, error) {
 	return aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", SessionToken: "t0ken"}, nil
