@@ -312,7 +312,9 @@ func (s *Stack) createFunctions(config Config) error {
 		if url := upstreams[f.Name]; url != "" {
 			environment[message.UpstreamVariable], environment[message.AllowedNetworksVariable] = url, networks
 			if auth, err := message.UpstreamAuthFrom(func(name string) string { return environment[name] }); err == nil {
-				environment[message.AllowedNetworksVariable] += "," + loopbackAddresses(auth.TokenURL)
+				if tokens := loopbackAddresses(auth.TokenURL); tokens != "" {
+					environment[message.AllowedNetworksVariable] = strings.TrimPrefix(networks+","+tokens, ",")
+				}
 			}
 		}
 		if _, rewrites := environment[message.LinksVariable]; rewrites && config.Upstream != "" {
