@@ -77,7 +77,7 @@ func TestWhatIsWrongWithTheWayToAuthenticateIsNamed(t *testing.T) {
 		}), []string{"Upstream.CertificateAuthority: it holds something else than certificates", "private key"}},
 		{"more than fits into the environment", props(func(p *apiproxy.RetryingApiProxyProps) {
 			p.Upstream.Auth, p.Upstream.Headers = apiproxy.BearerToken(secret), map[string]string{"X-Tenant": strings.Repeat("x", 3400)}
-		}), []string{"Auth, Headers, CertificateAuthority", "3500 at most"}},
+		}), []string{"Auth, Headers and CertificateAuthority", "3500 at most"}},
 	} {
 		err := c.props.Validate()
 		if err == nil {

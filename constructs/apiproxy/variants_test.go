@@ -39,6 +39,12 @@ func everything() *apiproxy.RetryingApiProxyProps {
 			AllowedMethods:  []string{"GET", "POST", "DELETE"},
 			AllowedPaths:    []string{"/orders", "/gift cards"},
 			AllowedNetworks: []string{"10.1.0.0/16", "fd00::/8"},
+			Auth:            apiproxy.SigV4("execute-api", "eu-central-1"),
+			SecretCacheTime: time.Minute,
+			Headers:         map[string]string{"Stripe-Version": "2026-05-04"},
+
+			AllowAuthOverride:    true,
+			CertificateAuthority: someAuthority,
 		},
 		ProxyCount: 5,
 		Retry: retry.Policy{
