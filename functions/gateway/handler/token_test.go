@@ -150,7 +150,9 @@ func TestTheKeysOfAnIssuerAreFetchedOnceAMinuteWhateverTokensName(t *testing.T) 
 		t.Errorf("the keys were fetched %d times", n)
 	}
 	b.clock.now = b.clock.now.Add(61 * time.Second)
-	b.replayed(t, i.token(t, "unknown", i.claims("alice")))
+	for n := 0; n < 100 && i.fetched.Load() < 2; n++ { // go-oidc may still hand out what it fetched a moment ago
+		b.replayed(t, i.token(t, "unknown", i.claims("alice")))
+	}
 	if n := i.fetched.Load(); n != 2 {
 		t.Errorf("a minute later, the keys were fetched %d times", n)
 	}
