@@ -13,16 +13,20 @@ import (
 
 // Whoever reviews a change reads in these files what it lets whom do.
 func TestEveryStatementOfAPolicyIsAsInItsGoldenFile(t *testing.T) {
-	for name, file := range map[string]string{
-		"Minimal":        "statements-minimal.txt",
-		"Everything":     "statements-everything.txt",
-		"ExistingTable":  "statements-existing-table.txt",
-		"EncryptedTable": "statements-encrypted-table.txt",
-		"Encrypted":      "statements-encrypted.txt",
-		"Granted":        "statements-granted.txt",
+	secrets := withSecrets(t)
+	for file, template := range map[string]template{
+		"statements-minimal.txt":         variants()["Minimal"],
+		"statements-everything.txt":      variants()["Everything"],
+		"statements-existing-table.txt":  variants()["ExistingTable"],
+		"statements-encrypted-table.txt": variants()["EncryptedTable"],
+		"statements-encrypted.txt":       variants()["Encrypted"],
+		"statements-granted.txt":         variants()["Granted"],
+		"statements-secret.txt":          secrets["OAuth2"],
+		"statements-secret-key.txt":      secrets["Encrypted"], // with a key, and a second secret
+		"statements-role.txt":            secrets["Role"],
 	} {
 		var text bytes.Buffer
-		for _, line := range variants()[name].statements() {
+		for _, line := range template.statements() {
 			fmt.Fprintln(&text, line)
 		}
 		golden(t, file, text.Bytes())

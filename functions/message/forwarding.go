@@ -45,6 +45,9 @@ func ForwardingFrom(getenv func(string) string) (Forwarding, error) {
 	return f, errors.Join(problems...)
 }
 
+// AWS says whether fields that are meant for AWS, such as X-Amz-Target, go upstream.
+func (f Forwarding) AWS() bool { return f.aws }
+
 // CheckAllowedMethod says what is wrong with a method that is to be allowed.
 func CheckAllowedMethod(method string) error {
 	switch {

@@ -83,12 +83,20 @@ func (g *Gateway) claimsOf(ctx context.Context, request idempotencyhttp.Request)
 	return nil, nil
 }
 
+// fingerprint is what must be the same in all requests with one key. Services of AWS are told in X-Amz-Target what to do.
+func (g *Gateway) fingerprint(request idempotencyhttp.Request) string {
+	if target := request.Headers["x-amz-target"]; target != "" && g.forwarding.AWS() {
+		request.Query += "\n" + target // which no query holds
+	}
+	return idempotencyhttp.Fingerprint(request)
+}
+
 // acquire asks for the record of a request with a key, and waits, within the request's own deadline, for another one
 // that has it.
 func (g *Gateway) acquire(ctx context.Context, request idempotencyhttp.Request, key string, deadline time.Time) (idempotency.Acquisition, *problem) {
 	acquired, err := g.records.Acquire(ctx, idempotency.Claim{
 		ID:          idempotencyhttp.RecordID(g.recordPrefix, request, key),
-		Fingerprint: idempotencyhttp.Fingerprint(request),
+		Fingerprint: g.fingerprint(request),
 		LeaseEnd:    deadline.Add(leaseMargin),
 		Wait:        deadline.Sub(g.now()),
 	})

@@ -456,3 +456,22 @@ func TestPreferencesThatAreHonouredAreToldBack(t *testing.T) {
 		t.Errorf("a problem has Preference-Applied: %q", got)
 	}
 }
+
+func TestAKeyIsForOneOperationOfAWS(t *testing.T) {
+	for variable, status := range map[string]int{"true": 422, "": 201} { // else the field does not go upstream
+		b, _ := newRecordingBench(t, message.Response{StatusCode: 201})
+		var err error
+		if b.forwarding, err = message.ForwardingFrom(func(name string) string {
+			return map[string]string{"UPSTREAM_AWS_FIELDS": variable}[name]
+		}); err != nil {
+			t.Fatal(err)
+		}
+		b.send(t, keyed("k", "{}", "x-amz-target", "DynamoDB_20120810.PutItem"))
+		if got := b.send(t, keyed("k", "{}", "x-amz-target", "DynamoDB_20120810.DeleteItem")).StatusCode; got != status {
+			t.Errorf("with %q another operation with the key is answered with %d, want %d", variable, got, status)
+		}
+		if got := b.send(t, keyed("k", "{}", "x-amz-target", "DynamoDB_20120810.PutItem")); got.Headers["idempotent-replayed"] != "true" {
+			t.Errorf("with %q the same one is answered with %d", variable, got.StatusCode)
+		}
+	}
+}
