@@ -61,6 +61,10 @@ type Decision struct {
 	// another attempt would meet the same.
 	RetryAfter time.Duration
 
+	// Recorded is what a rule of the policy says of whether a final answer settles the operation, so that it is recorded
+	// under the request's Idempotency-Key. Nil if no rule says.
+	Recorded *bool
+
 	// Why says in a few words, for people, what was decided and by which rule.
 	Why string
 }

@@ -209,22 +209,6 @@ func (j *judgement) turns() []Attempt {
 	return turns
 }
 
-// scope returns what the floors of rate limits bind as far as the next attempt goes, and how often this kind of failure
-// came before as far as its backoff goes: -1 if the next proxy has not met it, so that there is nothing to back off from.
-func (j *judgement) scope() (Scope, int) {
-	n := j.count(j.kind)
-	switch {
-	case j.req.Proxies < 2:
-	case j.policy.Scope == PerAddress && j.kind == RateLimit:
-		return PerAddress, j.limitedBefore() - 1
-	case j.policy.Scope == PerAddress:
-		return PerAddress, n
-	case j.policy.Scope == Inferred && j.kind == RateLimit && n == 0:
-		return PerAddress, -1
-	}
-	return PerAccount, n
-}
-
 // delay returns the bounds of the delay before the next attempt, and says why.
 func (j *judgement) delay(budget Budget, n int, floor time.Duration) (shortest, longest time.Duration, why string) {
 	switch {

@@ -108,22 +108,6 @@ type Policy struct {
 	MaxDeadline time.Duration
 }
 
-// A Scope is what an upstream counts its rate limit by.
-type Scope string
-
-const (
-	// PerAddress means by the address that a request comes from: another proxy may be let in, so the next attempt goes
-	// out at once, and waits only when every proxy has been limited.
-	PerAddress Scope = "per-address"
-
-	// PerAccount means by key, user or account: another address does not help, so the next attempt waits as told.
-	PerAccount Scope = "per-account"
-
-	// Inferred means that it is not known. After the first rate limit the next proxy makes one quick try; a second rate
-	// limit means that the limit is not by address, and from then on attempts wait as told.
-	Inferred Scope = "inferred"
-)
-
 // Default returns the policy that is used where nothing else is said, with every field filled in.
 func Default() Policy { return Policy{}.WithDefaults() }
 

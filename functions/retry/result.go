@@ -11,6 +11,9 @@ type Result struct {
 	Status int
 	Header http.Header
 
+	// Body is the body of the answer, for rules that look at it; see [Policy.ReadsBody]. It may be nil if there are none.
+	Body []byte
+
 	// Failure says why there is no complete answer, or is nil. If the header section came before the failure, Status and
 	// Header are set too. They hold: a rate limit or a server error whose body was cut off is judged by them, and only
 	// what would have been final is a failure.

@@ -24,6 +24,15 @@ type Signals struct {
 	// Exhausted says that a quota is used up: a field for what remains of it says zero.
 	Exhausted bool
 
+	// Scope is what the answer itself says that the limit is counted by: [PerAddress], [PerAccount], or empty if it does
+	// not say.
+	Scope Scope
+
+	// Doubtful says that Floor is the end of a quota of which something remains, in an answer that is a rate limit: another
+	// limit binds, of which nothing is known, and the moment is better than none. No more than a policy's RetryAfterMax is
+	// waited for it.
+	Doubtful bool
+
 	// Advice is the upstream's own word on whether to repeat the request, and AdviceField the field that holds it.
 	// Advice means nothing if AdviceField is empty.
 	Advice      bool
