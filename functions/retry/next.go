@@ -212,7 +212,7 @@ func (j *judgement) turns() []Attempt {
 // delay returns the bounds of the delay before the next attempt, and says why.
 func (j *judgement) delay(budget Budget, n int, floor time.Duration) (shortest, longest time.Duration, why string) {
 	switch {
-	case n < 0 && floor == 0 && j.policy.Scope == Inferred:
+	case n < 0 && floor == 0 && j.limitedBy() == Inferred:
 		return 0, 0, "the next proxy makes a quick try at once, to find out whether the limit is by address"
 	case n < 0 && floor == 0:
 		return 0, 0, "the next proxy at once, as the limit is by address"
