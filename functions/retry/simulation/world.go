@@ -82,7 +82,13 @@ func (w *world) attempt(r *request, now, delay time.Duration) {
 	}
 	w.plan(now+whole, func() {
 		r.enter()
-		w.plan(now+delay, func() { w.call(r, now+delay) })
+		w.plan(now+delay, func() {
+			if d, on := r.handOn(now + delay); on {
+				w.attempt(r, now+delay, d)
+				return
+			}
+			w.call(r, now+delay)
+		})
 	})
 }
 
@@ -91,7 +97,7 @@ func (w *world) call(r *request, now time.Duration) {
 	address := r.address()
 	m := &w.measures
 	m.call(now, r.limited)
-	if now < r.told[address] || now < r.everywhere {
+	if now < r.told[w.upstream.counter(address)] || now < r.everywhere {
 		m.early++
 	}
 	result := w.upstream.answer(now, address)
@@ -106,7 +112,7 @@ func (w *world) call(r *request, now time.Duration) {
 			m.success(received-r.arrival, r.limited)
 		}
 	} else {
-		r.remember(result, received, address)
+		r.remember(result, received, w.upstream.counter(address))
 	}
 	w.plan(received, func() {
 		if again, delay := r.leave(result); again {
