@@ -34,6 +34,7 @@ func (c *Call) ForPolicy(proxies int) retry.Request {
 	_, given := c.Request.Headers["idempotency-key"]
 	return retry.Request{
 		Method:         c.Request.Method,
+		Path:           c.Request.Path,
 		IdempotencyKey: c.Keyed || given,
 		Proxies:        proxies,
 		Deadline:       c.DeadlineTime(),
