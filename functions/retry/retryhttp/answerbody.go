@@ -1,10 +1,13 @@
 package retryhttp
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
 // Of an answer that is not handed on, as much is read, and for as long, to use its connection again. What is more is not
@@ -25,11 +28,30 @@ func drain(response *http.Response, cancel context.CancelFunc) {
 	response.Body.Close()
 }
 
-func closeAnswer(response *http.Response) {
-	if response.Body != nil {
-		response.Body.Close()
+// look reads the body of an answer for the rules of a policy, and puts it back. It returns nothing of a body that is larger
+// than rules look at. Of one that is cut off, what came and the error are put back.
+func look(response *http.Response) ([]byte, error) {
+	body := response.Body
+	if _, switched := body.(io.Writer); switched || body == nil || body == http.NoBody {
+		return nil, nil
 	}
+	content, err := io.ReadAll(io.LimitReader(body, retry.MaxRuleBodyBytes+1))
+	switch {
+	case err != nil:
+		response.Body = joined{io.MultiReader(bytes.NewReader(content), failing{err}), body}
+		return nil, err
+	case len(content) > retry.MaxRuleBodyBytes:
+		response.Body = joined{io.MultiReader(bytes.NewReader(content), body), body}
+		return nil, nil
+	}
+	response.Body = joined{bytes.NewReader(content), body}
+	return content, nil
 }
+
+// failing is a reader that has nothing but an error.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 // An answerBody is the body of an answer that was handed on. The context of its attempt ends when it is read or closed.
 type answerBody struct {

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry/retryhttp"
 )
 
@@ -234,6 +235,129 @@ func TestAConnectionThatSwitchedItsProtocolCanBeWrittenTo(t *testing.T) {
 		io.WriteString(conn, "hello\n")
 		if line, err := bufio.NewReader(conn).ReadString('\n'); line != "you said hello\n" {
 			t.Errorf("%q, %v", line, err)
+		}
+	})
+}
+
+// throttling is a policy with a rule that reads the bodies of successes.
+var throttling = retry.Policy{Signals: []retry.Rule{{
+	Name: "throttled", Statuses: []int{200}, When: retry.Condition{Expression: "error", Equals: "throttled"},
+	Verdict: retry.Limited, Wait: retry.Wait{Expression: "seconds"},
+}}}
+
+// say answers with 200 and a text.
+func say(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, text) }
+}
+
+func TestARuleReadsTheBodyAndTheCallerReadsItAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		u, transport := serve(t, say(`{"error": "throttled", "seconds": 9}`), say(`{"name": "thing"}`))
+		transport.Policy, transport.Random = throttling, func() float64 { return 0 }
+		start := time.Now()
+		r, err := transport.RoundTrip(newRequest(t, "POST", "order"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, took := read(t, r), time.Since(start); text != `{"name": "thing"}` || took != 9*time.Second {
+			t.Errorf("%q after %v, want the second answer after 9 s", text, took)
+		}
+		if u.dialled.Load() != 1 {
+			t.Errorf("%d connections, want 1", u.dialled.Load())
+		}
+	})
+}
+
+func TestAnAnswerThatIsTooLargeForRulesIsHandedOnWhole(t *testing.T) {
+	t.Parallel()
+	large := strings.Repeat("x", retry.MaxRuleBodyBytes+1)
+	synctest.Test(t, func(t *testing.T) {
+		_, transport := serve(t, say(large))
+		transport.Policy = throttling
+		r, err := transport.RoundTrip(newRequest(t, "GET", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := read(t, r); text != large {
+			t.Errorf("%d bytes, want %d", len(text), len(large))
+		}
+	})
+}
+
+func TestAnAnswerThatIsCutOffBeforeARuleHasReadItIsRepeatedIfTheRequestMayBe(t *testing.T) {
+	t.Parallel()
+	for method, calls := range map[string]int{"GET": 2, "POST": 1} {
+		synctest.Test(t, func(t *testing.T) {
+			u, transport := serve(t, cutOff(200))
+			transport.Policy = throttling
+			r, err := transport.RoundTrip(newRequest(t, method, ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Body.Close()
+			text, err := io.ReadAll(r.Body)
+			if n := len(u.got()); n != calls {
+				t.Errorf("%s: %d calls, want %d", method, n, calls)
+			}
+			if method == "GET" && (string(text) != "done" || err != nil) {
+				t.Errorf("%q, %v, want the answer of the second attempt", text, err)
+			}
+			if method == "POST" && (string(text) != "half" || !errors.Is(err, io.ErrUnexpectedEOF)) {
+				t.Errorf("%q, %v, want what came and that the rest is missing", text, err)
+			}
+		})
+	}
+}
+
+func TestAnAnswerThatStallsBeforeARuleHasReadItIsCutOffForAnotherAttempt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told []retryhttp.Attempt
+		_, transport := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			io.WriteString(w, "{")
+			http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		})
+		transport.Policy = throttling
+		transport.OnAttempt = func(_ *http.Request, a retryhttp.Attempt) { told = append(told, a) }
+		start := time.Now()
+		r, err := transport.RoundTrip(newRequest(t, "GET", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); read(t, r) != "done" || took != 10500*time.Millisecond {
+			t.Errorf("after %v, want another attempt after 10.5 s", took)
+		}
+		if told[0].Status != 200 || told[0].Error != retry.HTTPResponseTimeout {
+			t.Errorf("the hook was told %+v", told[0])
+		}
+	})
+}
+
+func TestBodiesForRulesAreAskedForInACodingThatRulesRead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var accepted []string
+		note := func(w http.ResponseWriter, r *http.Request) {
+			accepted = append(accepted, r.Header.Get("Accept-Encoding"))
+		}
+		_, transport := serve(t, note, note)
+		other := &retryhttp.Transport{Base: transport.Base, Policy: throttling}
+		for _, transport := range []*retryhttp.Transport{transport, other} {
+			request := newRequest(t, "GET", "")
+			request.Header.Set("Accept-Encoding", "br, gzip")
+			r, err := transport.RoundTrip(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			read(t, r)
+			if given := request.Header.Get("Accept-Encoding"); given != "br, gzip" {
+				t.Errorf("the request's own field became %q", given)
+			}
+		}
+		if strings.Join(accepted, "; ") != "br, gzip; gzip" {
+			t.Errorf("asked for %q", accepted)
 		}
 	})
 }

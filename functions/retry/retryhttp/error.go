@@ -42,10 +42,6 @@ type Error struct {
 	RetryAfter time.Duration
 }
 
-func newError(reason retry.Reason, err error, history []retry.Attempt) *Error {
-	return &Error{Reason: reason, Err: err, Attempts: history}
-}
-
 // Error returns the text of the last attempt's error, and why there was no other attempt.
 func (e *Error) Error() string {
 	attempts := "attempts"
@@ -78,14 +74,6 @@ func (e *Error) MaybeProcessed() bool {
 		}
 	}
 	return false
-}
-
-// reasonOf says why a context is done.
-func reasonOf(ctx context.Context) retry.Reason {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return retry.DeadlineExceeded
-	}
-	return Cancelled
 }
 
 // A timeout is the error of an attempt that took too long.

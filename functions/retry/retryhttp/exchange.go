@@ -12,7 +12,8 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
-// An exchange is one attempt and what it brought: an answer, whose body is not read, or an error.
+// An exchange is one attempt and what it brought: an answer, an error, or the beginning of an answer and the error that it
+// ended with.
 type exchange struct {
 	response    *http.Response
 	err         error
@@ -21,9 +22,11 @@ type exchange struct {
 	cancel      context.CancelFunc // ends the attempt's context; an answer's body is read under it
 }
 
-// exchange sends the request once. It has to have a connection, and the beginning of an answer, within times of their own.
-func (t *Transport) exchange(req *http.Request, body io.ReadCloser, connect, whole time.Duration) *exchange {
-	ctx, cancel := context.WithCancelCause(req.Context())
+// exchange sends the request once. It has to have a connection, and the beginning of an answer, within times of their own. If
+// the policy looks at the body, that has to be whole within the second one, too.
+func (o *operation) exchange(body io.ReadCloser, start time.Time) *exchange {
+	connect, whole := o.timeouts(start)
+	ctx, cancel := context.WithCancelCause(o.req.Context())
 	limit := time.AfterFunc(whole, func() { cancel(timeout(whole)) })
 	connecting := time.AfterFunc(min(connect, whole), func() { cancel(timeout(min(connect, whole))) })
 	var looked, connections atomic.Int64
@@ -37,36 +40,44 @@ func (t *Transport) exchange(req *http.Request, body io.ReadCloser, connect, who
 		},
 	})
 
-	sent := req.WithContext(traced)
+	sent := o.req.WithContext(traced)
 	sent.Body = body
-	response, err := t.base().RoundTrip(sent)
-	received := time.Now()
-	inTime := limit.Stop()
-	connecting.Stop()
-
-	x := &exchange{connections: int(connections.Load()), cancel: func() { cancel(context.Canceled) }}
+	if o.policy.ReadsBodies(o.request) {
+		sent.Header = sent.Header.Clone()
+		retry.RestrictCodings(sent.Header)
+	}
+	response, err := o.base().RoundTrip(sent)
+	x := &exchange{cancel: func() { cancel(context.Canceled) }}
 	switch {
 	case err != nil:
 	case response == nil:
-		err = fmt.Errorf("the http.RoundTripper %T returned neither an answer nor an error", t.base())
-	case !inTime:
-		closeAnswer(response)
-		err = timeout(whole) // the body can no longer be read
-	}
-	if err == nil {
+		err = fmt.Errorf("the http.RoundTripper %T returned neither an answer nor an error", o.base())
+	default:
 		x.response = response
-		x.result = retry.Result{Status: response.StatusCode, Header: response.Header, Received: received}
+		x.result.Status, x.result.Header = response.StatusCode, response.Header
+		if o.policy.ReadsBody(o.request, response.StatusCode) {
+			x.result.Body, err = look(response)
+		}
+	}
+	x.result.Received = time.Now()
+	if !limit.Stop() && err == nil {
+		err = timeout(whole) // the rest of the answer can no longer be read
+	}
+	connecting.Stop()
+	x.connections = int(connections.Load())
+	if err == nil {
 		return x
 	}
+
 	if ended, ok := context.Cause(ctx).(timeout); ok {
 		err = ended // whatever the base calls it
 	}
 	x.cancel()
 	failure := retry.ClassifyFailure(err, trace)
-	if x.connections > 0 && looked.Load() > 1 && (hasKey(req) || retry.Safe(methodOf(req))) {
+	if x.connections > 0 && looked.Load() > 1 && (hasKey(o.req) || retry.Safe(o.request.Method)) {
 		failure.Processed = retry.MaybeProcessed // it may have been written to a connection before the last one
 	}
-	x.err, x.result = err, retry.Result{Failure: failure, Received: received}
+	x.err, x.result.Failure = err, failure
 	return x
 }
 

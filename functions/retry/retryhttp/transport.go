@@ -77,105 +77,32 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, &Error{Reason: reasonOf(ctx), Err: context.Cause(ctx)}
 	}
-	request := t.request(req, time.Now())
+	o := t.newOperation(req, time.Now())
 	body, err := newRequestBody(req, t.BufferBody)
 	if err != nil {
 		return nil, &Error{Reason: BodyConsumed, Err: err}
 	}
+	o.body = body
 	defer body.finish()
 
-	var history []retry.Attempt
 	for {
-		content, err := body.next()
-		if err != nil {
-			return nil, newError(BodyConsumed, err, history)
-		}
-		start := time.Now()
-		connect, whole := t.timeouts(request, history, body, start)
-		x := t.exchange(req, content, connect, whole)
-		decision := t.decide(ctx, request, history, body, x)
-		attempt := x.result.Attempt("", start, decision)
-		history = append(history, attempt)
-		if t.OnAttempt != nil {
-			t.OnAttempt(req, Attempt{
-				Attempt: attempt, Number: len(history), Decision: decision, Connections: x.connections, Err: x.err,
-			})
-		}
-
+		x, decision, err := o.attempt()
 		switch {
+		case err != nil:
+			return nil, o.failed(BodyConsumed, err)
 		case decision.Outcome == retry.Again:
 			x.discard()
 			if err := wait(ctx, x.result.Received.Add(decision.Delay)); err != nil {
-				return nil, newError(reasonOf(ctx), err, history)
+				return nil, o.failed(reasonOf(ctx), err)
 			}
 		case x.response != nil:
 			return x.handOn(req), nil
 		default:
-			e := newError(decision.Reason, x.err, history)
+			e := o.failed(decision.Reason, x.err)
 			e.RetryAfter = decision.RetryAfter
 			return nil, e
 		}
 	}
-}
-
-// request returns what the policy has to know of a request that begins now.
-func (t *Transport) request(req *http.Request, now time.Time) retry.Request {
-	deadline, ok := req.Context().Deadline()
-	if !ok {
-		deadline = now.Add(t.policy.Deadline)
-	}
-	request := retry.Request{Method: methodOf(req), IdempotencyKey: hasKey(req), Proxies: 1, Deadline: deadline}
-	if req.URL != nil {
-		request.Path = req.URL.EscapedPath()
-	}
-	return request
-}
-
-func methodOf(req *http.Request) string {
-	if req.Method == "" {
-		return http.MethodGet
-	}
-	return req.Method
-}
-
-// hasKey says whether a request may be repeated by its header, as [http.Transport] has it.
-func hasKey(req *http.Request) bool {
-	_, key := req.Header["Idempotency-Key"]
-	_, x := req.Header["X-Idempotency-Key"]
-	return key || x
-}
-
-// timeouts says how long the attempt that begins now may take. An attempt that can only be repeated as long as its body is
-// not read is like one that can only be repeated as long as it is not sent.
-func (t *Transport) timeouts(request retry.Request, history []retry.Attempt, body *requestBody, now time.Time) (connect, whole time.Duration) {
-	policy := t.policy
-	if !body.rewinds() {
-		policy.RepeatableMethods, request.IdempotencyKey = []string{}, false
-	}
-	return policy.Timeouts(request, history, now)
-}
-
-// decide has the policy decide, and ends what the caller does not want any more, and what cannot be sent again.
-func (t *Transport) decide(ctx context.Context, request retry.Request, history []retry.Attempt, body *requestBody, x *exchange) retry.Decision {
-	decision := t.policy.Next(request, history, x.result, t.random)
-	end := func(reason retry.Reason, why string) retry.Decision {
-		return retry.Decision{
-			Outcome:        retry.Failed,
-			Reason:         reason,
-			Kind:           decision.Kind,
-			MaybeProcessed: decision.MaybeProcessed,
-			NotBefore:      decision.NotBefore,
-			RetryAfter:     max(decision.RetryAfter, decision.Delay),
-			Why:            why,
-		}
-	}
-	switch {
-	case x.response == nil && ctx.Err() != nil && reasonOf(ctx) == Cancelled:
-		return end(Cancelled, "the request's context was cancelled")
-	case decision.Outcome == retry.Again && !body.available():
-		return end(BodyConsumed, "the body of the request was read, and cannot be read again without GetBody")
-	}
-	return decision
 }
 
 // wait waits for a moment, or until the context is done, and returns why it is done then.

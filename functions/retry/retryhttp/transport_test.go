@@ -456,3 +456,19 @@ func TestManyRequestsAtOnceShareATransport(t *testing.T) {
 		}
 	})
 }
+
+func TestTheRouteOfARequestHasAPolicyOfItsOwn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		_, transport := serve(t, hang, hang)
+		transport.Policy.Routes = []retry.Route{{Path: "/things", Policy: retry.Policy{
+			Deadline: 3 * time.Second, AttemptTimeout: time.Second, NetworkFailures: retry.Budget{Attempts: 2},
+		}}}
+		start := time.Now()
+		r, err := transport.RoundTrip(newRequest(t, "GET", ""))
+		failed(t, r, err, retry.AttemptsExhausted)
+		if took := time.Since(start); took != 3*time.Second { // 1 s, half of the backoff, and what is left for the last
+			t.Errorf("it failed after %v, want 3 s", took)
+		}
+	})
+}
