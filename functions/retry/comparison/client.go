@@ -13,6 +13,7 @@ import (
 	"github.com/failsafe-go/failsafe-go/failsafehttp"
 	"github.com/hashicorp/go-retryablehttp"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry/retryhttp"
 )
 
@@ -41,9 +42,14 @@ var clients = []client{
 		return do(&http.Client{Transport: failsafehttp.NewRoundTripper(base, policy)})
 	}},
 	{"cenkalti/backoff 5.0.3", backoffLoop},
-	{thisPolicy, func(base http.RoundTripper, random *rand.Rand) func(*http.Request) (int, error) {
-		return do(&http.Client{Transport: &retryhttp.Transport{Base: base, Random: random.Float64}})
-	}},
+	ours(thisPolicy, retry.Policy{}),
+}
+
+// ours is what package retryhttp makes of a policy.
+func ours(name string, policy retry.Policy) client {
+	return client{name, func(base http.RoundTripper, random *rand.Rand) func(*http.Request) (int, error) {
+		return do(&http.Client{Transport: &retryhttp.Transport{Base: base, Policy: policy, Random: random.Float64}})
+	}}
 }
 
 // do sends a request by a client, and reads the answer.

@@ -22,7 +22,7 @@ func report(measured [][]measures) string {
 	out.WriteString("\n| upstream | client | calls | calls per success | too early | p50 | p99 | success | longest |\n")
 	out.WriteString("|---|---|---|---|---|---|---|---|---|\n")
 	for i, s := range scenarios {
-		for j, c := range clients {
+		for j, c := range s.clients() {
 			out.WriteString(row(s.name, c.name, measured[i][j]))
 		}
 	}
@@ -31,8 +31,8 @@ func report(measured [][]measures) string {
 
 func row(scenario, client string, m measures) string {
 	perSuccess, p50, p99 := "-", "-", "-"
-	if n := len(m.times); n > 0 {
-		perSuccess = fmt.Sprintf("%.2f", float64(m.calls)/float64(n))
+	if len(m.times) > 0 {
+		perSuccess = fmt.Sprintf("%.2f", m.callsPerSuccess())
 		p50, p99 = seconds(m.percentile(0.5)), seconds(m.percentile(0.99))
 	}
 	return fmt.Sprintf("| %s | %s | %d | %s | %d | %s | %s | %d%% | %s |\n",

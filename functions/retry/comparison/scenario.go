@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
 // A scenario is an upstream, and programs that each make one request.
@@ -16,6 +18,9 @@ type scenario struct {
 	script   func() script
 	programs int
 	apart    time.Duration // between the requests of two programs
+
+	// variants are policies that are compared with the clients here.
+	variants []client
 }
 
 // atOnce is the time between requests at once: so little that it changes nothing, and enough for their order to be always
@@ -39,6 +44,7 @@ var scenarios = []scenario{
 	{
 		name: "outage", about: "503 without Retry-After for 5 s; 100 programs, one every 100 ms from the begin of the outage on",
 		script: func() script { return outage(5 * time.Second) }, programs: 100, apart: 100 * time.Millisecond,
+		variants: []client{ours("this policy, 6 server errors", retry.Policy{ServerErrors: retry.Budget{Attempts: 6}})},
 	},
 }
 
@@ -96,6 +102,12 @@ func (s scenario) play(c client) measures {
 	slices.Sort(m.times)
 	return m
 }
+
+// clients are all that is compared in the scenario.
+func (s scenario) clients() []client { return slices.Concat(clients, s.variants) }
+
+// callsPerSuccess returns how many calls a success took, or how many there were if there was none.
+func (m measures) callsPerSuccess() float64 { return float64(m.calls) / float64(max(1, len(m.times))) }
 
 // percentile returns the time to success that a share of the successes did not exceed.
 func (m measures) percentile(share float64) time.Duration {

@@ -75,7 +75,8 @@ func bucket(perSecond, deep float64) script {
 	tokens := deep
 	var last time.Time
 	return func(now time.Time, header http.Header) (int, time.Time) {
-		tokens, last = min(deep, tokens+now.Sub(last).Seconds()*perSecond), now
+		// The conversion keeps the compiler from fusing the two operations, which would round differently elsewhere.
+		tokens, last = min(deep, tokens+float64(now.Sub(last).Seconds()*perSecond)), now
 		if tokens < 1 {
 			return limited(now, time.Duration((1-tokens)/perSecond*float64(time.Second)), header)
 		}
