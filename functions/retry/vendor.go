@@ -3,6 +3,7 @@ package retry
 import (
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,10 +22,26 @@ type preset struct {
 // Vendor returns the policy for the API of a vendor, named in lower case: airtable, github, stripe and so on; [Vendors] lists
 // them, and docs/vendors.md says what each sends and how it is read. It says only what differs from [Default]: by what the
 // vendor counts, how its limits are told where HTTP has no field for it, and how far apart attempts are to be. Put your own
-// policy over it with [Policy.Over].
+// policy over it with [Policy.Over]. Of several vendors, behind one URL, the policy of each is over those of the ones after it.
 //
-// The error of a name that is not known lists those that are.
-func Vendor(name string) (Policy, error) {
+// The error names all vendors that are not known, and lists those that are.
+func Vendor(names ...string) (Policy, error) {
+	var policy Policy
+	var problems []error
+	for _, name := range names {
+		p, err := vendorPolicy(name)
+		if err != nil {
+			problems = append(problems, err)
+		}
+		policy = policy.Over(p)
+	}
+	if err := errors.Join(problems...); err != nil {
+		return Policy{}, err
+	}
+	return policy, nil
+}
+
+func vendorPolicy(name string) (Policy, error) {
 	text, err := vendors.ReadFile("vendors/" + name + ".json")
 	if err != nil {
 		return Policy{}, fmt.Errorf("retry: there is no preset for the vendor %q; there are %s", name, strings.Join(Vendors(), ", "))
