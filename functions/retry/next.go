@@ -178,7 +178,7 @@ func (p Policy) judge(req Request, history []Attempt, result Result) judgement {
 	if matched && rule.Daily && !j.final && j.kind != NetworkFailure {
 		j.daily = true
 		if j.signals.Field == "" {
-			j.notBefore = result.Received.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
+			j.notBefore = result.Received.Add(untilMidnight(result.Received, 0))
 		}
 	}
 	return j

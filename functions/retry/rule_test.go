@@ -197,6 +197,24 @@ func TestTheWaitOfARuleIsReadInItsUnit(t *testing.T) {
 	}
 }
 
+func TestTheWaitOfARuleCanStandInATextOrBeCalculated(t *testing.T) {
+	t.Parallel()
+	const body = `{"error": "EService:Throttled: 1795262412", "message": "Please try again in 6m0s. See our help.", "cost": {"asked": 101, "available": 1, "rate": 50}}`
+	for wait, want := range map[string]time.Duration{
+		`{"expression": "error", "matches": "Throttled: ([0-9]+)$", "unit": "epoch"}`:                  12 * time.Second,
+		`{"expression": "message", "matches": "try again in ([0-9.hms]+[hms])\\b"}`:                    6 * time.Minute,
+		`{"expression": "(cost.asked - cost.available) / cost.rate", "unit": "seconds"}`:               2 * time.Second,
+		`{"expression": "message", "matches": "never ([0-9]+)", "fixed": "9s"}`:                        9 * time.Second,
+		`{"expression": "(cost.asked - cost.nothing) / cost.rate", "unit": "seconds", "fixed": "3s"}`:  3 * time.Second,
+		`{"expression": "cost.available / (cost.rate - cost.rate)", "unit": "seconds", "fixed": "4s"}`: 4 * time.Second,
+	} {
+		p := policyOf(t, `{"signals": [{"name": "r", "verdict": "rate-limit", "wait": `+wait+`}]}`)
+		if d := p.Next(getOrders, nil, answered(200, body), lowest); d.NotBefore.Sub(noon) != want {
+			t.Errorf("%s: %v (%s), want %v", wait, d.NotBefore.Sub(noon), d.Why, want)
+		}
+	}
+}
+
 func TestTheWaitOfARuleIsAFloorBesideWhatTheFieldsSay(t *testing.T) {
 	t.Parallel()
 	p := policyOf(t, `{"scope": "per-account", "signals": [{"name": "r", "statuses": [429], "wait": {"field": "X-Pause", "unit": "seconds", "fixed": "30s"}}]}`)
@@ -239,6 +257,8 @@ func TestAQuotaOfTheDayEndsTheRequestAtOnce(t *testing.T) {
 		want   time.Duration
 	}{
 		"the next midnight":      {rule + `}`, nil, 12 * time.Hour},
+		"midnight elsewhere":     {rule + `, "wait": {"midnight": "-08:00"}}`, nil, 20 * time.Hour},
+		"midnight in the east":   {rule + `, "wait": {"midnight": "+05:30"}}`, nil, 6*time.Hour + 30*time.Minute},
 		"what the rule knows":    {rule + `, "wait": {"fixed": "24h"}}`, nil, 24 * time.Hour},
 		"what the field says":    {rule + `}`, []string{"Retry-After", "3600"}, time.Hour},
 		"a wait that is shorter": {rule + `, "wait": {"fixed": "1s"}}`, nil, time.Second},
@@ -369,7 +389,7 @@ func TestEveryFaultOfARuleIsNamed(t *testing.T) {
 		{Name: "when", Verdict: retry.Final, When: retry.Condition{Field: "a b", Expression: "a[", Matches: "(", Present: &yes}},
 		{Name: "what", Verdict: retry.Final, When: retry.Condition{Equals: 1}},
 		{Name: "function", Verdict: retry.Final, When: retry.Condition{Expression: "sha(x)"}},
-		{Name: "wait", Wait: retry.Wait{Unit: "hours", Fixed: -1}},
+		{Name: "wait", Wait: retry.Wait{Unit: "hours", Matches: "x", Fixed: -1, Midnight: "PST"}},
 	}}
 	err := p.Validate()
 	if err == nil {
@@ -393,6 +413,10 @@ func TestEveryFaultOfARuleIsNamed(t *testing.T) {
 		`Signals[4] (what).When says what to compare with, and not what`,
 		`Signals[5] (function).When.Expression is "sha(x)": unknown function sha()`,
 		`Signals[6] (wait).Wait.Unit is "hours"`,
+		`Signals[6] (wait).Wait says how a value is to be read, and not where it is`,
+		`Signals[6] (wait).Wait.Matches is "x", with 0 groups`,
+		`Signals[6] (wait).Wait.Midnight is "PST"`,
+		`Signals[6] (wait).Wait has Fixed and Midnight`,
 		`Signals[6] (wait).Wait.Fixed is -1ns`,
 	} {
 		if !strings.Contains(err.Error(), "retry: "+want) {

@@ -10,10 +10,16 @@ import (
 
 // A Wait says where in an answer it stands how long to wait: in a header field, in what a JMESPath expression selects from
 // the body, or, with both, in what it selects from the JSON value of the field. Of several values the longest counts. If there
-// is none that can be understood and meant, Fixed holds. At least one of the three is given, unless the Wait is zero.
+// is none that can be understood and meant, Fixed or Midnight holds. At least one of the four is given, unless the Wait is zero.
+//
+// Expressions can calculate: (cost - available) / rate.
 type Wait struct {
 	Field      string
 	Expression string
+
+	// Matches is a regular expression, in the syntax of package regexp, with one group: what that finds in the text of the
+	// value is the wait. Empty means the whole value.
+	Matches string
 
 	// Unit is what the value is given in. Empty means that it is read as Retry-After is, by its form: a number of seconds, a
 	// time since the Unix epoch, a date, or a duration such as 6m0s.
@@ -21,6 +27,10 @@ type Wait struct {
 
 	// Fixed is how long to wait where the answer does not say. Zero means that this is not known.
 	Fixed time.Duration
+
+	// Midnight is the difference from UTC, such as -08:00, of the place at whose next midnight the wait ends, where the answer
+	// does not say. Of a place with daylight saving time give the one that ends later. Empty means that this is not known.
+	Midnight string
 }
 
 // A Unit is what a Wait is given in.
@@ -51,15 +61,54 @@ func (w Wait) read(content *content) (time.Duration, bool) {
 	if w.Field != "" || w.Expression != "" {
 		at := receipt(content.result.Header, content.result.Received)
 		for _, value := range content.values(w.Field, w.Expression) {
-			if wait, ok := w.Unit.read(at, text(value)); ok {
+			value, ok := w.part(text(value))
+			if !ok {
+				continue
+			}
+			if wait, ok := w.Unit.read(at, value); ok {
 				longest, found = max(longest, wait), true
 			}
 		}
 	}
-	if !found {
-		return w.Fixed, w.Fixed > 0
+	switch offset, err := parseOffset(w.Midnight); {
+	case found:
+		return longest, true
+	case w.Midnight != "" && err == nil:
+		return untilMidnight(content.result.Received, offset), true
 	}
-	return longest, true
+	return w.Fixed, w.Fixed > 0
+}
+
+// part returns the part of a text that Matches is after.
+func (w Wait) part(text string) (string, bool) {
+	if w.Matches == "" {
+		return text, true
+	}
+	pattern, err := compilePattern(w.Matches)
+	if err != nil {
+		return "", false
+	}
+	groups := pattern.FindStringSubmatch(text)
+	if len(groups) < 2 {
+		return "", false
+	}
+	return groups[1], true
+}
+
+// parseOffset reads a difference from UTC such as -08:00.
+func parseOffset(text string) (time.Duration, error) {
+	t, err := time.Parse("-07:00", text)
+	if err != nil {
+		return 0, err
+	}
+	_, seconds := t.Zone()
+	return time.Duration(seconds) * time.Second, nil
+}
+
+// untilMidnight returns how long it is to the next midnight of a place with a difference from UTC.
+func untilMidnight(now time.Time, offset time.Duration) time.Duration {
+	there := now.UTC().Add(offset)
+	return there.Truncate(24 * time.Hour).Add(24 * time.Hour).Sub(there)
 }
 
 // read reads a value that is given in the unit.
@@ -128,13 +177,15 @@ func parseDuration(value string) (time.Duration, bool) {
 type waitJSON struct {
 	Field      string   `json:"field,omitempty"`
 	Expression string   `json:"expression,omitempty"`
+	Matches    string   `json:"matches,omitempty"`
 	Unit       Unit     `json:"unit,omitempty"`
 	Fixed      duration `json:"fixed,omitzero"`
+	Midnight   string   `json:"midnight,omitempty"`
 }
 
 // MarshalJSON writes the wait as an object, without the members that are empty.
 func (w Wait) MarshalJSON() ([]byte, error) {
-	return json.Marshal(waitJSON{w.Field, w.Expression, w.Unit, duration(w.Fixed)})
+	return json.Marshal(waitJSON{w.Field, w.Expression, w.Matches, w.Unit, duration(w.Fixed), w.Midnight})
 }
 
 // UnmarshalJSON reads what MarshalJSON writes. A member that is not known is an error.
@@ -143,6 +194,6 @@ func (w *Wait) UnmarshalJSON(data []byte) error {
 	if err := unmarshalStrictly(data, &form); err != nil {
 		return err
 	}
-	*w = Wait{form.Field, form.Expression, form.Unit, time.Duration(form.Fixed)}
+	*w = Wait{form.Field, form.Expression, form.Matches, form.Unit, time.Duration(form.Fixed), form.Midnight}
 	return nil
 }

@@ -175,8 +175,19 @@ func (r Rule) problems() []string {
 	if r.Wait.Unit != "" && !slices.Contains(waitUnits, r.Wait.Unit) {
 		problem("Wait.Unit is %q: give %s, or leave it out", r.Wait.Unit, list(waitUnits))
 	}
-	if r.Wait.Unit != "" && r.Wait.Field == "" && r.Wait.Expression == "" {
-		problem("Wait.Unit is %q, and there is no value in it: give Field or Expression; Fixed is a duration", r.Wait.Unit)
+	if (r.Wait.Unit != "" || r.Wait.Matches != "") && r.Wait.Field == "" && r.Wait.Expression == "" {
+		problem("Wait says how a value is to be read, and not where it is: give Field or Expression; Fixed is a duration")
+	}
+	if pattern, err := compilePattern(r.Wait.Matches); err != nil {
+		problem("Wait.Matches is %q: %v", r.Wait.Matches, err)
+	} else if r.Wait.Matches != "" && pattern.NumSubexp() != 1 {
+		problem("Wait.Matches is %q, with %d groups: give it one, in which the wait is", r.Wait.Matches, pattern.NumSubexp())
+	}
+	if _, err := parseOffset(r.Wait.Midnight); r.Wait.Midnight != "" && err != nil {
+		problem("Wait.Midnight is %q: give a difference from UTC, such as -08:00", r.Wait.Midnight)
+	}
+	if r.Wait.Midnight != "" && r.Wait.Fixed != 0 {
+		problem("Wait has Fixed and Midnight: give one")
 	}
 	if r.Wait.Fixed < 0 || r.Wait.Fixed > MaxCredibleFloor {
 		problem("Wait.Fixed is %v: give a positive duration of up to %v", r.Wait.Fixed, MaxCredibleFloor)
