@@ -149,7 +149,11 @@ func (p Policy) judge(req Request, history []Attempt, result Result) judgement {
 		}
 	}
 	if j.signals.Field != "" {
-		j.notBefore = result.Received.Add(j.signals.Floor)
+		floor := j.signals.Floor
+		if j.signals.Doubtful {
+			floor = min(floor, j.policy.RetryAfterMax)
+		}
+		j.notBefore = result.Received.Add(floor)
 	}
 	return j
 }
