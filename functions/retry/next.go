@@ -156,6 +156,9 @@ func (p Policy) judge(req Request, history []Attempt, result Result) judgement {
 	if !ruled && result.Status >= http.StatusBadRequest {
 		verdict = j.unruled(result.Status, verdict)
 	}
+	if j.signals.Doubtful {
+		j.signals.Floor = min(j.signals.Floor, j.policy.RetryAfterMax)
+	}
 	if j.signals.Field != "" {
 		j.notBefore = result.Received.Add(j.signals.Floor)
 	}

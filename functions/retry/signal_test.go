@@ -107,6 +107,7 @@ func TestAnExhaustedQuotaIsSeenInEveryForm(t *testing.T) {
 		{"Ratelimit-Remaining": {"0"}},
 		{"X-Ratelimit-Remaining": {"0"}},
 		{"X-Rate-Limit-Remaining": {" 0 "}},
+		{"X-Ratelimit-Remaining": {"-1"}},
 	} {
 		if !retry.ReadSignals(header, noon, false).Exhausted {
 			t.Errorf("%v: the quota does not count as used up", header)
@@ -115,7 +116,7 @@ func TestAnExhaustedQuotaIsSeenInEveryForm(t *testing.T) {
 	for _, header := range []http.Header{
 		{},
 		{"Ratelimit": {`"default";r=1`}},
-		{"X-Ratelimit-Remaining": {"-1"}},
+		{"X-Ratelimit-Remaining": {"--1"}},
 		{"X-Ratelimit-Remaining": {"none"}},
 	} {
 		if retry.ReadSignals(header, noon, false).Exhausted {
