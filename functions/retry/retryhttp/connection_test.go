@@ -1,11 +1,15 @@
 package retryhttp_test
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/internal/rawupstream"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
@@ -130,4 +134,28 @@ func TestAKeyedPostThatTheBaseRepeatedMayHaveBeenProcessedAlthoughItsLastConnect
 			t.Errorf("%v, maybe processed: %v, the hook was told %+v", err, e.MaybeProcessed(), *told)
 		}
 	}
+}
+
+func TestAConnectionThatDoesNotComeAboutIsTriedAgainByEveryMethod(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		u, transport := serve(t)
+		base := transport.Base.(*http.Transport)
+		var tries atomic.Int64
+		base.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			if tries.Add(1) == 1 {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return u.DialContext(ctx, network, address)
+		}
+		start := time.Now()
+		r, err := transport.RoundTrip(newRequest(t, "POST", "order"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, took := read(t, r), time.Since(start); text != "done" || took != 10500*time.Millisecond {
+			t.Errorf("%q after %v, want the answer after 10.5 s", text, took)
+		}
+	})
 }

@@ -31,7 +31,8 @@ func (o *operation) exchange(body io.ReadCloser, start time.Time) *exchange {
 	connecting := time.AfterFunc(min(connect, whole), func() { cancel(timeout(min(connect, whole))) })
 	var looked, connections atomic.Int64
 	trace := new(retry.Trace)
-	traced := httptrace.WithClientTrace(ctx, trace.ClientTrace())
+	hooks := trace.ClientTrace()
+	traced := httptrace.WithClientTrace(ctx, hooks)
 	traced = httptrace.WithClientTrace(traced, &httptrace.ClientTrace{
 		GetConn: func(string) { looked.Add(1) },
 		GotConn: func(httptrace.GotConnInfo) {
@@ -53,6 +54,7 @@ func (o *operation) exchange(body io.ReadCloser, start time.Time) *exchange {
 	case response == nil:
 		err = fmt.Errorf("the http.RoundTripper %T returned neither an answer nor an error", o.base())
 	default:
+		hooks.GotFirstResponseByte()
 		x.response = response
 		x.result.Status, x.result.Header = response.StatusCode, response.Header
 		if o.policy.ReadsBody(o.request, response.StatusCode) {
@@ -71,6 +73,9 @@ func (o *operation) exchange(body io.ReadCloser, start time.Time) *exchange {
 
 	if ended, ok := context.Cause(ctx).(timeout); ok {
 		err = ended // whatever the base calls it
+	}
+	if _, traces := o.base().(*http.Transport); looked.Load() == 0 && (!traces || ctx.Err() != nil) {
+		trace.Connected() // it may have been sent, by a base that does not tell
 	}
 	x.cancel()
 	failure := retry.ClassifyFailure(err, trace)

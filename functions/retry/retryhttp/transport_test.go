@@ -210,8 +210,8 @@ func TestAContextThatIsDoneSendsNothing(t *testing.T) {
 		request := newRequest(t, "POST", "").WithContext(ctx)
 		request.Body = content
 		r, err := transport.RoundTrip(request)
-		failed(t, r, err, retry.DeadlineExceeded)
-		if !errors.Is(err, context.DeadlineExceeded) || content.closed.Load() != 1 || u.dialled.Load() != 0 {
+		e := failed(t, r, err, retry.DeadlineExceeded)
+		if !errors.Is(err, context.DeadlineExceeded) || len(e.Attempts) != 0 || content.closed.Load() != 1 || u.dialled.Load() != 0 {
 			t.Errorf("%v, closed %d times, dialled %d times", err, content.closed.Load(), u.dialled.Load())
 		}
 	})
