@@ -3,6 +3,7 @@ package retryhttp_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -51,89 +52,83 @@ func TestAConnectionThatIsResetIsForRepeatableRequests(t *testing.T) {
 	}
 }
 
-// staleUpstream answers one request on each connection, and closes it when the next one is there.
-func staleUpstream(t *testing.T) string {
-	return rawupstream.Listen(t, func(conn net.Conn) {
-		rawupstream.ReadHead(conn)
-		conn.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"))
-		rawupstream.ReadHead(conn)
-	})
+// serveStale starts an upstream in memory that answers one request on each connection, and closes it when the next one is
+// there. In virtual time net/http always keeps the connection; on a busy machine it may give it up.
+func serveStale(t *testing.T) (*network, *retryhttp.Transport, *[]retryhttp.Attempt) {
+	t.Helper()
+	n := newNetwork()
+	go func() {
+		for {
+			conn, err := n.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				rawupstream.ReadHead(conn)
+				io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
+				rawupstream.ReadHead(conn)
+			}()
+		}
+	}()
+	transport, told := over(t, quick)
+	transport.Base = &http.Transport{DialContext: n.DialContext}
+	t.Cleanup(func() { n.Close() })
+	return n, transport, told
 }
 
 func TestWhatTheBaseRepeatsOnAStaleConnectionIsOneAttemptOnTwoConnections(t *testing.T) {
 	t.Parallel()
-	transport, told := over(t, quick)
-	address := staleUpstream(t)
-	for range 2 {
-		request := newRequest(t, "GET", "")
-		request.URL.Host = address
-		r, err := transport.RoundTrip(request)
-		if err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		_, transport, told := serveStale(t)
+		for range 2 {
+			r, err := transport.RoundTrip(newRequest(t, "GET", ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			read(t, r)
 		}
-		read(t, r)
-	}
-	if got := *told; len(got) != 2 || got[0].Connections != 1 || got[1].Connections != 2 || got[1].Number != 1 {
-		t.Errorf("the hook was told %+v", got)
-	}
+		if got := *told; len(got) != 2 || got[0].Connections != 1 || got[1].Connections != 2 || got[1].Number != 1 {
+			t.Errorf("the hook was told %+v", got)
+		}
+	})
 }
 
 func TestAPostThatWasWrittenToAStaleConnectionIsNotRepeated(t *testing.T) {
 	t.Parallel()
-	transport, told := over(t, quick)
-	address := staleUpstream(t)
-	for i, method := range []string{"GET", "POST"} {
-		request := newRequest(t, method, "")
-		request.URL.Host = address
-		r, err := transport.RoundTrip(request)
-		if i == 0 {
-			if err != nil {
-				t.Fatal(err)
-			}
-			read(t, r)
-			continue
+	synctest.Test(t, func(t *testing.T) {
+		_, transport, told := serveStale(t)
+		r, err := transport.RoundTrip(newRequest(t, "GET", ""))
+		if err != nil {
+			t.Fatal(err)
 		}
+		read(t, r)
+		r, err = transport.RoundTrip(newRequest(t, "POST", ""))
 		if e := failed(t, r, err, retry.UnsafeToRepeat); !e.MaybeProcessed() || len(*told) != 2 {
 			t.Errorf("%+v, and the hook was told %+v", e, *told)
 		}
-	}
+	})
 }
 
 func TestAKeyedPostThatTheBaseRepeatedMayHaveBeenProcessedAlthoughItsLastConnectionFailed(t *testing.T) {
 	t.Parallel()
-	transport, told := over(t, retry.Policy{NetworkFailures: retry.Budget{Attempts: 1}})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		conn, err := listener.Accept()
+	synctest.Test(t, func(t *testing.T) {
+		n, transport, told := serveStale(t)
+		transport.Policy.NetworkFailures.Attempts = 1
+		r, err := transport.RoundTrip(newRequest(t, "GET", ""))
 		if err != nil {
-			return
+			t.Fatal(err)
 		}
-		defer conn.Close()
-		rawupstream.ReadHead(conn)
-		conn.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"))
-		rawupstream.ReadHead(conn)
-		listener.Close() // and nothing listens when the base repeats it
-	}()
-	for i := range 2 {
+		read(t, r)
+		n.refusals.Store(1) // there is no connection when the base repeats it
 		request := newRequest(t, "POST", "")
-		request.URL.Host = listener.Addr().String()
 		request.Header.Set("Idempotency-Key", "k-1")
-		r, err := transport.RoundTrip(request)
-		if i == 0 {
-			if err != nil {
-				t.Fatal(err)
-			}
-			read(t, r)
-			continue
-		}
+		r, err = transport.RoundTrip(request)
 		e := failed(t, r, err, retry.AttemptsExhausted)
-		if !errors.Is(err, syscall.ECONNREFUSED) || !e.MaybeProcessed() {
+		if !errors.Is(err, errRefused) || !e.MaybeProcessed() {
 			t.Errorf("%v, maybe processed: %v, the hook was told %+v", err, e.MaybeProcessed(), *told)
 		}
-	}
+	})
 }
 
 func TestAConnectionThatDoesNotComeAboutIsTriedAgainByEveryMethod(t *testing.T) {

@@ -45,4 +45,7 @@
 // TRACE and requests with an Idempotency-Key also after they were written; over HTTP/2, what the other side says it did
 // not process. The policy neither counts nor delays these. [Attempt].Connections tells of them. Without connections that are
 // used again (DisableKeepAlives) and without HTTP/2, an attempt is one request at the most.
+//
+// How far a request came is known from [net/http/httptrace]. Of a base that does not call its hooks, everything that failed
+// may have been processed.
 package retryhttp
