@@ -20,6 +20,9 @@ CDK := node_modules/.bin/cdk
 WITHOUT_CDK := ./functions/... ./infra/local/...
 WITH_CDK := ./constructs/... ./infra
 
+# A module of its own: importers never see the libraries that the policy is compared with.
+COMPARISON := functions/retry/comparison
+
 # The tests of the quick loop. With -short they leave out the judges, the CDK app and what waits in real time.
 QUICK := $(WITHOUT_CDK) ./constructs/gofunction/gobuild
 
@@ -51,6 +54,7 @@ test: prerequisites node_modules ## run all tests, as CI does after lint
 	go build -o /dev/null ./infra # compiled once, before several tests run it at the same time
 	go test -count=1 -race -v $(WITHOUT_CDK) 2>&1 | awk -f .ci/report.awk
 	go test -count=1 -v $(WITH_CDK) 2>&1 | awk -f .ci/report.awk
+	go -C $(COMPARISON) test -count=1 ./...
 
 .PHONY: check
 check: lint ## the quick loop: lint, and the tests that need no judge, no CDK and no real time
@@ -62,6 +66,8 @@ lint: prerequisites ## gofmt, go vet and staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	go vet $(WITHOUT_CDK) $(WITH_CDK)
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 $(WITHOUT_CDK) $(WITH_CDK)
+	go -C $(COMPARISON) vet ./...
+	go -C $(COMPARISON) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
 # A file: URL or one of a mirror will do, too.
 VULNDB ?= https://vuln.go.dev
@@ -83,8 +89,9 @@ fuzz: prerequisites ## run each fuzz target for a minute, or for FUZZTIME, until
 	@.ci/fuzz
 
 .PHONY: bench
-bench: prerequisites ## run the simulation of retry strategies and all benchmarks
+bench: prerequisites ## run the simulation of retry strategies, the comparison with libraries, and all benchmarks
 	go run ./functions/retry/simulation
+	go -C $(COMPARISON) test -count=1 -v -run TestComparison .
 	go test -run '^$$' -bench . -benchmem $(WITHOUT_CDK)
 
 .PHONY: explain

@@ -46,7 +46,7 @@ func (p *Proxy) attempt(
 		credential.SetField(request.Header, name, value)
 	}
 	if p.policy.ReadsBodies(judged) {
-		restrictCodings(request.Header)
+		retry.RestrictCodings(request.Header)
 	}
 	body, err := r.BodyBytes()
 	if err != nil {

@@ -27,9 +27,9 @@ type strategy struct {
 // count from zero; every first attempt goes out from there.
 type session func(result retry.Result) (again bool, delay time.Duration, address int)
 
-// strategies are what is compared in every scenario. The others are modelled after their documentation and source, since
-// neither of the libraries can run in virtual time and a dependency only to be compared with is too much to ask of
-// importers.
+// strategies are what is compared in every scenario. The others are modelled after their documentation and source, since a
+// dependency only to be compared with is too much to ask of importers. functions/retry/comparison, a module of its own, has
+// the libraries themselves.
 var strategies = []strategy{
 	{"the tutorial's three proxies", tutorial},
 	{"Step Functions Retry", stepFunctions(false)},

@@ -1,13 +1,14 @@
-package handler
+package retry
 
 import (
 	"net/http"
 	"strings"
 )
 
-// restrictCodings takes out of Accept-Encoding what rules cannot read (RFC 9110 section 12.5.3): an answer in such a coding
-// could be a limit that nobody recognises. Without the field servers send no coding, so that it is not added.
-func restrictCodings(header http.Header) {
+// RestrictCodings takes out of a request's Accept-Encoding what rules cannot read (RFC 9110 section 12.5.3): an answer in
+// such a coding could be a limit that nobody recognises. Without the field servers send no coding, so that it is not added.
+// It is for requests of which [Policy.ReadsBodies] holds.
+func RestrictCodings(header http.Header) {
 	given := header.Values("Accept-Encoding")
 	if len(given) == 0 {
 		return
