@@ -126,7 +126,7 @@ var vocabulary = func() map[string]word {
 
 	add(word{role: quantityWord, quantity: remaining}, "remaining remain remains left available")
 	add(word{role: quantityWord, quantity: remaining, weak: true}, "status")
-	add(word{role: quantityWord, quantity: used}, "used use usage consumed")
+	add(word{role: quantityWord, quantity: used}, "used use usage consumed observed")
 	add(word{role: quantityWord, quantity: used, weak: true}, "count")
 	add(word{role: quantityWord, quantity: ceiling}, "total max maximum capacity")
 	add(word{role: quantityWord, quantity: reset}, "reset resets until renew renews renewal refresh expires expiry")
@@ -279,6 +279,9 @@ func (n *nameReader) read(words []string) {
 				own = append(own, name)
 			}
 		default:
+			if w.role == otherWord && n.spoken && n.quantity == window {
+				break // the size of a window
+			}
 			if w.role == subjectWord {
 				n.subject, name = true, subject(name)
 			}

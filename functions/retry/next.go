@@ -44,10 +44,14 @@ func (p Policy) Next(req Request, history []Attempt, result Result, random func(
 	}
 
 	fail := func(reason Reason, why string) Decision {
-		retryAfter := j.binding(PerAccount)
+		retryAfter, details := j.binding(PerAccount), ""
 		if retryAfter <= 0 && !j.lasting {
 			shortest, longest, _ := j.delay(j.policy.budget(j.kind), j.count(j.kind), 0)
 			retryAfter = max(draw(shortest, longest, random), time.Millisecond)
+			if j.kind == RateLimit {
+				details = fmt.Sprintf("nothing says when the limit ends; the backoff would be %s; if it is documented, set a wait by a rule in the policy's signals, or rateLimits.base",
+					ceil(retryAfter, time.Second))
+			}
 		}
 		return Decision{
 			Outcome:        Failed,
@@ -56,6 +60,7 @@ func (p Policy) Next(req Request, history []Attempt, result Result, random func(
 			MaybeProcessed: !j.proof,
 			NotBefore:      j.notBefore,
 			RetryAfter:     retryAfter,
+			Details:        details,
 			Why:            j.subject + ": " + why,
 		}
 	}

@@ -72,7 +72,11 @@ func (l *ledger) tell(n limitName, field, value string) {
 // scalar enters a value that has no members.
 func (l *ledger) scalar(n limitName, field, value string) {
 	if n.quantity == whole {
-		return // the limit itself, or a word
+		if !strings.Contains(value, "/") { // the limit itself, or a word
+			q := l.of(n)
+			q.ceiling = append(q.ceiling, readAmounts(value)...)
+		}
+		return
 	}
 	if n.quantity == holder {
 		for _, name := range splitName(strings.ToLower(value)) {
@@ -418,14 +422,20 @@ func spanOf(list []amount, place int, left []amount) time.Duration {
 }
 
 // rate raises a floor to the time between two requests, if the limit is no number of requests: a fraction can only be so
-// many in a second.
+// many in a second, or in the window that is told.
 func (q *quota) rate(f *floor) {
-	if !q.rated || q.ceilingField == "" || len(q.ceiling) != 1 || len(q.windows) > 0 || len(q.resets) > 0 {
+	if !q.rated || q.ceilingField == "" || len(q.ceiling) != 1 || len(q.resets) > 0 {
 		return
 	}
+	length := time.Second
+	for _, t := range q.windows {
+		if t.waits[0].known {
+			length = t.waits[0].d
+		}
+	}
 	if c := q.ceiling[0]; c.known && !c.whole && c.n > 0 && c.window == 0 {
-		if d, ok := credible(float64(time.Second) / c.n); ok {
-			f.atLeast(q.ceilingField, d)
+		if d, ok := credible(float64(length) / c.n); ok {
+			f.atLeast(q.ceilingField, ceil(d, time.Millisecond))
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -469,4 +471,24 @@ func FuzzRulesReadAnyBody(f *testing.F) {
 			t.Errorf("a floor of %v", wait)
 		}
 	})
+}
+
+func TestThePoliciesOfTheDocumentationAreValid(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/rules.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```json\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+	if len(blocks) < 2 {
+		t.Fatalf("%d policies, want those of rules and of routes", len(blocks))
+	}
+	for _, block := range blocks {
+		policyOf(t, block[1])
+	}
+	d := policyOf(t, blocks[0][1]).Next(retry.Request{Method: "POST", Path: "/graphql", Proxies: 3}, nil,
+		answered(200, `{"errors":[{"extensions":{"code":"THROTTLED"}}],"extensions":{"retryAfterMs":1500}}`), lowest)
+	if d.NotBefore.Sub(noon) != 1500*time.Millisecond {
+		t.Errorf("the rule of the documentation waits %v (%s)", d.NotBefore.Sub(noon), d.Why)
+	}
 }
