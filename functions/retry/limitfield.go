@@ -299,7 +299,10 @@ func (n *nameReader) read(words []string) {
 		}
 	}
 	if n.quantity == remaining && (n.timed || n.unit != 0) {
-		n.quantity = reset // the time that remains
+		n.quantity = reset // the time that remains; of a request, if no limit is named
+		if n.bare {
+			n.quantity = whole
+		}
 	}
 	if n.quantity == reset && n.weak {
 		n.epoch = true // X-RateLimit-Next: a moment, as nobody says how much is next

@@ -40,8 +40,9 @@ type ledger struct {
 	exhausted bool
 	by        holders
 
-	// structured is what the standard fields ask for.
+	// structured is what the standard fields ask for, and named says that they say which quota is used up.
 	structured floor
+	named      bool
 }
 
 // of returns the quota that a name is about. The pointer holds until the next call.
@@ -318,7 +319,7 @@ func (l *ledger) read() floors {
 					f.doubtful.atMost(end)
 				}
 			default:
-				l.exhaust(q, a)
+				l.exhaust(q, max(a.window, spanOf(q.spans, place, left), spanOf(q.ceiling, place, left)))
 				if f.own.at(ends, place, left) {
 					break
 				}
@@ -349,10 +350,10 @@ func (l *ledger) read() floors {
 }
 
 // exhaust notes that a quota is used up, and whose it is. Nobody counts a day by address.
-func (l *ledger) exhaust(q *quota, a amount) {
+func (l *ledger) exhaust(q *quota, length time.Duration) {
 	l.exhausted = true
 	l.by = l.by.and(q.by)
-	length := max(q.period, a.window)
+	length = max(length, q.period)
 	for _, t := range q.windows {
 		length = max(length, t.waits[0].d)
 	}
@@ -535,7 +536,7 @@ func (l *ledger) standard(field string, values, policy []string) bool {
 // exhaustNamed notes that a quota is used up, and whose it is: a partition key is a part of the quota that belongs to
 // somebody whom the server has identified.
 func (l *ledger) exhaustNamed(name string, item, policy httpsfv.Item) {
-	l.exhausted = true
+	l.exhausted, l.named = true, true
 	m := readMember(name)
 	seconds, _ := parameter(policy, "w")
 	l.by = l.by.and(m.by)
