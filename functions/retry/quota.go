@@ -336,7 +336,9 @@ func (l *ledger) read() floors {
 				lone = &f.shared
 			}
 			for _, t := range q.resets {
-				lone.longest(t.field, t.waits)
+				if len(t.waits) == 1 { // nobody knows which window of a list is meant
+					lone.longest(t.field, t.waits)
+				}
 			}
 		}
 		if l.limited && !known {
@@ -345,6 +347,9 @@ func (l *ledger) read() floors {
 	}
 	for _, o := range open {
 		l.share(o, &f)
+	}
+	if l.exhausted {
+		f.doubtful = floor{} // it is known which limit binds, if not until when
 	}
 	return f
 }
@@ -523,12 +528,11 @@ func (l *ledger) standard(field string, values, policy []string) bool {
 			return ok
 		}
 		l.exhausted = true
-		if seconds, ok := entry(dictionary, "reset"); ok {
-			if wait, ok := l.moment.left(seconds * float64(time.Second)); ok {
-				l.structured.atLeast(field, wait)
-			}
+		seconds, ok := entry(dictionary, "reset")
+		if wait, credible := l.moment.left(seconds * float64(time.Second)); ok && credible {
+			l.structured.atLeast(field, wait)
 		}
-		return true
+		return ok
 	}
 	return false
 }

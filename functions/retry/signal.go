@@ -20,7 +20,8 @@ type Signals struct {
 	// not from a field for quotas.
 	RetryAfter bool
 
-	// Exhausted says that a quota is used up: a field for what remains of it says zero.
+	// Exhausted says that a quota is used up: a field for what remains of it says zero or less, or one for what is used
+	// says as much as there is.
 	Exhausted bool
 
 	// Scope is what the answer itself says that the limit is counted by: [PerAddress], [PerAccount], or empty if it does
