@@ -119,9 +119,10 @@ var vocabulary = func() map[string]word {
 			v[name] = w
 		}
 	}
-	add(word{role: filler}, "x per this current on of the by utc date value counter info details")
+	add(word{role: filler}, "x per this current on of the by utc date value counter info details exceeded")
 	add(word{role: afterWord}, "after in at")
-	add(word{role: limitWord}, "limit limits limiter quota quotas ratelimit ratelimits ratelimiter ratelimiting throttle throttling")
+	add(word{role: limitWord}, "limit limits limiter quota quotas ratelimit ratelimits ratelimiter ratelimiting ratelimited"+
+		" throttle throttling throttled")
 	add(word{role: pauseWord}, "wait backoff")
 
 	add(word{role: quantityWord, quantity: remaining}, "remaining remain remains left available")
@@ -161,37 +162,45 @@ var vocabulary = func() map[string]word {
 }()
 
 // mayTellLimit says whether a name can be that of a field of limits: whether any word is in it without which none is. It
-// allocates nothing, since every field of every answer is asked.
+// allocates nothing, and looks at two letters at a time, since every field of every answer is asked.
 func mayTellLimit(name string) bool {
 	for i := 0; i+4 <= len(name); i++ {
+		var word string
 		switch name[i] | 0x20 {
 		case 'l':
-			if hasWord(name[i:], "limit") || hasWord(name[i:], "left") {
-				return true
+			switch name[i+1] | 0x20 {
+			case 'i':
+				word = "limit"
+			case 'e':
+				word = "left"
 			}
 		case 'r':
-			if hasWord(name[i:], "retry") || hasWord(name[i:], "remain") || hasWord(name[i:], "reset") {
-				return true
+			if name[i+1]|0x20 == 'e' {
+				switch name[i+2] | 0x20 {
+				case 't':
+					word = "retry"
+				case 'm':
+					word = "remain"
+				case 's':
+					word = "reset"
+				}
 			}
 		case 'q':
-			if hasWord(name[i:], "quota") {
-				return true
-			}
+			word = "quota"
 		case 't':
-			if hasWord(name[i:], "thrott") {
-				return true
+			if name[i+1]|0x20 == 'h' {
+				word = "thrott"
 			}
 		case 'a':
-			if hasWord(name[i:], "avail") {
-				return true
+			if name[i+1]|0x20 == 'v' {
+				word = "avail"
 			}
+		}
+		if word != "" && len(name)-i >= len(word) && strings.EqualFold(name[i:i+len(word)], word) {
+			return true
 		}
 	}
 	return false
-}
-
-func hasWord(name, word string) bool {
-	return len(name) >= len(word) && strings.EqualFold(name[:len(word)], word)
 }
 
 // readLimitName reads the name of a header field. It returns false if it is not that of a field of limits.
@@ -236,9 +245,10 @@ func (n *nameReader) read(words []string) {
 		w := meaning(name)
 		switch w.role {
 		case rateWord:
-			if i+1 < len(words) && vocabulary[words[i+1]].role == limitWord {
+			if i+1 < len(words) && (vocabulary[words[i+1]].role == limitWord || words[i+1] == "limited") {
 				own = append(own, name) // rate limit, in two words
 				n.rated = n.rated || n.bare
+				words[i+1] = "limit"
 				break
 			}
 			own = append(own, name)
@@ -299,7 +309,10 @@ func (n *nameReader) read(words []string) {
 		}
 	}
 	if n.quantity == remaining && (n.timed || n.unit != 0) {
-		n.quantity = reset // the time that remains
+		n.quantity = reset // the time that remains; of a request, if no limit is named
+		if n.bare {
+			n.quantity = whole
+		}
 	}
 	if n.quantity == reset && n.weak {
 		n.epoch = true // X-RateLimit-Next: a moment, as nobody says how much is next
@@ -406,6 +419,11 @@ func unglue(words []string, piece string) []string {
 	}
 	if known, ok := known(words, piece); ok {
 		return known
+	}
+	if rest, ok := strings.CutPrefix(piece, "x"); ok {
+		if known, ok := known(append(words, "x"), rest); ok {
+			return known
+		}
 	}
 	for _, end := range []string{"ratelimit", "remaining", "limit", "reset", "quota"} {
 		if head, ok := strings.CutSuffix(piece, end); ok && len(head) > 2 {

@@ -40,19 +40,21 @@ func readAmounts(value string) []amount {
 }
 
 // readAmount reads one number, with a sign, perhaps, and with what it is counted in or out of behind it: 20:120 is 20 in
-// 120 seconds, and 20/100 is 20 of 100.
+// 120 seconds, 20/minute and 20 per minute are 20 in a minute, and 20/100 is 20 of 100.
 func readAmount(text string, counted time.Duration) amount {
 	a := amount{window: counted}
 	text, seconds, windowed := strings.Cut(unquote(text), ":")
 	if windowed {
-		if a.window = span(unquote(seconds), 0); a.window == 0 {
+		if a.window = span(seconds, 0); a.window == 0 {
 			return a
 		}
 	}
-	text, of, divided := strings.Cut(text, "/")
+	text, of, divided := strings.Cut(strings.Replace(text, " per ", "/", 1), "/")
 	if divided {
 		if _, ok := number(unquote(of)); !ok {
-			return a
+			if a.window = span(of, 0); a.window == 0 {
+				return a
+			}
 		}
 	}
 	text = unquote(text)
@@ -79,7 +81,7 @@ func span(value string, unit time.Duration) time.Duration {
 		d, _ := credible(n * float64(unit))
 		return d
 	}
-	if w := meaning(strings.ToLower(value)); w.role == periodWord {
+	if w := meaning(strings.ToLower(strings.ReplaceAll(value, " ", ""))); w.role == periodWord {
 		return w.time
 	}
 	if d, err := time.ParseDuration(value); err == nil && d > 0 && d <= MaxCredibleFloor {

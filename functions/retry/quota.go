@@ -40,8 +40,9 @@ type ledger struct {
 	exhausted bool
 	by        holders
 
-	// structured is what the standard fields ask for.
+	// structured is what the standard fields ask for, and named says that they say which quota is used up.
 	structured floor
+	named      bool
 }
 
 // of returns the quota that a name is about. The pointer holds until the next call.
@@ -318,7 +319,7 @@ func (l *ledger) read() floors {
 					f.doubtful.atMost(end)
 				}
 			default:
-				l.exhaust(q, a)
+				l.exhaust(q, max(a.window, spanOf(q.spans, place, left), spanOf(q.ceiling, place, left)))
 				if f.own.at(ends, place, left) {
 					break
 				}
@@ -335,7 +336,9 @@ func (l *ledger) read() floors {
 				lone = &f.shared
 			}
 			for _, t := range q.resets {
-				lone.longest(t.field, t.waits)
+				if len(t.waits) == 1 { // nobody knows which window of a list is meant
+					lone.longest(t.field, t.waits)
+				}
 			}
 		}
 		if l.limited && !known {
@@ -345,14 +348,17 @@ func (l *ledger) read() floors {
 	for _, o := range open {
 		l.share(o, &f)
 	}
+	if l.exhausted {
+		f.doubtful = floor{} // it is known which limit binds, if not until when
+	}
 	return f
 }
 
 // exhaust notes that a quota is used up, and whose it is. Nobody counts a day by address.
-func (l *ledger) exhaust(q *quota, a amount) {
+func (l *ledger) exhaust(q *quota, length time.Duration) {
 	l.exhausted = true
 	l.by = l.by.and(q.by)
-	length := max(q.period, a.window)
+	length = max(length, q.period)
 	for _, t := range q.windows {
 		length = max(length, t.waits[0].d)
 	}
@@ -522,12 +528,11 @@ func (l *ledger) standard(field string, values, policy []string) bool {
 			return ok
 		}
 		l.exhausted = true
-		if seconds, ok := entry(dictionary, "reset"); ok {
-			if wait, ok := l.moment.left(seconds * float64(time.Second)); ok {
-				l.structured.atLeast(field, wait)
-			}
+		seconds, ok := entry(dictionary, "reset")
+		if wait, credible := l.moment.left(seconds * float64(time.Second)); ok && credible {
+			l.structured.atLeast(field, wait)
 		}
-		return true
+		return ok
 	}
 	return false
 }
@@ -535,7 +540,7 @@ func (l *ledger) standard(field string, values, policy []string) bool {
 // exhaustNamed notes that a quota is used up, and whose it is: a partition key is a part of the quota that belongs to
 // somebody whom the server has identified.
 func (l *ledger) exhaustNamed(name string, item, policy httpsfv.Item) {
-	l.exhausted = true
+	l.exhausted, l.named = true, true
 	m := readMember(name)
 	seconds, _ := parameter(policy, "w")
 	l.by = l.by.and(m.by)

@@ -20,7 +20,8 @@ type Signals struct {
 	// not from a field for quotas.
 	RetryAfter bool
 
-	// Exhausted says that a quota is used up: a field for what remains of it says zero.
+	// Exhausted says that a quota is used up: a field for what remains of it says zero or less, or one for what is used
+	// says as much as there is.
 	Exhausted bool
 
 	// Scope is what the answer itself says that the limit is counted by: [PerAddress], [PerAccount], or empty if it does
@@ -76,6 +77,9 @@ func ReadSignals(header http.Header, received time.Time, limited bool) Signals {
 		l.field(header, name)
 	}
 	f := l.read()
+	if policy := header[policyField]; len(policy) > 0 && !l.named {
+		l.partitioned(policy)
+	}
 	s.Exhausted, s.Scope = l.exhausted, l.by.scope()
 	s.RetryAfter = f.told.field != ""
 	for _, floor := range []floor{f.told, f.own, f.shared, f.period, f.rate} {
@@ -90,21 +94,17 @@ func ReadSignals(header http.Header, received time.Time, limited bool) Signals {
 	return s
 }
 
+// policyField is RateLimit-Policy, as net/http writes it.
+const policyField = "Ratelimit-Policy"
+
 // field enters what a field says.
 func (l *ledger) field(header http.Header, name string) {
 	n, ok := readLimitName(name)
 	if !ok {
 		return
 	}
-	switch name {
-	case "Ratelimit":
-		if l.standard(name, header[name], header["Ratelimit-Policy"]) {
-			return
-		}
-	case "Ratelimit-Policy":
-		if len(header["Ratelimit"]) == 0 {
-			l.partitioned(header[name])
-		}
+	if name == "Ratelimit" && l.standard(name, header[name], header[policyField]) {
+		return
 	}
 	for _, value := range header[name] {
 		l.tell(n, name, value)

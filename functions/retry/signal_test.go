@@ -26,40 +26,84 @@ type signalRow struct {
 	field  string
 }
 
-func signalRows(t *testing.T) []signalRow {
+// tableRows returns the cells of the rows that have a status, by the heading of their table.
+func tableRows(t *testing.T) (parts []string, rows [][]string) {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/rate-limit-signals.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	code := regexp.MustCompile("`([^`:]+): ([^`]*)`")
-	var rows []signalRow
 	part := ""
 	for line := range strings.Lines(string(text)) {
 		if heading, ok := strings.CutPrefix(line, "## "); ok {
 			part = strings.TrimSpace(heading)
 		}
-		if !strings.HasPrefix(line, "|") || part == "How a field is read" || part == "Whose limit it is" {
+		if !strings.HasPrefix(line, "|") {
 			continue
 		}
-		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
-		if len(cells) != 6 && len(cells) != 7 { // some tables have sources
-			t.Fatalf("a row with %d cells, want 6 or 7: %s", len(cells), line)
-		}
+		cells := strings.Split(strings.TrimSpace(line), "|")
+		cells = cells[1 : len(cells)-1]
 		for i := range cells {
 			cells[i] = strings.TrimSpace(cells[i])
 		}
-		status, err := strconv.Atoi(cells[1])
-		if err != nil {
-			continue // the head of a table
+		if _, err := strconv.Atoi(cells[1]); err == nil { // else the head of a table, or words
+			parts, rows = append(parts, part), append(rows, cells)
 		}
-		row := signalRow{part: part, what: cells[0], status: status, header: http.Header{}, kind: cells[3], wait: cells[4], field: cells[5]}
-		for _, field := range code.FindAllStringSubmatch(cells[2], -1) {
-			row.header.Add(field[1], field[2])
+	}
+	return parts, rows
+}
+
+var code = regexp.MustCompile("`([^`:]+): ([^`]*)`")
+
+// fieldsOf reads the header fields in a cell.
+func fieldsOf(cell string) http.Header {
+	header := http.Header{}
+	for _, field := range code.FindAllStringSubmatch(cell, -1) {
+		header.Add(field[1], field[2])
+	}
+	return header
+}
+
+// scopeTable is the heading of the table that says whose limit it is, and has other columns.
+const scopeTable = "Whose limit it is"
+
+func signalRows(t *testing.T) []signalRow {
+	t.Helper()
+	var rows []signalRow
+	parts, cells := tableRows(t)
+	for i, c := range cells {
+		if parts[i] == scopeTable {
+			continue
 		}
-		rows = append(rows, row)
+		if len(c) != 6 && len(c) != 7 { // some tables have sources
+			t.Fatalf("a row with %d cells, want 6 or 7: %s", len(c), c)
+		}
+		status, _ := strconv.Atoi(c[1])
+		rows = append(rows, signalRow{parts[i], c[0], status, fieldsOf(c[2]), c[3], c[4], c[5]})
 	}
 	return rows
+}
+
+func TestTheScopeOfALimitIsReadAsTheDocumentationSays(t *testing.T) {
+	t.Parallel()
+	parts, rows := tableRows(t)
+	found := 0
+	for i, c := range rows {
+		if parts[i] != scopeTable {
+			continue
+		}
+		found++
+		if len(c) != 4 {
+			t.Fatalf("a row with %d cells, want 4: %s", len(c), c)
+		}
+		want := retry.Scope(strings.TrimPrefix(c[3], "-"))
+		if got := retry.ReadSignals(fieldsOf(c[2]), noon, true).Scope; got != want {
+			t.Errorf("%s: the scope is %q, want %q", c[0], got, want)
+		}
+	}
+	if found < 25 {
+		t.Errorf("found %d rows, want the table of the documentation", found)
+	}
 }
 
 func TestEverySignalIsReadAsTheDocumentationSays(t *testing.T) {

@@ -86,7 +86,8 @@ func (m moment) until(t time.Time) (time.Duration, bool) {
 }
 
 // parse reads a wait in any of the forms that are met: seconds, whole or not; a time since the Unix epoch in seconds,
-// milliseconds, microseconds or nanoseconds; a date; a duration as Go writes it, such as 6m0s, or as people do, such as 30 seconds. Quotes, a plus sign
+// milliseconds, microseconds or nanoseconds; a date; a duration as Go writes it, such as 6m0s, as ISO 8601
+// does, such as PT6M, or as people do, such as 30 seconds. Quotes, a plus sign
 // and parameters do no harm. A time that has passed is no wait.
 func (m moment) parse(value string) (time.Duration, bool) {
 	value = trimWait(value)
@@ -109,6 +110,11 @@ func (m moment) parse(value string) (time.Duration, bool) {
 	}
 	if d, err := time.ParseDuration(value); err == nil && d >= 0 {
 		return m.left(float64(d))
+	}
+	if iso, ok := strings.CutPrefix(value, "PT"); ok {
+		if d, err := time.ParseDuration(strings.ToLower(iso)); err == nil && d >= 0 {
+			return m.left(float64(d))
+		}
 	}
 	name := strings.TrimLeft(value, "0123456789.")
 	n, ok := number(value[:len(value)-len(name)])
