@@ -288,6 +288,9 @@ func (f *floor) longest(field string, waits []wait) bool {
 // is used up; the end or the window of a quota that this one is a part of; the length of the period that a quota is named
 // for; a rate; and the end of a quota that is not used up.
 type floors struct {
+	// daily says that a quota of a day or longer is used up whose end nobody tells.
+	daily bool
+
 	told, own, shared, period, rate, doubtful floor
 }
 
@@ -394,8 +397,12 @@ func (l *ledger) share(o openQuota, f *floors) {
 			}
 		}
 	}
-	if !found && q.period > 0 && q.period < day { // those end with the calendar's, in a zone that nobody tells
+	switch {
+	case found || q.period == 0:
+	case q.period < day:
 		f.period.longest(q.remainingField, []wait{l.moment.lasts(q.period)})
+	default:
+		f.daily = true // it ends with the calendar's day, in a zone that nobody tells
 	}
 }
 
