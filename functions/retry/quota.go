@@ -48,8 +48,9 @@ type ledger struct {
 // of returns the quota that a name is about. The pointer holds until the next call.
 func (l *ledger) of(n limitName) *quota {
 	for i := range l.quotas {
-		if l.quotas[i].quota == n.quota {
-			return &l.quotas[i]
+		if q := &l.quotas[i]; q.quota == n.quota {
+			q.qualified = q.qualified || n.qualified // the same words in another order
+			return q
 		}
 	}
 	l.quotas = append(l.quotas, quota{limitName: n})
