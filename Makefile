@@ -12,13 +12,16 @@ export CDK_VALIDATION ?= false
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION ?= 18,20
 
 # Variants of the stack, handed to the CDK as context: make deploy UPSTREAM=https://api.example.com PROXIES=5
-CONTEXT := $(foreach name,UPSTREAM UPSTREAM_AUTH PROXIES ARCHITECTURE AUTH,$(if $($(name)),-c '$(shell echo $(name) | tr -d _ | tr A-Z a-z)=$($(name))'))
+CONTEXT := $(foreach name,UPSTREAM UPSTREAM_AUTH POLICY VENDOR PROXIES ARCHITECTURE AUTH,$(if $($(name)),-c '$(shell echo $(name) | tr -d _ | tr A-Z a-z)=$($(name))'))
 
 CDK := node_modules/.bin/cdk
 
 # Everything that does not import the CDK. It runs under the race detector; the CDK's own runtime cannot.
 WITHOUT_CDK := ./functions/... ./infra/local/...
 WITH_CDK := ./constructs/... ./infra
+
+# A module of its own: importers never see the libraries that the policy is compared with.
+COMPARISON := functions/retry/comparison
 
 # The tests of the quick loop. With -short they leave out the judges, the CDK app and what waits in real time.
 QUICK := $(WITHOUT_CDK) ./constructs/gofunction/gobuild
@@ -32,12 +35,13 @@ help: ## show this list
 	@echo "    FAULTS=throttle=0.1,lost=0.1,slow=0.1,delay=1s,seed=7 are shares of the calls to AWS that fail, and how"
 	@echo "    UPSTREAM_AUTH=bearer:SECRET, basic:SECRET, header/NAME:SECRET, query/NAME:SECRET, oauth2/TOKEN-URL:SECRET or certificate:SECRET"
 	@echo "      authenticates to the upstream with a secret of SECRETS, or with its field SECRET#FIELD; the demo upstream asks for it"
+	@echo "    POLICY=file.json holds the retry policy, and VENDOR=shopify is a preset that it is put over; docs/vendors.md lists them"
 	@echo "    CA=file.pem holds authorities that an https upstream is trusted by, besides the system's"
 	@echo "    SECRETS=file.json holds the secrets in Secrets Manager by their names, as strings or objects; it is read again when it changes"
 	@echo "    AUTH=AWS_IAM has the URL take signed requests only; signatures are not verified"
 	@echo "    FREEZE=off lets functions run on between invocations, such as under a debugger"
-	@echo "  Variants, for synth, diff, deploy, destroy: UPSTREAM=https://… (default https://httpbin.org) UPSTREAM_AUTH=… (as for local) PROXIES=3 ARCHITECTURE=arm64|x86_64 AUTH=AWS_IAM|NONE"
-	@echo "  Variants, for explain: PROXIES=3"
+	@echo "  Variants, for synth, diff, deploy, destroy: UPSTREAM=https://… (default https://httpbin.org) UPSTREAM_AUTH=… POLICY=… VENDOR=… (as for local) PROXIES=3 ARCHITECTURE=arm64|x86_64 AUTH=AWS_IAM|NONE"
+	@echo "  Variants, for explain: PROXIES=3 POLICY=file.json VENDOR=…"
 	@echo "  Variants, for contract: ENDPOINT=https://… LISTEN=0.0.0.0:8080 CERTIFICATE=file PRIVATE_KEY=file SPEED=1 POLICY=file PAGES=origin RUN=regexp AT_ONCE=8"
 
 .PHONY: local
@@ -50,6 +54,7 @@ test: prerequisites node_modules ## run all tests, as CI does after lint
 	go build -o /dev/null ./infra # compiled once, before several tests run it at the same time
 	go test -count=1 -race -v $(WITHOUT_CDK) 2>&1 | awk -f .ci/report.awk
 	go test -count=1 -v $(WITH_CDK) 2>&1 | awk -f .ci/report.awk
+	go -C $(COMPARISON) test -count=1 ./...
 
 .PHONY: check
 check: lint ## the quick loop: lint, and the tests that need no judge, no CDK and no real time
@@ -61,6 +66,8 @@ lint: prerequisites ## gofmt, go vet and staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	go vet $(WITHOUT_CDK) $(WITH_CDK)
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 $(WITHOUT_CDK) $(WITH_CDK)
+	go -C $(COMPARISON) vet ./...
+	go -C $(COMPARISON) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
 # A file: URL or one of a mirror will do, too.
 VULNDB ?= https://vuln.go.dev
@@ -82,19 +89,21 @@ fuzz: prerequisites ## run each fuzz target for a minute, or for FUZZTIME, until
 	@.ci/fuzz
 
 .PHONY: bench
-bench: prerequisites ## run the simulation of retry strategies and all benchmarks
+bench: prerequisites ## run the simulation of retry strategies, the comparison with libraries, and all benchmarks
 	go run ./functions/retry/simulation
+	go -C $(COMPARISON) test -count=1 -v -run TestComparison .
 	go test -run '^$$' -bench . -benchmem $(WITHOUT_CDK)
 
 .PHONY: explain
 explain: prerequisites ## print the timetable and the costs of the stack's retry policy
-	@CDK_CONTEXT_JSON='{$(if $(PROXIES),"proxies":"$(PROXIES)")}' go run ./infra explain
+	@CDK_CONTEXT_JSON='{"proxies":"$(PROXIES)","policy":"$(POLICY)","vendor":"$(VENDOR)"}' go run ./infra explain
 
 .PHONY: snapshots
 snapshots: prerequisites ## rewrite the golden files; read the difference before you commit it
 	go test ./constructs/apiproxy -update
 	go test ./infra -update
 	go test ./functions/message -update
+	go test ./functions/retry -run Vendors -update
 	git diff --stat -- '*/testdata/*'
 
 .PHONY: synth

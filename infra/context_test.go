@@ -3,9 +3,16 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
 // stackWith is the template of this repository's stack with a context.
@@ -75,6 +82,41 @@ func flat(value any) string {
 		b.WriteString(part.(string))
 	}
 	return b.String()
+}
+
+func TestTheContextHoldsThePolicyAndNamesVendors(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "policy.json")
+	const text = `{"deadline": "90s", "routes": [{"path": "/reports", "maxDeadline": "280s", "attemptTimeout": "60s"}]}`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var object any
+	if err := json.Unmarshal([]byte(text), &object); err != nil {
+		t.Fatal(err)
+	}
+	for form, value := range map[string]any{"a file": file, "JSON": text, "an object": object} {
+		for id, proxy := range stackWith(map[string]any{"policy": value, "vendor": "airtable,shopify", "proxies": 1}).proxies() {
+			policy, err := message.ReadPolicy(fmt.Sprint(proxy.at("Environment", "Variables", "RETRY_POLICY")))
+			if err != nil || policy.Deadline != 90*time.Second || len(policy.Routes) != 1 || len(policy.Signals) != 2 || policy.Scope != retry.PerAccount {
+				t.Errorf("from %s, %s has the policy %+v, %v", form, id, policy, err)
+			}
+		}
+	}
+}
+
+func TestBadPoliciesAndVendorsInTheContextAreReported(t *testing.T) {
+	message := panicOf(t, func() {
+		stackWith(map[string]any{"policy": `{"dead": 1}`, "vendor": "acme"})
+	})
+	for _, want := range []string{"context policy: retry: policy: ", `"dead"`, `context vendor: retry: there is no preset for the vendor "acme"`} {
+		if !strings.Contains(message, want) {
+			t.Errorf("the message does not say %q:\n%s", want, message)
+		}
+	}
+	message = panicOf(t, func() { stackWith(map[string]any{"policy": "missing.json"}) })
+	if want := "context policy: open missing.json"; !strings.Contains(message, want) {
+		t.Errorf("the message does not say %q:\n%s", want, message)
+	}
 }
 
 func TestANumberInTheContextMayBeAJSONNumber(t *testing.T) {

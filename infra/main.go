@@ -7,6 +7,9 @@
 //	proxies       number of proxies, 1 to 20 (default 3)
 //	architecture  arm64 or x86_64 (default arm64)
 //	auth          AWS_IAM or NONE: who may call the URL (default AWS_IAM)
+//	policy        the retry policy: JSON, or the name of a file with it (default: the default policy)
+//	vendor        names of vendors with commas between, whose presets the policy is put over; docs/vendors.md lists them
+//	              (default: none)
 //	upstreamauth  how to authenticate to the upstream, and the name of the secret in AWS Secrets Manager: bearer:SECRET,
 //	              basic:SECRET, header/NAME:SECRET, query/NAME:SECRET, oauth2/TOKEN-URL:SECRET or certificate:SECRET, with #FIELD
 //	              behind it for one field of a JSON object (default: not at all)

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 
@@ -14,6 +16,7 @@ import (
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
 // defaultUpstream is a public API made for trying HTTP clients.
@@ -98,14 +101,52 @@ func propsFrom(node constructs.Node) (*apiproxy.RetryingApiProxyProps, message.U
 		problem("context auth is %q; give AWS_IAM or NONE", text)
 	}
 
+	var err error
+	if props.Retry, err = policyFrom(node); err != nil {
+		problems = append(problems, err)
+	}
+
 	var auth message.UpstreamAuth
 	if text := context(node, "upstreamauth", ""); text != "" {
-		var err error
 		if auth, err = message.ParseUpstreamAuth(text); err != nil {
 			problem("context upstreamauth: %w", err)
 		}
 	}
 	return props, auth, errors.Join(append(problems, props.Validate())...)
+}
+
+// policyFrom is the retry policy that the context asks for: its own, over the presets of its vendors.
+func policyFrom(node constructs.Node) (retry.Policy, error) {
+	var policy, preset retry.Policy
+	var problems []error
+	text, err := policyText(node.TryGetContext(jsii.String("policy")))
+	if err == nil && text != nil {
+		err = json.Unmarshal(text, &policy)
+	}
+	if err != nil {
+		problems = append(problems, fmt.Errorf("context policy: %w", err))
+	}
+	if names := context(node, "vendor", ""); names != "" {
+		if preset, err = retry.Vendor(strings.FieldsFunc(names, func(r rune) bool { return r == ',' || r == ' ' })...); err != nil {
+			problems = append(problems, fmt.Errorf("context vendor: %w", err))
+		}
+	}
+	return policy.Over(preset), errors.Join(problems...)
+}
+
+// policyText is the JSON of a policy in the context: an object in cdk.json or, as -c has it, a text, which is JSON or names a
+// file.
+func policyText(value any) ([]byte, error) {
+	text, isText := value.(string)
+	switch {
+	case value == nil || isText && text == "":
+		return nil, nil
+	case !isText:
+		return json.Marshal(value)
+	case strings.HasPrefix(strings.TrimSpace(text), "{"):
+		return []byte(text), nil
+	}
+	return os.ReadFile(text)
 }
 
 // context returns a value of the context as text. The CLI hands on what -c says as strings; cdk.json may hold numbers.

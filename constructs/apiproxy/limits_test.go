@@ -73,3 +73,18 @@ func TestAPolicyThatDoesNotFitIsToldWhichNumberToChange(t *testing.T) {
 		t.Errorf("%d problems, want 3:\n%v", lines, err)
 	}
 }
+
+func TestTheRoutesOfAPolicyHaveToFit(t *testing.T) {
+	route := func(policy retry.Policy) error {
+		return props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.Retry = retry.Policy{MaxDeadline: 2 * time.Minute, Routes: []retry.Route{{Path: "/reports", Policy: policy}}}
+		}).Validate()
+	}
+	if err := route(retry.Policy{MaxDeadline: 290 * time.Second, AttemptTimeout: time.Minute}); err != nil {
+		t.Errorf("a route that fits is refused: %v", err)
+	}
+	err := route(retry.Policy{MaxDeadline: 5 * time.Minute})
+	if want := "Retry.Routes[0].Policy.MaxDeadline is 5m0s, but an Express execution ends after 5m0s"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("the message is %v; want it to say %q", err, want)
+	}
+}

@@ -12,6 +12,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
 // A RetryingApiProxy is an HTTPS endpoint in front of an API that fails. It is a construct: it can be a scope, be
@@ -94,11 +96,11 @@ func (r *RetryingApiProxy) GrantInvoke(grantee awsiam.IGrantable) awsiam.Grant {
 
 // policyJSON writes the policy for the functions' environment.
 func policyJSON(props RetryingApiProxyProps) *string {
-	text, err := json.Marshal(props.Retry)
+	text, err := message.WritePolicy(props.Retry)
 	if err != nil {
 		panic(err) // a policy that has been validated is made of strings and numbers
 	}
-	return jsii.String(string(text))
+	return jsii.String(text)
 }
 
 // recordedJSON writes which answers are recorded for the proxies' environment.

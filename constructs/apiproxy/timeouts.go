@@ -31,8 +31,17 @@ const (
 	gatewayMargin = 10 * time.Second
 )
 
+// longestDeadline is the longest that a caller can wait, on whatever route.
+func (p RetryingApiProxyProps) longestDeadline() time.Duration {
+	var longest time.Duration
+	for _, policy := range p.Retry.Each() {
+		longest = max(longest, policy.MaxDeadline)
+	}
+	return roundUp(longest, time.Second)
+}
+
 func (p RetryingApiProxyProps) proxyTimeout() time.Duration {
-	return roundUp(p.Retry.MaxDeadline, time.Second) + proxyMargin
+	return p.longestDeadline() + proxyMargin
 }
 
 func (p RetryingApiProxyProps) taskTimeout() time.Duration { return p.proxyTimeout() + taskMargin }
@@ -40,7 +49,7 @@ func (p RetryingApiProxyProps) taskTimeout() time.Duration { return p.proxyTimeo
 // machineTimeout is the longest that an execution may take: the longest deadline, and what is left then, up to the
 // writing of the record.
 func (p RetryingApiProxyProps) machineTimeout() time.Duration {
-	return roundUp(p.Retry.MaxDeadline, time.Second) + deadlineMargin
+	return p.longestDeadline() + deadlineMargin
 }
 
 func (p RetryingApiProxyProps) gatewayTimeout() time.Duration {

@@ -22,12 +22,16 @@ func TestTimeoutsNestForAllPropsThatAreValid(t *testing.T) {
 				AttemptTimeout: duration("attempt"),
 				Deadline:       min(maxDeadline, duration("deadline")),
 				MaxDeadline:    maxDeadline,
+				Routes: []retry.Route{
+					{Path: "/", Policy: retry.Policy{MaxDeadline: duration("max deadline of a route"), Deadline: time.Millisecond}},
+				},
 			},
 		}.withDefaults()
 		if err := props.Validate(); err != nil {
 			t.Skip(err)
 		}
-		deadline, function, task := props.Retry.MaxDeadline, props.proxyTimeout(), props.taskTimeout()
+		deadline := max(props.Retry.MaxDeadline, props.Retry.Routes[0].Policy.MaxDeadline)
+		function, task := props.proxyTimeout(), props.taskTimeout()
 		machine, gateway := props.machineTimeout(), props.gatewayTimeout()
 		if !(deadline < function && function < task && task < machine && machine < gateway) {
 			t.Fatalf("deadline %v, function %v, Task %v, state machine %v, gateway %v", deadline, function, task, machine, gateway)

@@ -121,7 +121,7 @@ func ToProxy(call *Call, policy retry.Policy, history []retry.Attempt, delay tim
 		Outcome:  retry.Again,
 		Call:     call,
 		Attempts: append([]retry.Attempt{}, history...), // never null: the Lost states copy it
-		Losses:   &Losses{Allowed: lossesAllowed(policy, call.MaxAttempts, history)},
+		Losses:   &Losses{Allowed: lossesAllowed(policy.For(call.Request.Method, call.Request.Path), call.MaxAttempts, history)},
 	}
 	e.WaitSeconds, e.SleepMilliseconds = SplitDelay(delay)
 	return e

@@ -1,7 +1,6 @@
 package message
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -61,7 +60,7 @@ func ProxiesAndPolicy(getenv func(string) string) (proxies int, policy retry.Pol
 		problem("%s is %q; it must be a whole number from 1", ProxyCountVariable, text)
 	}
 	if text := getenv(RetryPolicyVariable); text != "" {
-		if err := json.Unmarshal([]byte(text), &policy); err != nil {
+		if policy, err = ReadPolicy(text); err != nil {
 			problem("%s: %w", RetryPolicyVariable, err)
 		}
 	}

@@ -19,7 +19,8 @@ type Attempt struct {
 	// Error is the RFC 9209 type of the failure, if there was one.
 	Error ErrorType `json:"error,omitempty"`
 
-	// Details is a short text for people that says more about the failure. It holds no payload.
+	// Details is a short text for people that says more about the failure, or about a limit that does not say when it ends. It
+	// holds no payload.
 	Details string `json:"details,omitempty"`
 
 	// MaybeProcessed says that the upstream may have acted on the request, although the attempt brought no final answer.

@@ -61,6 +61,10 @@ type Decision struct {
 	// another attempt would meet the same.
 	RetryAfter time.Duration
 
+	// Details says, for people, how long the policy would wait and what to set, if a rate limit has ended the request and no
+	// answer said when it ends. Empty otherwise. [Result.Attempt] makes it the attempt's.
+	Details string
+
 	// Recorded is what a rule of the policy says of whether a final answer settles the operation, so that it is recorded
 	// under the request's Idempotency-Key. Nil if no rule says.
 	Recorded *bool

@@ -18,11 +18,20 @@ type Explanation struct {
 	// Timetables say when attempts start if each one before ended in the same kind of failure.
 	Timetables []Timetable
 
+	// Routes explain the policies of the policy's routes, in their order.
+	Routes []RouteExplanation
+
 	// WorstCase is the longest that a caller waits for the outcome under the default deadline, and WithoutDeadline what
 	// it would be if time never ran out. Neither counts waits that the upstream asks for; the deadline holds for them
 	// too.
 	WorstCase       time.Duration
 	WithoutDeadline time.Duration
+}
+
+// A RouteExplanation is the explanation of the policy of a route.
+type RouteExplanation struct {
+	Route Route
+	Explanation
 }
 
 // A Timetable says when the attempts start of a request whose every attempt ends in one kind of failure.
@@ -62,6 +71,17 @@ func (p Policy) Explain() Explanation { return p.ExplainFor(DefaultProxies) }
 // ExplainFor explains the policy for a number of proxies.
 func (p Policy) ExplainFor(proxies int) Explanation {
 	p = p.WithDefaults()
+	each, routes := p.Each(), p.Routes
+	e := each[0].explain(proxies)
+	e.Policy = p
+	for i, route := range routes {
+		e.Routes = append(e.Routes, RouteExplanation{route, each[i+1].explain(proxies)})
+	}
+	return e
+}
+
+// explain explains a policy without looking at its routes.
+func (p Policy) explain(proxies int) Explanation {
 	e := Explanation{Policy: p, Proxies: proxies, WithoutDeadline: p.AttemptTimeout}
 	for _, b := range p.budgets() {
 		table := p.timetable(b, proxies)
@@ -116,6 +136,15 @@ func (e Explanation) String() string {
 
 	fmt.Fprintf(&out, "\nWorst case: %v, all kinds of failure together (%v if the deadline did not end it).\n",
 		e.WorstCase, e.WithoutDeadline)
+	if len(p.Signals) > 0 {
+		fmt.Fprintf(&out, "\nRules, of which the first that an answer matches decides:\n")
+		for _, r := range p.Signals {
+			fmt.Fprintf(&out, "  %s\n", r)
+		}
+	}
+	for _, r := range e.Routes {
+		fmt.Fprintf(&out, "\n%s:\n\n%s", r.Route, r.Explanation)
+	}
 	return out.String()
 }
 

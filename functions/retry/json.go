@@ -22,6 +22,15 @@ type policyJSON struct {
 	AttemptTimeout    duration        `json:"attemptTimeout,omitzero"`
 	Deadline          duration        `json:"deadline,omitzero"`
 	MaxDeadline       duration        `json:"maxDeadline,omitzero"`
+	Signals           []Rule          `json:"signals,omitempty"`
+	Routes            []Route         `json:"routes,omitempty"`
+}
+
+// routeJSON is the JSON form of a route: the members of its policy stand beside its own.
+type routeJSON struct {
+	Methods []string `json:"methods,omitempty"`
+	Path    string   `json:"path,omitempty"`
+	policyJSON
 }
 
 type budgetJSON struct {
@@ -36,11 +45,13 @@ type duration time.Duration
 
 // MarshalJSON writes the policy as an object in which durations are strings such as "1m30s". Fields that are zero are
 // left out, and so are the repeatable methods if they are the default ones.
-func (p Policy) MarshalJSON() ([]byte, error) {
+func (p Policy) MarshalJSON() ([]byte, error) { return json.Marshal(p.form()) }
+
+func (p Policy) form() policyJSON {
 	if slices.Equal(p.RepeatableMethods, repeatableMethods) {
 		p.RepeatableMethods = nil
 	}
-	return json.Marshal(policyJSON{
+	return policyJSON{
 		RateLimits:        p.RateLimits,
 		ServerErrors:      p.ServerErrors,
 		NetworkFailures:   p.NetworkFailures,
@@ -51,7 +62,9 @@ func (p Policy) MarshalJSON() ([]byte, error) {
 		AttemptTimeout:    duration(p.AttemptTimeout),
 		Deadline:          duration(p.Deadline),
 		MaxDeadline:       duration(p.MaxDeadline),
-	})
+		Signals:           p.Signals,
+		Routes:            p.Routes,
+	}
 }
 
 // UnmarshalJSON reads what MarshalJSON writes. A field that is not known is an error, so that a misspelt one does not
@@ -61,7 +74,12 @@ func (p *Policy) UnmarshalJSON(data []byte) error {
 	if err := unmarshalStrictly(data, &form); err != nil {
 		return fmt.Errorf("retry: policy: %w", err)
 	}
-	*p = Policy{
+	*p = form.policy()
+	return nil
+}
+
+func (form policyJSON) policy() Policy {
+	return Policy{
 		RateLimits:        form.RateLimits,
 		ServerErrors:      form.ServerErrors,
 		NetworkFailures:   form.NetworkFailures,
@@ -72,7 +90,23 @@ func (p *Policy) UnmarshalJSON(data []byte) error {
 		AttemptTimeout:    time.Duration(form.AttemptTimeout),
 		Deadline:          time.Duration(form.Deadline),
 		MaxDeadline:       time.Duration(form.MaxDeadline),
+		Signals:           form.Signals,
+		Routes:            form.Routes,
 	}
+}
+
+// MarshalJSON writes the route as an object, with the members of its policy beside its own.
+func (r Route) MarshalJSON() ([]byte, error) {
+	return json.Marshal(routeJSON{r.Methods, r.Path, r.Policy.form()})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes. A field that is not known is an error.
+func (r *Route) UnmarshalJSON(data []byte) error {
+	var form routeJSON
+	if err := unmarshalStrictly(data, &form); err != nil {
+		return err
+	}
+	*r = Route{form.Methods, form.Path, form.policy()}
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -15,36 +16,44 @@ import (
 //
 // The rules, in their order:
 //
-//  1. A status is final, a rate limit or a server error, as the policy has it. The answer can override that for errors
+//  1. The policy is that of the request's route, see [Policy.For]. The first of its rules that the answer matches says how it
+//     is judged, how long to wait, and what the limit is by; what it leaves out is judged by the rules that follow here.
+//  2. A status is final, a rate limit or a server error, as the policy has it. The answer can override that for errors
 //     that the policy does not rule itself. A field such as Stripe-Should-Retry says whether they are final. A 403 is a
 //     rate limit if a quota is used up or if it says when to come again, and any other error that says so in a
 //     Retry-After is a server error. What is final has Succeeded, whatever the status.
-//  2. A 409 to a request with an Idempotency-Key is a server error, too, if an attempt before may have been processed: it
+//  3. A 409 to a request with an Idempotency-Key is a server error, too, if an attempt before may have been processed: it
 //     says that this attempt is still running, and the answer to come is that attempt's. Without such an attempt a 409
 //     is a conflict with somebody else, and as final as any other error.
-//  3. What may have been processed is repeated only if the request has an Idempotency-Key or its method is repeatable
+//  4. What may have been processed is repeated only if the request has an Idempotency-Key or its method is repeatable
 //     (RFC 9110 section 9.2.2). A rate limit, 421, 425, a 503 with Retry-After, and a failure before a byte was sent are
 //     proof that nothing was done. Without proof the request has Failed with UnsafeToRepeat; the answer, if there is one,
 //     still goes back to the caller, but a server error is not an answer that settles the matter.
-//  4. A failure that would come again (a certificate, an answer that is too large) has Failed with NotRetryable.
-//  5. Each kind of failure has its own budget. One that is used up, or the caller's own limit, ends in
+//  5. A failure that would come again (a certificate, an answer that is too large) has Failed with NotRetryable. A limit for
+//     the day, or longer, that is used up and does not say when it is renewed has Failed with DeadlineExceeded; the next
+//     midnight of UTC is the earliest moment that it can be.
+//  6. Each kind of failure has its own budget. One that is used up, or the caller's own limit, ends in
 //     AttemptsExhausted.
-//  6. The next attempt waits for the moment that the upstream named, and for the backoff above it. A rate limit by
+//  7. The next attempt waits for the moment that the upstream named, and for the backoff above it. A rate limit by
 //     address binds only the proxies that met it.
-//  7. If that moment leaves less than [MinimumAttemptTime] before the deadline, or is farther off than the policy's
+//  8. If that moment leaves less than [MinimumAttemptTime] before the deadline, or is farther off than the policy's
 //     RetryAfterMax, the request has Failed with DeadlineExceeded, at once. If there is time left, but less than the
 //     backoff may take, the delay is drawn from what is left.
 func (p Policy) Next(req Request, history []Attempt, result Result, random func() float64) Decision {
 	j := p.judge(req, history, result)
 	if j.final {
-		return Decision{Outcome: Succeeded, Why: j.subject + ": " + j.why}
+		return Decision{Outcome: Succeeded, Recorded: j.recorded, Why: j.subject + ": " + j.why}
 	}
 
 	fail := func(reason Reason, why string) Decision {
-		retryAfter := j.binding(PerAccount)
+		retryAfter, details := j.binding(PerAccount), ""
 		if retryAfter <= 0 && !j.lasting {
 			shortest, longest, _ := j.delay(j.policy.budget(j.kind), j.count(j.kind), 0)
 			retryAfter = max(draw(shortest, longest, random), time.Millisecond)
+			if j.kind == RateLimit {
+				details = fmt.Sprintf("nothing says when the limit ends; the backoff would be %s; if it is documented, set a wait by a rule in the policy's signals, or rateLimits.base",
+					ceil(retryAfter, time.Second))
+			}
 		}
 		return Decision{
 			Outcome:        Failed,
@@ -53,6 +62,7 @@ func (p Policy) Next(req Request, history []Attempt, result Result, random func(
 			MaybeProcessed: !j.proof,
 			NotBefore:      j.notBefore,
 			RetryAfter:     retryAfter,
+			Details:        details,
 			Why:            j.subject + ": " + why,
 		}
 	}
@@ -62,6 +72,9 @@ func (p Policy) Next(req Request, history []Attempt, result Result, random func(
 	}
 	if j.lasting {
 		return fail(NotRetryable, "another attempt would meet the same")
+	}
+	if j.daily {
+		return fail(DeadlineExceeded, "a quota for the day, or longer, is used up")
 	}
 	budget := j.policy.budget(j.kind)
 	count := j.count(j.kind) + 1
@@ -115,22 +128,46 @@ type judgement struct {
 	proof   bool
 	lasting bool
 
+	// daily says that a quota for the day is used up, and recorded whether a final answer is recorded; both by a rule.
+	daily    bool
+	recorded *bool
+
 	signals   Signals
 	notBefore time.Time
 }
 
 func (p Policy) judge(req Request, history []Attempt, result Result) judgement {
-	j := judgement{policy: p.WithDefaults(), req: req, history: history, now: result.Received}
+	j := judgement{policy: p.For(req.Method, req.Path).filled(), req: req, history: history, now: result.Received}
 	if result.Failure != nil && result.Status == 0 {
 		j.failed(result.Failure)
 		return j
 	}
 
-	verdict, ruled := p.verdict(result.Status)
-	j.subject = fmt.Sprint(result.Status)
+	verdict, ruled := j.policy.verdict(result.Status)
+	j.subject = strconv.Itoa(result.Status)
+	rule, matched := j.policy.rule(req, result)
+	if matched {
+		j.subject += ", by rule " + rule.Name
+		j.recorded = rule.Recorded
+		if rule.Verdict != "" {
+			verdict, ruled = rule.Verdict, true
+		}
+		if rule.Scope != "" {
+			j.policy.Scope = rule.Scope
+		}
+	}
 	j.signals = ReadSignals(result.Header, result.Received, verdict == Limited)
+	if matched {
+		rule.applyTo(&j.signals)
+	}
 	if !ruled && result.Status >= http.StatusBadRequest {
 		verdict = j.unruled(result.Status, verdict)
+	}
+	if j.signals.Doubtful {
+		j.signals.Floor = min(j.signals.Floor, j.policy.RetryAfterMax)
+	}
+	if j.signals.Field != "" {
+		j.notBefore = result.Received.Add(j.signals.Floor)
 	}
 	switch verdict {
 	case Limited:
@@ -148,8 +185,11 @@ func (p Policy) judge(req Request, history []Attempt, result Result) judgement {
 			j.why = "final"
 		}
 	}
-	if j.signals.Field != "" {
-		j.notBefore = result.Received.Add(j.signals.Floor)
+	if (matched && rule.Daily || j.kind == RateLimit && j.signals.Daily && j.signals.Field == "") && !j.final && j.kind != NetworkFailure {
+		j.daily = true
+		if j.signals.Field == "" {
+			j.notBefore = result.Received.Add(untilMidnight(result.Received, 0))
+		}
 	}
 	return j
 }

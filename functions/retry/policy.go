@@ -1,11 +1,8 @@
 package retry
 
 import (
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -96,6 +93,14 @@ type Policy struct {
 	// Requests with an Idempotency-Key may always be repeated.
 	RepeatableMethods []string
 
+	// Signals are the upstream's own ways to say what HTTP has a status or a field for: rules that are tried first to last,
+	// before the built-in reading of an answer. Default: none.
+	Signals []Rule
+
+	// Routes are the parts of the upstream's API that have a policy which differs. The first one that a request's method and
+	// path match counts. Default: none.
+	Routes []Route
+
 	// AttemptTimeout is how long one attempt may take, from the connection to the last byte of the answer. An attempt
 	// gets less if less is left before the deadline. Default: 10 s.
 	AttemptTimeout time.Duration
@@ -111,104 +116,47 @@ type Policy struct {
 // Default returns the policy that is used where nothing else is said, with every field filled in.
 func Default() Policy { return Policy{}.WithDefaults() }
 
-// WithDefaults returns the policy with its zero fields filled in. The result shares no memory with p.
+// WithDefaults returns the policy with its zero fields filled in, but for those of its routes, whose zero fields mean what the
+// policy itself says. The result shares no memory with p.
 func (p Policy) WithDefaults() Policy {
-	p.RateLimits = p.RateLimits.withDefaults(DefaultRateLimitAttempts)
-	p.ServerErrors = p.ServerErrors.withDefaults(DefaultServerErrorAttempts)
-	p.NetworkFailures = p.NetworkFailures.withDefaults(DefaultNetworkFailureAttempts)
-	if p.RetryAfterMax == 0 {
-		p.RetryAfterMax = DefaultRetryAfterMax
-	}
-	if p.Scope == "" {
-		p.Scope = DefaultScope
-	}
+	p = p.filled()
 	statuses := make(map[int]Verdict, len(p.Statuses))
 	maps.Copy(statuses, p.Statuses)
 	p.Statuses = statuses
-	if p.RepeatableMethods == nil {
-		p.RepeatableMethods = repeatableMethods
-	}
 	p.RepeatableMethods = append([]string{}, p.RepeatableMethods...)
-	if p.AttemptTimeout == 0 {
-		p.AttemptTimeout = DefaultAttemptTimeout
-	}
-	if p.Deadline == 0 {
-		p.Deadline = DefaultDeadline
-	}
-	if p.MaxDeadline == 0 {
-		p.MaxDeadline = DefaultMaxDeadline
+	p.Signals = cloneRules(p.Signals)
+	p.Routes = slices.Clone(p.Routes)
+	for i := range p.Routes {
+		r := &p.Routes[i]
+		r.Methods = slices.Clone(r.Methods)
+		r.Policy.Statuses = maps.Clone(r.Policy.Statuses)
+		r.Policy.RepeatableMethods = slices.Clone(r.Policy.RepeatableMethods)
+		r.Policy.Signals = cloneRules(r.Policy.Signals)
 	}
 	return p
 }
 
-// Validate returns all problems of the policy in one error, or nil. Each names the field, what was given, and what is
-// allowed.
-func (p Policy) Validate() error {
-	p = p.WithDefaults()
-	var problems []error
-	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf("retry: "+format, args...)) }
-
-	for _, b := range p.budgets() {
-		if b.Attempts < 1 || b.Attempts > MaxAttempts {
-			problem("%s.Attempts is %d: give 1 to %d, or 0 for the default", b.field, b.Attempts, MaxAttempts)
-		}
-		if b.Base < 0 {
-			problem("%s.Base is %v: give a positive duration, or 0 for the default", b.field, b.Base)
-		}
-		if b.Max < 0 {
-			problem("%s.Max is %v: give a positive duration, or 0 for the default", b.field, b.Max)
-		} else if b.Max < b.Base {
-			problem("%s.Max is %v, less than %s.Base, which is %v: raise Max or lower Base", b.field, b.Max, b.field, b.Base)
-		}
-		if !slices.Contains(jitters, b.Jitter) {
-			problem("%s.Jitter is %q: give %s", b.field, b.Jitter, list(jitters))
-		}
+func cloneRules(rules []Rule) []Rule {
+	rules = slices.Clone(rules)
+	for i := range rules {
+		rules[i].Statuses = slices.Clone(rules[i].Statuses)
+		rules[i].Methods = slices.Clone(rules[i].Methods)
 	}
-	if p.RetryAfterMax < 0 {
-		problem("RetryAfterMax is %v: give a positive duration, or 0 for the default", p.RetryAfterMax)
-	}
-	if !slices.Contains(scopes, p.Scope) {
-		problem("Scope is %q: give %s", p.Scope, list(scopes))
-	}
-	for _, status := range slices.Sorted(maps.Keys(p.Statuses)) {
-		if status < 200 || status > 599 {
-			problem("Statuses has %d: give statuses from 200 to 599", status)
-		}
-		if !slices.Contains(verdicts, p.Statuses[status]) {
-			problem("Statuses[%d] is %q: give %s", status, p.Statuses[status], list(verdicts))
-		}
-	}
-	for _, method := range p.RepeatableMethods {
-		if method == "" || strings.Trim(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != "" {
-			problem("RepeatableMethods has %q: give names of methods in upper case", method)
-		}
-	}
-	if p.AttemptTimeout < time.Millisecond {
-		problem("AttemptTimeout is %v: give 1ms or more, or 0 for the default", p.AttemptTimeout)
-	}
-	if p.Deadline < time.Millisecond {
-		problem("Deadline is %v: give 1ms or more, or 0 for the default", p.Deadline)
-	}
-	if p.MaxDeadline < time.Millisecond {
-		problem("MaxDeadline is %v: give 1ms or more, or 0 for the default", p.MaxDeadline)
-	} else if p.Deadline > p.MaxDeadline {
-		problem("Deadline is %v, more than MaxDeadline, which is %v: lower Deadline or raise MaxDeadline",
-			p.Deadline, p.MaxDeadline)
-	}
-	return errors.Join(problems...)
+	return rules
 }
 
-var (
-	scopes   = []Scope{PerAddress, PerAccount, Inferred}
-	verdicts = []Verdict{Final, Limited, Erroneous}
-)
-
-// list names the allowed values of a string type, for a message.
-func list[T ~string](values []T) string {
-	quoted := make([]string, len(values))
-	for i, v := range values {
-		quoted[i] = fmt.Sprintf("%q", string(v))
+// filled is WithDefaults for whoever only reads the result: it may share memory with p.
+func (p Policy) filled() Policy {
+	p.RateLimits = p.RateLimits.withDefaults(DefaultRateLimitAttempts)
+	p.ServerErrors = p.ServerErrors.withDefaults(DefaultServerErrorAttempts)
+	p.NetworkFailures = p.NetworkFailures.withDefaults(DefaultNetworkFailureAttempts)
+	p.RetryAfterMax = either(p.RetryAfterMax, DefaultRetryAfterMax)
+	p.Scope = either(p.Scope, DefaultScope)
+	if p.RepeatableMethods == nil {
+		p.RepeatableMethods = repeatableMethods
 	}
-	last := len(quoted) - 1
-	return strings.Join(quoted[:last], ", ") + " or " + quoted[last]
+	p.AttemptTimeout = either(p.AttemptTimeout, DefaultAttemptTimeout)
+	p.Deadline = either(p.Deadline, DefaultDeadline)
+	p.MaxDeadline = either(p.MaxDeadline, DefaultMaxDeadline)
+	return p
 }

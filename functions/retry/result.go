@@ -32,6 +32,7 @@ func (r Result) Attempt(proxy string, start time.Time, decision Decision) Attemp
 		MaybeProcessed: decision.MaybeProcessed,
 		Kind:           decision.Kind,
 		Wait:           ceil(decision.Delay, time.Millisecond).Milliseconds(),
+		Details:        decision.Details,
 		Why:            decision.Why,
 	}
 	if !start.IsZero() {

@@ -60,22 +60,3 @@ func (j *judgement) limitedBy() Scope {
 
 // quickTry says whether the attempt after one was made at once, in spite of the rate limit that the one had met.
 func quickTry(before Attempt) bool { return before.Kind == RateLimit && before.Wait == 0 }
-
-// Postpone is for a quick try that is about to be made, where it has become known since it was decided on that the limit is
-// not by address ([Request.LimitedBy]): it returns how long to wait instead, and the history that says so. history ends with
-// the attempt that the quick try follows. The delay is zero if there is nothing to postpone; and also if the wait is more than
-// would be granted, since without the quick try there is no answer to hand back.
-func (p Policy) Postpone(req Request, history []Attempt, now time.Time, random func() float64) (time.Duration, []Attempt) {
-	p = p.WithDefaults()
-	last := len(history) - 1
-	if last < 0 || !quickTry(history[last]) || p.Scope != Inferred || req.LimitedBy != PerAccount {
-		return 0, history
-	}
-	limited := Result{Status: history[last].Status, Received: now}
-	j := judgement{policy: p, req: req, history: history[:last], now: now, kind: RateLimit}
-	if at := history[last].NotBefore; at > 0 {
-		j.notBefore = time.UnixMilli(at)
-	}
-	_ = limited
-	return 0, history
-}

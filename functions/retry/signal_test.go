@@ -17,6 +17,7 @@ var noon = time.Date(2026, time.November, 21, 12, 0, 0, 0, time.UTC)
 
 // A signalRow is a row of the tables in docs/rate-limit-signals.md.
 type signalRow struct {
+	part   string // the heading of its table
 	what   string
 	status int
 	header http.Header
@@ -25,42 +26,90 @@ type signalRow struct {
 	field  string
 }
 
-func signalRows(t *testing.T) []signalRow {
+// tableRows returns the cells of the rows that have a status, by the heading of their table.
+func tableRows(t *testing.T) (parts []string, rows [][]string) {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/rate-limit-signals.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	code := regexp.MustCompile("`([^`:]+): ([^`]*)`")
-	var rows []signalRow
+	part := ""
 	for line := range strings.Lines(string(text)) {
+		if heading, ok := strings.CutPrefix(line, "## "); ok {
+			part = strings.TrimSpace(heading)
+		}
 		if !strings.HasPrefix(line, "|") {
 			continue
 		}
-		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
-		if len(cells) != 6 {
-			t.Fatalf("a row with %d cells, want 6: %s", len(cells), line)
-		}
+		cells := strings.Split(strings.TrimSpace(line), "|")
+		cells = cells[1 : len(cells)-1]
 		for i := range cells {
 			cells[i] = strings.TrimSpace(cells[i])
 		}
-		status, err := strconv.Atoi(cells[1])
-		if err != nil {
-			continue // the head of a table
+		if _, err := strconv.Atoi(cells[1]); err == nil { // else the head of a table, or words
+			parts, rows = append(parts, part), append(rows, cells)
 		}
-		row := signalRow{what: cells[0], status: status, header: http.Header{}, kind: cells[3], wait: cells[4], field: cells[5]}
-		for _, field := range code.FindAllStringSubmatch(cells[2], -1) {
-			row.header.Add(field[1], field[2])
+	}
+	return parts, rows
+}
+
+var code = regexp.MustCompile("`([^`:]+): ([^`]*)`")
+
+// fieldsOf reads the header fields in a cell.
+func fieldsOf(cell string) http.Header {
+	header := http.Header{}
+	for _, field := range code.FindAllStringSubmatch(cell, -1) {
+		header.Add(field[1], field[2])
+	}
+	return header
+}
+
+// scopeTable is the heading of the table that says whose limit it is, and has other columns.
+const scopeTable = "Whose limit it is"
+
+func signalRows(t *testing.T) []signalRow {
+	t.Helper()
+	var rows []signalRow
+	parts, cells := tableRows(t)
+	for i, c := range cells {
+		if parts[i] == scopeTable {
+			continue
 		}
-		rows = append(rows, row)
+		if len(c) != 6 && len(c) != 7 { // some tables have sources
+			t.Fatalf("a row with %d cells, want 6 or 7: %s", len(c), c)
+		}
+		status, _ := strconv.Atoi(c[1])
+		rows = append(rows, signalRow{parts[i], c[0], status, fieldsOf(c[2]), c[3], c[4], c[5]})
 	}
 	return rows
+}
+
+func TestTheScopeOfALimitIsReadAsTheDocumentationSays(t *testing.T) {
+	t.Parallel()
+	parts, rows := tableRows(t)
+	found := 0
+	for i, c := range rows {
+		if parts[i] != scopeTable {
+			continue
+		}
+		found++
+		if len(c) != 4 {
+			t.Fatalf("a row with %d cells, want 4: %s", len(c), c)
+		}
+		want := retry.Scope(strings.TrimPrefix(c[3], "-"))
+		if got := retry.ReadSignals(fieldsOf(c[2]), noon, true).Scope; got != want {
+			t.Errorf("%s: the scope is %q, want %q", c[0], got, want)
+		}
+	}
+	if found < 25 {
+		t.Errorf("found %d rows, want the table of the documentation", found)
+	}
 }
 
 func TestEverySignalIsReadAsTheDocumentationSays(t *testing.T) {
 	t.Parallel()
 	rows := signalRows(t)
-	if len(rows) < 60 {
+	if len(rows) < 160 {
 		t.Fatalf("found %d rows, want the tables of the documentation", len(rows))
 	}
 	// Nothing but what the upstream says shows: no jitter, no quick try, any wait granted.
@@ -80,6 +129,9 @@ func TestEverySignalIsReadAsTheDocumentationSays(t *testing.T) {
 			}
 			if wait != row.wait || field != http.CanonicalHeaderKey(row.field) {
 				t.Errorf("wait %s by %s, want %s by %s", wait, field, row.wait, row.field)
+			}
+			if doubtful := row.part == "What is doubtful"; s.Doubtful != doubtful {
+				t.Errorf("doubtful: %v, want %v", s.Doubtful, doubtful)
 			}
 			if d.Outcome == retry.Again && d.Delay != s.Floor {
 				t.Errorf("delay %v without jitter, want the floor of %v", d.Delay, s.Floor)
@@ -107,6 +159,7 @@ func TestAnExhaustedQuotaIsSeenInEveryForm(t *testing.T) {
 		{"Ratelimit-Remaining": {"0"}},
 		{"X-Ratelimit-Remaining": {"0"}},
 		{"X-Rate-Limit-Remaining": {" 0 "}},
+		{"X-Ratelimit-Remaining": {"-1"}},
 	} {
 		if !retry.ReadSignals(header, noon, false).Exhausted {
 			t.Errorf("%v: the quota does not count as used up", header)
@@ -115,7 +168,7 @@ func TestAnExhaustedQuotaIsSeenInEveryForm(t *testing.T) {
 	for _, header := range []http.Header{
 		{},
 		{"Ratelimit": {`"default";r=1`}},
-		{"X-Ratelimit-Remaining": {"-1"}},
+		{"X-Ratelimit-Remaining": {"--1"}},
 		{"X-Ratelimit-Remaining": {"none"}},
 	} {
 		if retry.ReadSignals(header, noon, false).Exhausted {

@@ -13,7 +13,7 @@ import (
 // that the caller allows, and one after which the time would not suffice for another. A request that is not safe to repeat
 // may be repeated as long as it has not been sent, so only its connection has to come about within AttemptTimeout.
 func (p Policy) Timeouts(req Request, history []Attempt, now time.Time) (connect, whole time.Duration) {
-	p = p.WithDefaults()
+	p = p.For(req.Method, req.Path).filled()
 	if req.Deadline.IsZero() {
 		return p.AttemptTimeout, p.AttemptTimeout
 	}

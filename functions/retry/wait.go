@@ -19,10 +19,12 @@ const (
 	// A server whose clock is a day off may tell all its times by that clock, or only its Date.
 	MaxCredibleSkew = 24 * time.Hour
 
-	// epochSeconds and epochMilliseconds are where a number stops being a number of seconds to wait, and is taken for
-	// a time since the Unix epoch in seconds (from 2001 on) or in milliseconds (from 2001 on).
+	// epochSeconds and the others are where a number stops being a number of seconds to wait, and is taken for a time
+	// since the Unix epoch, from 2001 on in each of the units.
 	epochSeconds      = 1e9
 	epochMilliseconds = 1e12
+	epochMicroseconds = 1e15
+	epochNanoseconds  = 1e18
 )
 
 // A moment is when an answer came: by our clock, and by the clock of whoever made it.
@@ -83,17 +85,20 @@ func (m moment) until(t time.Time) (time.Duration, bool) {
 	return wait, ok
 }
 
-// parse reads a wait in any of the forms that are met: seconds, whole or not; a time since the Unix epoch in seconds or
-// milliseconds; a date; a duration as Go writes it, such as 6m0s, or as people do, such as 30 seconds. Quotes, a plus sign
+// parse reads a wait in any of the forms that are met: seconds, whole or not; a time since the Unix epoch in seconds,
+// milliseconds, microseconds or nanoseconds; a date; a duration as Go writes it, such as 6m0s, as ISO 8601
+// does, such as PT6M, or as people do, such as 30 seconds. Quotes, a plus sign
 // and parameters do no harm. A time that has passed is no wait.
 func (m moment) parse(value string) (time.Duration, bool) {
-	value, _, _ = strings.Cut(value, ";")
-	value = strings.TrimFunc(value, func(r rune) bool { return r == '"' || unicode.IsSpace(r) })
-	value = strings.TrimPrefix(value, "+")
+	value = trimWait(value)
 	if n, ok := number(value); ok {
 		switch {
+		case n > epochNanoseconds:
+			return m.until(time.Unix(0, int64(min(math.Ceil(n), math.MaxInt64/2))))
+		case n > epochMicroseconds:
+			return m.until(time.UnixMicro(int64(math.Ceil(n))))
 		case n > epochMilliseconds:
-			return m.until(time.UnixMilli(int64(min(math.Ceil(n), math.MaxInt64/2))))
+			return m.until(time.UnixMilli(int64(math.Ceil(n))))
 		case n > epochSeconds:
 			whole, part := math.Modf(n)
 			return m.until(time.Unix(int64(whole), int64(math.Ceil(part*1e9))))
@@ -106,6 +111,11 @@ func (m moment) parse(value string) (time.Duration, bool) {
 	if d, err := time.ParseDuration(value); err == nil && d >= 0 {
 		return m.left(float64(d))
 	}
+	if iso, ok := strings.CutPrefix(value, "PT"); ok {
+		if d, err := time.ParseDuration(strings.ToLower(iso)); err == nil && d >= 0 {
+			return m.left(float64(d))
+		}
+	}
 	name := strings.TrimLeft(value, "0123456789.")
 	n, ok := number(value[:len(value)-len(name)])
 	unit, known := units[strings.ToLower(strings.TrimSpace(name))]
@@ -113,6 +123,13 @@ func (m moment) parse(value string) (time.Duration, bool) {
 		return 0, false
 	}
 	return m.left(n * float64(unit))
+}
+
+// trimWait takes from a wait what does no harm.
+func trimWait(value string) string {
+	value, _, _ = strings.Cut(value, ";")
+	value = strings.TrimFunc(value, func(r rune) bool { return r == '"' || unicode.IsSpace(r) })
+	return strings.TrimPrefix(value, "+")
 }
 
 // units are the units of time that people write behind a number.

@@ -64,6 +64,7 @@ func TestFormsOfRetryAfterThatServersSendAreUnderstood(t *testing.T) {
 
 		"30 seconds": "30s", "30 second": "30s", "30 sec": "30s", "30 secs": "30s", "30 s": "30s", "30sec": "30s", "30 Seconds": "30s", "1.5 seconds": "1.5s",
 		"2 minutes": "2m0s", "1 minute": "1m0s", "5 min": "5m0s", "5mins": "5m0s", "2 hours": "2h0m0s", "1 hour": "1h0m0s", "1 hr": "1h0m0s",
+		"PT30S": "30s", "PT1H30M": "1h30m0s", "PT1.5S": "1.5s", "PT": "-", "PT-30S": "-", "P1D": "-", "PTsoon": "-",
 		"250 ms": "250ms", "250 milliseconds": "250ms", "+30 seconds;": "30s",
 		"30 parsecs": "-", "seconds": "-", "-30 seconds": "-", "30 seconds ago": "-", "1795262430 seconds": "-",
 

@@ -15,6 +15,9 @@
 //	             how to authenticate to the upstream, and the name of the secret, which SECRETS holds: bearer:SECRET,
 //	             basic:SECRET, header/NAME:SECRET, query/NAME:SECRET, oauth2/TOKEN-URL:SECRET or certificate:SECRET, with
 //	             #FIELD behind it for one field of an object. The demo upstream asks for it (default: not at all)
+//	POLICY       a JSON file with the retry policy; docs/retry.md says what is in one (default: that of the stack)
+//	VENDOR       names of vendors with commas between, whose presets the policy is put over, such as shopify; docs/vendors.md
+//	             lists them (default: none)
 //	CA           a file with certificates in PEM, by which an https upstream and a token URL are trusted besides the
 //	             authorities that the system knows
 //	CONCURRENCY  how many invocations of functions may run at once, as in an account of AWS (default 1000)

@@ -1,16 +1,19 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"runtime"
 	"strconv"
 	"strings"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/faults"
 )
 
@@ -29,6 +32,9 @@ type settings struct {
 	// upstreamAuth is how the proxies authenticate to the upstream, and upstreamAuthText how that was written.
 	upstreamAuth     message.UpstreamAuth
 	upstreamAuthText string
+
+	// policy is the retry policy, over the presets of the vendors that were named. Nil stands for that of the stack.
+	policy *retry.Policy
 
 	// caFile holds the authorities that upstreams are trusted by besides the system's. Empty stands for none.
 	caFile string
@@ -91,6 +97,11 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 			problem("UPSTREAM_AUTH names a secret; give SECRETS=file.json, which holds it")
 		}
 	}
+	if policy, err := policyFrom(getenv("POLICY"), getenv("VENDOR")); err != nil {
+		problems = append(problems, err)
+	} else {
+		s.policy = policy
+	}
 	if text := getenv("SPEED"); text != "" {
 		speed, err := strconv.ParseFloat(text, 64)
 		if err != nil || !(speed > 0 && speed <= 1e6) {
@@ -138,6 +149,35 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	return s, errors.Join(problems...)
 }
 
+// policyFrom reads the policy in a file, and puts it over the presets of vendors, whose names have commas between them.
+func policyFrom(file, vendors string) (*retry.Policy, error) {
+	if file == "" && vendors == "" {
+		return nil, nil
+	}
+	var policy, preset retry.Policy
+	var problems []error
+	if file != "" {
+		text, err := os.ReadFile(file)
+		if err == nil {
+			err = json.Unmarshal(text, &policy)
+		}
+		if err != nil {
+			problems = append(problems, fmt.Errorf("POLICY: %w", err))
+		}
+	}
+	if vendors != "" {
+		var err error
+		if preset, err = retry.Vendor(strings.FieldsFunc(vendors, func(r rune) bool { return r == ',' || r == ' ' })...); err != nil {
+			problems = append(problems, fmt.Errorf("VENDOR: %w", err))
+		}
+	}
+	policy = policy.Over(preset)
+	if err := policy.Validate(); err != nil {
+		problems = append(problems, fmt.Errorf("POLICY: %w", err))
+	}
+	return &policy, errors.Join(problems...)
+}
+
 // loopback says whether the address can be reached from this machine only.
 func (s settings) loopback() bool {
 	host, _, _ := net.SplitHostPort(s.address)
@@ -156,6 +196,9 @@ func (s settings) context() map[string]any {
 	}
 	if s.proxies != "" {
 		context["proxies"] = s.proxies
+	}
+	if s.policy != nil {
+		context["policy"] = s.policy
 	}
 	if s.upstreamAuthText != "" {
 		context["upstreamauth"] = s.upstreamAuthText

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"encoding/json"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -49,6 +52,49 @@ func TestTheEnvironmentIsRead(t *testing.T) {
 		"upstreamauth": "header/X-Api-Key:orders/keys#live"}
 	if diff := cmp.Diff(context, s.context()); diff != "" {
 		t.Errorf("the context is not what the settings say (-want +got):\n%s", diff)
+	}
+}
+
+func TestAPolicyInAFileIsOverThePresetsOfVendors(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "policy.json")
+	if err := os.WriteFile(file, []byte(`{"rateLimits": {"attempts": 2}, "deadline": "90s"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := settingsFrom(environ(map[string]string{"POLICY": file, "VENDOR": "airtable, shopify"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy, err := json.Marshal(s.context()["policy"])
+	for _, want := range []string{`"attempts":2`, `"deadline":"1m30s"`, `"name":"throttled"`, `"name":"graphql-throttled"`, `"base":"15s"`} {
+		if !strings.Contains(string(policy), want) {
+			t.Errorf("the policy of the stack is %s (%v); want %s in it", policy, err, want)
+		}
+	}
+}
+
+func TestAllThatIsWrongWithAPolicyIsSaidBeforeAnythingIsBuilt(t *testing.T) {
+	dir := t.TempDir()
+	write := func(text string) string {
+		file := filepath.Join(dir, "policy.json")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	for text, wants := range map[string][]string{
+		`{"atempts": 3}`: {"POLICY: ", "atempts"},
+		`{"signals": [{"name": "A", "when": {"expression": "a["}}], "deadline": "1h"}`: {"Signals[0] (A).Name", "When.Expression", "Deadline is 1h0m0s"},
+		`[`: {"POLICY: "},
+	} {
+		_, err := settingsFrom(environ(map[string]string{"POLICY": write(text), "VENDOR": "airtable,acme"}))
+		for _, want := range append(wants, `VENDOR: retry: there is no preset for the vendor "acme"; there are adyen,`) {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: the message does not say %q:\n%v", text, want, err)
+			}
+		}
+	}
+	if _, err := settingsFrom(environ(map[string]string{"POLICY": filepath.Join(dir, "missing")})); err == nil || !strings.Contains(err.Error(), "POLICY: open ") {
+		t.Errorf("a file that is not there: %v", err)
 	}
 }
 

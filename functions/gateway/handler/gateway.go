@@ -196,7 +196,7 @@ func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRe
 	if request.Headers["prefer"] = others; others == "" {
 		delete(request.Headers, "prefer")
 	}
-	patience := g.patience(wanted, asked.Caller != "")
+	patience := g.patience(request, wanted, asked.Caller != "")
 	call := &message.Call{
 		Request:     *request,
 		RequestID:   requestID(ctx),
@@ -256,13 +256,14 @@ func field(event *events.LambdaFunctionURLRequest, name string) string {
 
 // patience is how long the caller waits: as long as they say, but not longer than the engine can hold. A caller whom nobody
 // knows gets less: each that waits holds a function and an execution.
-func (g *Gateway) patience(wanted preferences, known bool) time.Duration {
+func (g *Gateway) patience(r *message.Request, wanted preferences, known bool) time.Duration {
+	policy := g.policy.For(r.Method, r.Path)
 	if wanted.wait == 0 {
-		return g.policy.Deadline
+		return policy.Deadline
 	}
-	longest := g.policy.MaxDeadline
+	longest := policy.MaxDeadline
 	if !known && g.maxAnonymousWait > 0 {
-		longest = min(longest, max(g.maxAnonymousWait, g.policy.Deadline))
+		longest = min(longest, max(g.maxAnonymousWait, policy.Deadline))
 	}
 	return min(wanted.wait, longest)
 }
@@ -278,7 +279,7 @@ func (g *Gateway) input(call *message.Call, record *idempotency.Record) ([]byte,
 	if err != nil {
 		return nil, engineUnavailable("The request cannot be written as JSON: " + err.Error() + ".")
 	}
-	if limit := message.MaxCallBytes(g.policy); len(input) > limit {
+	if limit := message.MaxCallBytes(g.policy.For(call.Request.Method, call.Request.Path)); len(input) > limit {
 		return nil, requestTooLarge(fmt.Sprintf(
 			"The request takes %d bytes as JSON; the state machine can carry %d. In JSON text a quote takes two bytes and a control character up to six, and a body that is not text takes a third more than its size.", len(input), limit))
 	}

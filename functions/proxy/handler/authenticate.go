@@ -74,7 +74,7 @@ func (p *Proxy) repeatRefused(ctx context.Context, call *message.Call, request r
 	case t.result.Status != http.StatusUnauthorized || t.answer.credential == nil,
 		slices.ContainsFunc(history, wasRefused),
 		call.MaxAttempts > 0 && len(history)+1 >= call.MaxAttempts,
-		call.DeadlineTime().Sub(now) < p.leastTime():
+		call.DeadlineTime().Sub(now) < p.leastTime(call):
 		return history, t
 	}
 	decision := retry.Decision{Outcome: retry.Again, Why: "401: the credential has been replaced since it was read; once more with the new one"}

@@ -29,7 +29,7 @@ func BenchmarkAttempt(b *testing.B) {
 		call := bench.call(message.Request{Method: "GET"})
 		b.Run(scheme+"/own connection", func(b *testing.B) {
 			for b.Loop() {
-				if result, _ := bench.attempt(b.Context(), time.Minute, func(retry.Result) bool { return false }, &call.Call.Request, nil); result.Status != 200 {
+				if result, _ := bench.attempt(b.Context(), time.Minute, func(retry.Result) bool { return false }, retry.Request{}, &call.Call.Request, nil); result.Status != 200 {
 					b.Fatalf("%+v", result.Failure)
 				}
 			}

@@ -22,9 +22,9 @@ import (
 // The connection has to come about within a time of its own. So has the rest of an answer after whose header section another
 // attempt follows, as again says: the timeout of attempts that can be repeated.
 //
-// own is the credential that the request gets; nil for none.
+// judged is the request as the policy sees it. own is the credential that the request gets; nil for none.
 func (p *Proxy) attempt(
-	ctx context.Context, connect time.Duration, again func(retry.Result) bool, r *message.Request, own *credential.Credential,
+	ctx context.Context, connect time.Duration, again func(retry.Result) bool, judged retry.Request, r *message.Request, own *credential.Credential,
 ) (retry.Result, upstreamAnswer) {
 	begun := time.Now()
 	trace := new(retry.Trace)
@@ -44,6 +44,9 @@ func (p *Proxy) attempt(
 	}
 	for name, value := range p.fixedFields {
 		credential.SetField(request.Header, name, value)
+	}
+	if p.policy.ReadsBodies(judged) {
+		retry.RestrictCodings(request.Header)
 	}
 	body, err := r.BodyBytes()
 	if err != nil {
@@ -85,7 +88,7 @@ func (p *Proxy) attempt(
 	}
 	var stalled atomic.Bool
 	if again(result) {
-		timer := time.AfterFunc(p.policy.AttemptTimeout-time.Since(begun), func() {
+		timer := time.AfterFunc(p.policy.For(judged.Method, judged.Path).AttemptTimeout-time.Since(begun), func() {
 			stalled.Store(true)
 			received.Body.Close()
 		})
@@ -102,6 +105,9 @@ func (p *Proxy) attempt(
 	case err != nil:
 		result.Failure = retry.ClassifyFailure(err, trace)
 		return result, answered(p.newResponse(received, nil).WithoutBody(), false)
+	}
+	if p.policy.ReadsBody(judged, result.Status) {
+		result.Body = content
 	}
 	return result, answered(p.newResponse(received, content), false)
 }

@@ -55,6 +55,7 @@ type Proxy struct {
 	log         *slog.Logger
 	clock       Clock
 	random      func() float64
+	findings    retry.Findings
 }
 
 // New makes the proxy that the environment describes. The error lists all that is wrong with the environment.
@@ -115,7 +116,7 @@ func (p *Proxy) Handle(ctx context.Context, in message.Envelope) (*message.Envel
 	if err := p.clock.Sleep(ctx, time.Duration(in.SleepMilliseconds)*time.Millisecond); err != nil {
 		return nil, err
 	}
-	request := call.ForPolicy(p.proxies)
+	request := p.judged(call, p.clock.Now())
 	history, loss := in.JudgeLosses(p.policy, request, p.clock.Now(), p.random)
 	p.logLosses(ctx, call, history, len(in.Attempts), loss)
 	switch {
@@ -130,7 +131,7 @@ func (p *Proxy) Handle(ctx context.Context, in message.Envelope) (*message.Envel
 	}
 
 	start := p.clock.Now()
-	if call.DeadlineTime().Sub(start) < p.leastTime() {
+	if call.DeadlineTime().Sub(start) < p.leastTime(call) {
 		// Losing a proxy, or waiting for another request with the same key, took longer than was left.
 		return p.late(call, history), nil
 	}
@@ -144,6 +145,7 @@ func (p *Proxy) Handle(ctx context.Context, in message.Envelope) (*message.Envel
 	attempt := result.Attempt(p.name, t.start, decision)
 	attempts := append(history, attempt)
 	p.logAttempt(ctx, call, len(attempts), attempt, decision.Outcome)
+	p.learn(call, attempts)
 
 	if decision.Outcome == retry.Again {
 		out := message.ToProxy(call, p.policy, attempts, decision.Delay)
@@ -176,13 +178,14 @@ func (p *Proxy) try(
 		return tried{}, err
 	}
 	again := func(r retry.Result) bool { return p.policy.Next(request, history, r, p.random).Outcome == retry.Again }
-	result, answer := p.attempt(ctx, connect, again, &call.Request, own)
+	result, answer := p.attempt(ctx, connect, again, request, &call.Request, own)
 	return tried{start, result, answer}, nil
 }
 
 // leastTime is the least time that an attempt is begun with. A policy with a very short deadline gets its attempt too.
-func (p *Proxy) leastTime() time.Duration {
-	return max(1, min(retry.MinimumAttemptTime, p.policy.AttemptTimeout, p.policy.Deadline/2))
+func (p *Proxy) leastTime(call *message.Call) time.Duration {
+	policy := p.policy.For(call.Request.Method, call.Request.Path)
+	return max(1, min(retry.MinimumAttemptTime, policy.AttemptTimeout, policy.Deadline/2))
 }
 
 // late says that there was no time for an attempt, and what the attempts before it have found out about the time after the
@@ -228,7 +231,7 @@ func (p *Proxy) finish(call *message.Call, a upstreamAnswer, decision retry.Deci
 		out.NotBefore = notBefore(decision, result.Received)
 	case call.Recorded:
 		out.Expiration = result.Received.Add(p.recordTTL).Unix()
-		out.Release = !p.settles(&call.Request, &a.Response)
+		out.Release = !p.settles(&call.Request, &a.Response, decision.Recorded)
 	}
 	if !a.tooLarge {
 		if fits, err := canCarry(call, out); fits || err != nil {

@@ -67,13 +67,6 @@ var scenarios = []scenario{
 		rate:     57, end: 5 * time.Minute,
 	},
 	{
-		name:     "A limit by address, in windows",
-		about:    "200 calls in every 10 s for each address. 45 requests per second, and every 30 s a burst of 200. Strategies without proxies have one address.",
-		upstream: upstream{limit: newWindow(10*time.Second, 200), byAddress: true},
-		variants: limitPolicies,
-		rate:     45, end: 10 * time.Minute, burstEvery: 30 * time.Second, burstSize: 200, burstWithin: time.Second,
-	},
-	{
 		name:     "A limit by address, one of them shared",
 		about:    "200 calls in every 10 s for each address, of which somebody else makes 150 from the first. 35 requests per second, and every 60 s a burst of 300.",
 		upstream: upstream{limit: newWindow(10*time.Second, 200), byAddress: true, taken: 150},

@@ -35,9 +35,9 @@ type session interface {
 	leave(result retry.Result) (again bool, delay time.Duration)
 }
 
-// strategies are what is compared in every scenario. The others are modelled after their documentation and source, since
-// none of the libraries can run in virtual time and a dependency only to be compared with is too much to ask of
-// importers.
+// strategies are what is compared in every scenario. The others are modelled after their documentation and source, since a
+// dependency only to be compared with is too much to ask of importers. functions/retry/comparison, a module of its own, has
+// the libraries themselves.
 var strategies = []strategy{
 	{"the tutorial's three proxies", alone(tutorial)},
 	{"Step Functions Retry", alone(stepFunctions(false))},

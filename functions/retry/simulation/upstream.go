@@ -25,7 +25,7 @@ type upstream struct {
 	announced bool
 
 	limiters map[int]limiter
-	taken int
+	taken    int
 	random   *rand.Rand
 }
 

@@ -66,6 +66,7 @@ type request struct {
 	everywhere time.Duration
 
 	limited bool // has been answered with 429
+	early   int  // calls before such a moment
 }
 
 // request plans a request that arrives at a moment. begin makes its session.
@@ -82,13 +83,7 @@ func (w *world) attempt(r *request, now, delay time.Duration) {
 	}
 	w.plan(now+whole, func() {
 		r.enter()
-		w.plan(now+delay, func() {
-			if d, on := r.handOn(now + delay); on {
-				w.attempt(r, now+delay, d)
-				return
-			}
-			w.call(r, now+delay)
-		})
+		w.plan(now+delay, func() { w.call(r, now+delay) })
 	})
 }
 
@@ -99,6 +94,8 @@ func (w *world) call(r *request, now time.Duration) {
 	m.call(now, r.limited)
 	if now < r.told[w.upstream.counter(address)] || now < r.everywhere {
 		m.early++
+		r.early++
+		m.mostEarly = max(m.mostEarly, r.early)
 	}
 	result := w.upstream.answer(now, address)
 	received := now + w.upstream.latency()

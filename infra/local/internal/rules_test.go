@@ -38,6 +38,7 @@ var rules = []rule{
 	// It would take longer to start. That is for functions/proxy/authenticating.
 	{packages: "functions/proxy", only: []string{"functions/..."}, never: []string{"github.com/aws/aws-sdk-go-v2/config", "github.com/aws/aws-sdk-go-v2/service/..."}},
 	{packages: "functions/retry", only: nil, never: []string{"github.com/aws/..."}},
+	{packages: "functions/retry/retryhttp", only: []string{"functions/retry"}, never: []string{"github.com/aws/..."}},
 	{packages: "functions/message", only: []string{"functions/retry"}},
 	{packages: "functions/idempotency/...", only: []string{"functions/idempotency/..."}},
 	{packages: "constructs/...", only: []string{
