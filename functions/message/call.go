@@ -29,13 +29,15 @@ type Call struct {
 // DeadlineTime is the call's deadline as a time.
 func (c *Call) DeadlineTime() time.Time { return time.UnixMilli(c.Deadline) }
 
-// ForPolicy tells a policy what it has to know of the call, where attempts can go out through so many proxies.
+// ForPolicy tells a policy what it has to know of the call, where attempts can go out through so many proxies. A credential is
+// known of if it is the caller's.
 func (c *Call) ForPolicy(proxies int) retry.Request {
 	_, given := c.Request.Headers["idempotency-key"]
 	return retry.Request{
 		Method:         c.Request.Method,
 		Path:           c.Request.Path,
 		IdempotencyKey: c.Keyed || given,
+		Credential:     c.Request.carriesCredential(),
 		Proxies:        proxies,
 		Deadline:       c.DeadlineTime(),
 		MaxAttempts:    c.MaxAttempts,

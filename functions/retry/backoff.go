@@ -31,6 +31,13 @@ const (
 
 	// FloorSpreadShare is the width of that window as a share of a long wait.
 	FloorSpreadShare = 0.25
+
+	// FirstSpread takes the place of FloorSpread at the first rate limit that a request waits for. There is mostly room for
+	// all who wait where a new window of a quota begins, and where there is not, who is limited again is spread wider.
+	FirstSpread = 100 * time.Millisecond
+
+	// FirstSpreadShare takes the place of FloorSpreadShare there.
+	FirstSpreadShare = 0.01
 )
 
 // window returns min(Max, Base*2^n).
@@ -46,8 +53,9 @@ func (b Budget) window(n int) time.Duration {
 }
 
 // bounds returns the shortest and the longest delay above a floor. n counts the failures of the same kind before, and
-// last is the delay after the last of them.
-func (b Budget) bounds(n int, last, floor time.Duration) (shortest, longest time.Duration) {
+// last is the delay after the last of them. narrow says that the window above the floor needs no more than FirstSpread; a
+// budget with a jitter of its own, or with a first window wider than the default, has it as wide as that.
+func (b Budget) bounds(n int, last, floor time.Duration, narrow bool) (shortest, longest time.Duration) {
 	w := b.window(n)
 	switch b.Jitter {
 	case NoJitter:
@@ -60,7 +68,11 @@ func (b Budget) bounds(n int, last, floor time.Duration) (shortest, longest time
 	default:
 		shortest, longest = 0, w
 	}
-	if floor > 0 {
+	switch {
+	case floor <= 0:
+	case narrow && b.Jitter == FullJitter && b.Base <= DefaultBase:
+		longest = max(FirstSpread, time.Duration(FirstSpreadShare*float64(floor)))
+	default:
 		longest = max(longest, FloorSpread, time.Duration(FloorSpreadShare*float64(floor)))
 	}
 	return saturatingAdd(floor, shortest), saturatingAdd(floor, longest)

@@ -37,8 +37,8 @@ func ExamplePolicy_Next() {
 	// Output:
 	// proxy-1 retry 0s
 	//         429: the next proxy makes a quick try at once, to find out whether the limit is by address
-	// proxy-2 retry 3s
-	//         429: Retry-After asks for 2s, and backoff above it up to 4s, jitter full
+	// proxy-2 retry 2.05s
+	//         429: Retry-After asks for 2s, and backoff above it up to 2.1s, jitter full
 	// proxy-3 retry 500ms
 	//         503: backoff of up to 1s, jitter full
 	// proxy-1 succeeded 0s

@@ -252,12 +252,16 @@ func (j *judgement) turns() []Attempt {
 // delay returns the bounds of the delay before the next attempt, and says why.
 func (j *judgement) delay(budget Budget, n int, floor time.Duration) (shortest, longest time.Duration, why string) {
 	switch {
-	case n < 0 && floor == 0 && j.policy.Scope == Inferred:
+	case n < 0 && floor == 0 && j.limitedBy() == Inferred:
 		return 0, 0, "the next proxy makes a quick try at once, to find out whether the limit is by address"
 	case n < 0 && floor == 0:
 		return 0, 0, "the next proxy at once, as the limit is by address"
 	}
-	shortest, longest = budget.bounds(max(n, 0), j.lastWait(), floor)
+	if floor > 0 && j.kind == RateLimit {
+		n = min(n, j.waited()) // a quick try in vain is no reason to come later
+	}
+	first := n <= 0 && j.kind == RateLimit
+	shortest, longest = budget.bounds(max(n, 0), j.lastWait(), floor, first)
 	shortest, longest = ceil(shortest, time.Millisecond), ceil(longest, time.Millisecond)
 	if floor == 0 {
 		return shortest, longest, fmt.Sprintf("backoff of up to %s, jitter %s", seconds(longest), budget.Jitter)
@@ -292,6 +296,18 @@ func (j *judgement) limitedBefore() int {
 	n, turns := 0, j.turns()
 	for i := len(turns) + 1 - j.req.Proxies; i >= 0; i -= j.req.Proxies {
 		if turns[i].Kind == RateLimit {
+			n++
+		}
+	}
+	return n
+}
+
+// waited returns how many rate limits of the history were waited for, other than those that were followed by an attempt at
+// once.
+func (j *judgement) waited() int {
+	n := 0
+	for _, a := range j.history {
+		if a.Kind == RateLimit && !quickTry(a) {
 			n++
 		}
 	}

@@ -18,15 +18,23 @@ type Route struct {
 	Policy Policy
 }
 
-// For returns the policy for a request: that of the first route which the request's method and path match, over p, or else p
-// itself. It has no routes. [Policy.Next], [Policy.Timeouts] and [Policy.ReadsBody] see to it themselves.
-func (p Policy) For(method, path string) Policy {
-	routes := p.Routes
-	p.Routes = nil
-	for _, r := range routes {
+// Route returns the first route that a request's method and path match, and whether there is one.
+func (p Policy) Route(method, path string) (Route, bool) {
+	for _, r := range p.Routes {
 		if covers(r.Methods, r.Path, method, path) {
-			return r.Policy.Over(p)
+			return r, true
 		}
+	}
+	return Route{}, false
+}
+
+// For returns the policy for a request: that of its route ([Policy.Route]), over p, or else p itself. It has no routes.
+// [Policy.Next], [Policy.Timeouts] and [Policy.ReadsBody] see to it themselves.
+func (p Policy) For(method, path string) Policy {
+	route, found := p.Route(method, path)
+	p.Routes = nil
+	if found {
+		return route.Policy.Over(p)
 	}
 	return p
 }

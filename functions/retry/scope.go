@@ -1,5 +1,7 @@
 package retry
 
+import "time"
+
 // A Scope is what an upstream counts its rate limit by.
 type Scope string
 
@@ -11,23 +13,50 @@ const (
 	// PerAccount means by key, user or account: another address does not help, so the next attempt waits as told.
 	PerAccount Scope = "per-account"
 
-	// Inferred means that it is not known. After the first rate limit the next proxy makes one quick try; a second rate
-	// limit means that the limit is not by address, and from then on attempts wait as told.
+	// Inferred means that the policy does not know it. What the answer itself says counts first, then what is known from
+	// other requests ([Request.LimitedBy]), and then that most upstreams count by the credential where there is one
+	// ([Request.Credential]). If none of them says, the next proxy makes one quick try after the first rate limit, unless
+	// that asks for more than [QuickTryMaxWait]; a second rate limit means that the limit is not by address, and from then
+	// on attempts wait as told.
 	Inferred Scope = "inferred"
 )
+
+// QuickTryMaxWait is the longest wait that an upstream can ask for and still get a quick try before it. Who asks for more
+// means a quota of the day or a ban, and a call in spite of it may make the ban longer.
+const QuickTryMaxWait = 1 * time.Minute
 
 // scope returns what the floors of rate limits bind as far as the next attempt goes, and how often this kind of failure
 // came before as far as its backoff goes: -1 if the next proxy has not met it, so that there is nothing to back off from.
 func (j *judgement) scope() (Scope, int) {
 	n := j.count(j.kind)
-	switch {
-	case j.req.Proxies < 2:
-	case j.policy.Scope == PerAddress && j.kind == RateLimit:
+	if j.req.Proxies < 2 {
+		return PerAccount, n
+	}
+	switch scope := j.limitedBy(); {
+	case scope == PerAddress && j.kind == RateLimit:
 		return PerAddress, j.limitedBefore() - 1
-	case j.policy.Scope == PerAddress:
+	case scope == PerAddress:
 		return PerAddress, n
-	case j.policy.Scope == Inferred && j.kind == RateLimit && n == 0:
+	case scope == Inferred && j.kind == RateLimit && n == 0 && j.signals.Floor <= QuickTryMaxWait:
 		return PerAddress, -1
 	}
 	return PerAccount, n
 }
+
+// limitedBy returns what the limit is counted by as far as that is known, or Inferred.
+func (j *judgement) limitedBy() Scope {
+	switch {
+	case j.policy.Scope != Inferred:
+		return j.policy.Scope
+	case j.signals.Scope != "":
+		return j.signals.Scope
+	case j.req.LimitedBy != "":
+		return j.req.LimitedBy
+	case j.req.Credential:
+		return PerAccount
+	}
+	return Inferred
+}
+
+// quickTry says whether the attempt after one was made at once, in spite of the rate limit that the one had met.
+func quickTry(before Attempt) bool { return before.Kind == RateLimit && before.Wait == 0 }

@@ -55,6 +55,7 @@ type Proxy struct {
 	log         *slog.Logger
 	clock       Clock
 	random      func() float64
+	findings    retry.Findings
 }
 
 // New makes the proxy that the environment describes. The error lists all that is wrong with the environment.
@@ -115,7 +116,7 @@ func (p *Proxy) Handle(ctx context.Context, in message.Envelope) (*message.Envel
 	if err := p.clock.Sleep(ctx, time.Duration(in.SleepMilliseconds)*time.Millisecond); err != nil {
 		return nil, err
 	}
-	request := call.ForPolicy(p.proxies)
+	request := p.judged(call, p.clock.Now())
 	history, loss := in.JudgeLosses(p.policy, request, p.clock.Now(), p.random)
 	p.logLosses(ctx, call, history, len(in.Attempts), loss)
 	switch {
@@ -144,6 +145,7 @@ func (p *Proxy) Handle(ctx context.Context, in message.Envelope) (*message.Envel
 	attempt := result.Attempt(p.name, t.start, decision)
 	attempts := append(history, attempt)
 	p.logAttempt(ctx, call, len(attempts), attempt, decision.Outcome)
+	p.learn(call, attempts)
 
 	if decision.Outcome == retry.Again {
 		out := message.ToProxy(call, p.policy, attempts, decision.Delay)

@@ -12,6 +12,8 @@ type measures struct {
 	limited  int // answers that were 429
 	early    int // calls before the moment that their address, or everybody, was told
 
+	mostEarly int // the most of them that one request made
+
 	times []time.Duration // to success, of each request that had it in time
 
 	// Of the requests that were answered with 429: their calls after it, and how many of them succeeded.

@@ -69,19 +69,47 @@ func TestTheSameSeedGivesTheSameMeasures(t *testing.T) {
 	}
 }
 
-func TestThePolicyNeverCallsBeforeAFloor(t *testing.T) {
+func TestThePolicyCallsBeforeAFloorOnlyInOneQuickTryOfARequest(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("-short: all scenarios take seconds")
 	}
+	tried := 0
 	for _, scenario := range scenarios {
 		if scenario.upstream.limit == nil && !scenario.upstream.announced {
 			continue // an upstream that names no moment
 		}
-		for _, strategy := range append([]strategy{thisPolicy}, scenario.variants...) {
-			if m := scenario.play(defaultSeed, &strategy); m.early > 0 {
-				t.Errorf("%s, %s: %d calls too early", scenario.name, strategy.name, m.early)
-			}
+		m := scenario.play(defaultSeed, &thisPolicy)
+		most := 1
+		if scenario.credential || scenario.upstream.byAddress || scenario.upstream.announced {
+			most = 0
+		}
+		if m.mostEarly > most {
+			t.Errorf("%s: a request makes %d calls too early, want %d", scenario.name, m.mostEarly, most)
+		}
+		tried += m.early
+		if perAccount := &limitPolicies[0]; scenario.play(defaultSeed, perAccount).early > 0 {
+			t.Errorf("%s: %s makes calls too early", scenario.name, perAccount.name)
+		}
+	}
+	if tried == 0 {
+		t.Error("nobody makes a quick try")
+	}
+}
+
+func TestWhatQuickTriesFindOutMakesALimitByKeyCheaperAndOneByAddressNoneTheWorse(t *testing.T) {
+	t.Parallel()
+	without := strategies[slices.IndexFunc(strategies, func(s strategy) bool { return s.name == "this policy without findings" })]
+	for _, scenario := range scenarios[:2] {
+		with, before := scenario.play(defaultSeed, &thisPolicy), scenario.play(defaultSeed, &without)
+		if 2*with.early > before.early || with.callsPerSuccess() > before.callsPerSuccess() {
+			t.Errorf("%s: %d calls too early and %.2f calls per success, %d and %.2f without findings",
+				scenario.name, with.early, with.callsPerSuccess(), before.early, before.callsPerSuccess())
+		}
+	}
+	for _, scenario := range scenarios {
+		if m := scenario.play(defaultSeed, &thisPolicy); scenario.upstream.byAddress && m.shareSuccessful() < 1 {
+			t.Errorf("%s: %.2f%% successful", scenario.name, 100*m.shareSuccessful())
 		}
 	}
 }

@@ -25,6 +25,7 @@ type upstream struct {
 	announced bool
 
 	limiters map[int]limiter
+	taken    int
 	random   *rand.Rand
 }
 
@@ -67,16 +68,25 @@ func tell(result retry.Result, wait time.Duration) {
 	result.Header.Set("Retry-After", strconv.FormatInt(seconds, 10))
 }
 
-func (u *upstream) limiter(address int) limiter {
+// counter is the number of the limiter that counts an address.
+func (u *upstream) counter(address int) int {
 	if !u.byAddress {
-		address = 0
+		return 0
 	}
+	return address
+}
+
+func (u *upstream) limiter(address int) limiter {
+	address = u.counter(address)
 	if u.limiters == nil {
 		u.limiters = map[int]limiter{}
 	}
 	l, ok := u.limiters[address]
 	if !ok {
 		l = u.limit()
+		if address == 0 && u.taken > 0 {
+			l.(*window).quota -= u.taken
+		}
 		u.limiters[address] = l
 	}
 	return l

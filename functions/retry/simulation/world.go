@@ -12,11 +12,12 @@ import (
 // A world is one upstream, and the requests that one strategy makes to it. Its time is virtual: the clock goes from one
 // event to the next.
 type world struct {
-	upstream upstream
-	random   *rand.Rand
-	events   events
-	sequence int
-	measures measures
+	upstream   upstream
+	credential bool // requests carry one
+	random     *rand.Rand
+	events     events
+	sequence   int
+	measures   measures
 }
 
 // epoch is when virtual time begins.
@@ -57,33 +58,44 @@ func (w *world) run() {
 
 // A request is one request of a caller, with its attempts.
 type request struct {
+	session
 	arrival time.Duration
-	decide  session
 
 	// told is until when each address was asked to stay away, and everybody with it in everywhere.
 	told       map[int]time.Duration
 	everywhere time.Duration
 
 	limited bool // has been answered with 429
+	early   int  // calls before such a moment
 }
 
-// request plans a request that arrives at a moment.
-func (w *world) request(arrival time.Duration, s strategy) {
-	w.plan(arrival, func() {
-		r := &request{arrival: arrival, decide: s.begin(epoch.Add(arrival), w.random.Float64)}
-		w.attempt(r, arrival, 0)
+// request plans a request that arrives at a moment. begin makes its session.
+func (w *world) request(arrival time.Duration, begin func(at time.Duration) session) {
+	w.plan(arrival, func() { w.attempt(&request{session: begin(arrival), arrival: arrival}, arrival, 0) })
+}
+
+// attempt plans the next attempt of a request, after a delay. As in the state machine, whole seconds pass before the
+// attempt begins, and the rest after that.
+func (w *world) attempt(r *request, now, delay time.Duration) {
+	whole := delay.Truncate(time.Second)
+	if now+delay >= r.arrival+patience {
+		return
+	}
+	w.plan(now+whole, func() {
+		r.enter()
+		w.plan(now+delay, func() { w.call(r, now+delay) })
 	})
 }
 
-// attempt makes an attempt now, and plans what follows.
-func (w *world) attempt(r *request, now time.Duration, address int) {
-	if now >= r.arrival+patience {
-		return
-	}
+// call makes an attempt, and plans what follows.
+func (w *world) call(r *request, now time.Duration) {
+	address := r.address()
 	m := &w.measures
 	m.call(now, r.limited)
-	if now < r.told[address] || now < r.everywhere {
+	if now < r.told[w.upstream.counter(address)] || now < r.everywhere {
 		m.early++
+		r.early++
+		m.mostEarly = max(m.mostEarly, r.early)
 	}
 	result := w.upstream.answer(now, address)
 	received := now + w.upstream.latency()
@@ -96,12 +108,12 @@ func (w *world) attempt(r *request, now time.Duration, address int) {
 		if received <= r.arrival+patience {
 			m.success(received-r.arrival, r.limited)
 		}
-		return
+	} else {
+		r.remember(result, received, w.upstream.counter(address))
 	}
-	r.remember(result, received, address)
 	w.plan(received, func() {
-		if again, delay, next := r.decide(result); again {
-			w.plan(received+delay, func() { w.attempt(r, received+delay, next) })
+		if again, delay := r.leave(result); again {
+			w.attempt(r, received, delay)
 		}
 	})
 }
