@@ -20,13 +20,14 @@ type Explanation struct {
 	deadline, maxDeadline time.Duration
 }
 
-// Explain explains the retry policy for the number of proxies of the props. It assumes props that are valid; see
+// Explain explains the retry policy for the number of proxies of the props, and for requests with the credential of
+// Upstream.Auth, if there is one, but without one of their caller's. It assumes props that are valid; see
 // [RetryingApiProxyProps.Validate]. It needs nothing of the CDK to run.
 //
 //	fmt.Print(props.Explain())
 func (p RetryingApiProxyProps) Explain() Explanation {
 	p = p.withDefaults()
-	e := Explanation{Explanation: p.Retry.ExplainFor(p.ProxyCount), deadline: p.Retry.Deadline, maxDeadline: p.Retry.MaxDeadline}
+	e := Explanation{Explanation: p.Retry.ExplainFor(p.judged()), deadline: p.Retry.Deadline, maxDeadline: p.Retry.MaxDeadline}
 	var longest retry.Timetable
 	for _, table := range e.Timetables {
 		if len(table.Starts) > len(longest.Starts) {
@@ -35,6 +36,11 @@ func (p RetryingApiProxyProps) Explain() Explanation {
 	}
 	e.Costs = costs(longest, p.ProxyCount)
 	return e
+}
+
+// judged is what the policy is told of every request.
+func (p RetryingApiProxyProps) judged() retry.Request {
+	return retry.Request{Proxies: p.ProxyCount, Credential: p.Upstream.Auth.form.Kind != ""}
 }
 
 // String returns the explanation as text with aligned columns.

@@ -56,3 +56,15 @@ func TestTheDocumentationShowsTheCostsOfTheDefault(t *testing.T) {
 		t.Errorf("the costs in the documentation are not\n%s", costs)
 	}
 }
+
+func TestAnExplanationKnowsOfTheCredentialForTheUpstream(t *testing.T) {
+	for _, c := range []struct {
+		auth  apiproxy.UpstreamAuth
+		quick bool
+	}{{apiproxy.UpstreamAuth{}, true}, {apiproxy.SigV4("execute-api", "eu-central-1"), false}} {
+		text := props(func(p *apiproxy.RetryingApiProxyProps) { p.Upstream.Auth = c.auth }).Explain().String()
+		if got := strings.Contains(text, "quick try"); got != c.quick {
+			t.Errorf("that there is a quick try is %t; want %t:\n%s", got, c.quick, text)
+		}
+	}
+}

@@ -41,7 +41,7 @@ func (p RetryingApiProxyProps) fitting(policy retry.Policy) []error {
 			retry.PerAddress, retry.PerAccount)
 	}
 	latest := policy.MaxDeadline - min(retry.MinimumAttemptTime, policy.AttemptTimeout)
-	for _, table := range policy.ExplainFor(p.ProxyCount).Timetables {
+	for _, table := range policy.ExplainFor(p.judged()).Timetables {
 		for _, start := range table.Starts {
 			if start.Earliest > latest {
 				problem("%s.Attempts is %d, but attempt %d cannot start before %v, with MaxDeadline at %v: "+

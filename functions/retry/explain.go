@@ -65,26 +65,27 @@ type Start struct {
 	Why string
 }
 
-// Explain explains the policy for [DefaultProxies] proxies.
-func (p Policy) Explain() Explanation { return p.ExplainFor(DefaultProxies) }
+// Explain explains the policy for requests through [DefaultProxies] proxies.
+func (p Policy) Explain() Explanation { return p.ExplainFor(Request{Proxies: DefaultProxies}) }
 
-// ExplainFor explains the policy for a number of proxies.
-func (p Policy) ExplainFor(proxies int) Explanation {
+// ExplainFor explains the policy for requests that go out through req.Proxies proxies, and that are like req in what is known
+// of what limits are counted by. The other fields of req play no role.
+func (p Policy) ExplainFor(req Request) Explanation {
 	p = p.WithDefaults()
 	each, routes := p.Each(), p.Routes
-	e := each[0].explain(proxies)
+	e := each[0].explain(req)
 	e.Policy = p
 	for i, route := range routes {
-		e.Routes = append(e.Routes, RouteExplanation{route, each[i+1].explain(proxies)})
+		e.Routes = append(e.Routes, RouteExplanation{route, each[i+1].explain(req)})
 	}
 	return e
 }
 
 // explain explains a policy without looking at its routes.
-func (p Policy) explain(proxies int) Explanation {
-	e := Explanation{Policy: p, Proxies: proxies, WithoutDeadline: p.AttemptTimeout}
+func (p Policy) explain(req Request) Explanation {
+	e := Explanation{Policy: p, Proxies: req.Proxies, WithoutDeadline: p.AttemptTimeout}
 	for _, b := range p.budgets() {
-		table := p.timetable(b, proxies)
+		table := p.timetable(b, req)
 		e.Timetables = append(e.Timetables, table)
 		e.WithoutDeadline = saturatingAdd(e.WithoutDeadline, table.Starts[len(table.Starts)-1].Latest)
 	}
@@ -93,9 +94,9 @@ func (p Policy) explain(proxies int) Explanation {
 }
 
 // timetable uses the code that Next decides with, on a history of nothing but failures of one kind.
-func (p Policy) timetable(b namedBudget, proxies int) Timetable {
+func (p Policy) timetable(b namedBudget, req Request) Timetable {
 	table := Timetable{Kind: b.kind, Budget: b.field}
-	j := judgement{policy: p, req: Request{Proxies: proxies}, kind: b.kind}
+	j := judgement{policy: p, kind: b.kind, req: Request{Proxies: req.Proxies, Credential: req.Credential, LimitedBy: req.LimitedBy}}
 	start := Start{Attempt: 1, Proxy: "proxy-1", Why: "the request"}
 	table.Starts = append(table.Starts, start)
 	for start.Attempt < b.Attempts {
@@ -103,7 +104,7 @@ func (p Policy) timetable(b namedBudget, proxies int) Timetable {
 		shortest, longest, why := j.delay(b.Budget, n, 0)
 		start = Start{
 			Attempt:  start.Attempt + 1,
-			Proxy:    fmt.Sprintf("proxy-%d", start.Attempt%proxies+1),
+			Proxy:    fmt.Sprintf("proxy-%d", start.Attempt%req.Proxies+1),
 			Earliest: saturatingAdd(start.Earliest, shortest),
 			Latest:   saturatingAdd(start.Latest, saturatingAdd(p.AttemptTimeout, longest)),
 			Shortest: shortest,

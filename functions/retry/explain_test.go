@@ -61,7 +61,7 @@ func TestTheTimetableIsWhatNextDecides(t *testing.T) {
 	} {
 		policy.Deadline, policy.MaxDeadline = time.Hour, time.Hour
 		for _, proxies := range []int{1, 3} {
-			for _, table := range policy.ExplainFor(proxies).Timetables {
+			for _, table := range policy.ExplainFor(retry.Request{Proxies: proxies}).Timetables {
 				earliest, latest := get(t, policy), get(t, policy)
 				latest.random = highest
 				for _, c := range []*conversation{earliest, latest} {
@@ -123,5 +123,13 @@ func TestTheWorstCaseEndsWithTheDeadline(t *testing.T) {
 	}
 	if e := retry.Default().Explain(); e.WorstCase != retry.DefaultDeadline || e.WithoutDeadline <= e.WorstCase {
 		t.Errorf("got %v, and %v without a deadline", e.WorstCase, e.WithoutDeadline)
+	}
+}
+
+func TestAnExplanationForRequestsWithACredentialHasNoQuickTry(t *testing.T) {
+	t.Parallel()
+	text := retry.Default().ExplainFor(retry.Request{Proxies: 3, Credential: true}).String()
+	if strings.Contains(text, "quick try") || !strings.Contains(text, "2        proxy-2  0s        11s               backoff of up to 1s, jitter full") {
+		t.Errorf("the explanation is\n%s", text)
 	}
 }

@@ -95,7 +95,7 @@ await check('an attempt at another address is drawn as the way without a wait', 
   await page.click('text="Send"');
   await says(page, '#request-outcome', 'Answered 200 OK after 2 attempts, in');
   assert.equal(await text(page, '#machine-path span'), 'Enter → Proxy-1 → Check-1 → Proxy-2 → Check-2 → Succeeded');
-  await says(page, '#attempts li:nth-child(1)', 'quick try');
+  await says(page, '#attempts li:nth-child(1)', 'the next proxy at once');
   await page.click('#history summary');
   await says(page, '#events tr:last-child', 'ExecutionSucceeded');
 });
