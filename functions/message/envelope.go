@@ -9,9 +9,16 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
-// Version is the version of the envelopes that this code writes, and the newest that it reads. Envelopes without a
-// version are older than all others; they are the records that programs other than this one write.
-const Version = 1
+// Version is the newest version of envelopes that this code reads. Envelopes without a version are older than all others;
+// they are the records that programs other than this one write.
+const Version = 2
+
+// The versions of the envelopes that this code writes: those that refer to what is kept elsewhere are newer, since code that
+// does not know of that would take them for empty. All others stay readable for a deployment that is rolled back.
+const (
+	selfContained = 1
+	byReference   = 2
+)
 
 // A VersionError is the error of reading an envelope that is newer than the code that reads it. That happens while a
 // deployment is under way, or after one was rolled back.
@@ -76,6 +83,10 @@ type Envelope struct {
 	// in Losses.
 	Attempts []retry.Attempt `json:"attempts,omitzero"`
 
+	// Stored names what is kept elsewhere of the answer, see package execution: all of the envelope but what the state
+	// machine needs. Empty if the envelope has it itself.
+	Stored string `json:"stored,omitempty"`
+
 	// Call is what is asked of the proxy. Nil once there is an answer to hand back.
 	Call *Call `json:"call,omitempty"`
 
@@ -114,10 +125,13 @@ const AnswerTooLarge retry.Reason = "AnswerTooLarge"
 // had. Nothing was sent in its last attempt.
 const CredentialsUnavailable retry.Reason = "CredentialsUnavailable"
 
+// Stopped is the Error of an envelope without an answer, because whoever started the execution has stopped it.
+const Stopped retry.Reason = "Stopped"
+
 // ToProxy writes the envelope that leads to the next proxy, after a delay. history lists the attempts made before.
 func ToProxy(call *Call, policy retry.Policy, history []retry.Attempt, delay time.Duration) *Envelope {
 	e := &Envelope{
-		Version:  Version,
+		Version:  selfContained,
 		Outcome:  retry.Again,
 		Call:     call,
 		Attempts: append([]retry.Attempt{}, history...), // never null: the Lost states copy it
@@ -129,12 +143,31 @@ func ToProxy(call *Call, policy retry.Policy, history []retry.Attempt, delay tim
 
 // Answer writes the envelope that hands back an answer of the upstream to the request with an id.
 func Answer(requestID string, outcome retry.Outcome, reason retry.Reason, response Response, attempts []retry.Attempt) *Envelope {
-	return &Envelope{Version: Version, RequestID: requestID, Outcome: outcome, Error: reason, Response: response, Attempts: attempts}
+	return &Envelope{Version: selfContained, RequestID: requestID, Outcome: outcome, Error: reason, Response: response, Attempts: attempts}
 }
 
 // Failure writes the envelope of a failed outcome without an answer of the upstream.
 func Failure(requestID string, reason retry.Reason, attempts []retry.Attempt) *Envelope {
 	return Answer(requestID, retry.Failed, reason, Response{}, attempts)
+}
+
+// ByReference writes the envelope that leads to the next proxy as the state machine of an asynchronous request carries it:
+// with the name of the execution in the place of the request and of the attempts.
+func (e *Envelope) ByReference() *Envelope {
+	without := *e
+	without.Version = byReference
+	without.Response = Response{}
+	call := *e.Call
+	call.Request, call.Made = Request{}, len(e.Attempts)
+	without.Call = &call
+	without.Attempts = []retry.Attempt{}
+	return &without
+}
+
+// StoredAs writes the envelope that an execution ends with, and that its record holds, where the whole of it is kept under a
+// name.
+func (e *Envelope) StoredAs(name string) *Envelope {
+	return &Envelope{Version: byReference, Outcome: e.Outcome, Error: e.Error, Expiration: e.Expiration, Release: e.Release, Stored: name}
 }
 
 // Moments visits each moment in an envelope that a proxy reads: the deadline of the call, and until when the upstream

@@ -25,6 +25,25 @@ type Losses struct {
 
 	// Before lists those that were lost before.
 	Before *Losses `json:"before,omitempty"`
+
+	// Unsent says that it is known from elsewhere that the proxy sent nothing. No envelope has it.
+	Unsent bool `json:"-"`
+}
+
+// Since returns the losses without the first so many of them, which are known already. If an attempt had begun, it was that
+// of the first one that is left; all others are known to have sent nothing.
+func (l *Losses) Since(known int, begun bool) *Losses {
+	if l == nil {
+		return nil
+	}
+	left := &Losses{Allowed: l.Allowed}
+	if l.Count <= known {
+		return left
+	}
+	copied := *l
+	copied.Before = l.Before.Since(known, begun)
+	copied.Unsent = !begun || l.Count > known+1
+	return &copied
 }
 
 // ProxiesLost is the Error of an execution that ended because its proxies were lost. The gateway has the policy judge
@@ -87,13 +106,16 @@ func lossesAllowed(policy retry.Policy, maxAttempts int, history []retry.Attempt
 }
 
 // A loss is one proxy that was lost.
-type loss struct{ proxy, error string }
+type loss struct {
+	proxy, error string
+	unsent       bool
+}
 
 // list gives the losses, oldest first.
 func (l *Losses) list() []loss {
 	var all []loss
 	for ; l != nil && l.Count > 0; l = l.Before {
-		all = append(all, loss{l.Proxy, l.Error})
+		all = append(all, loss{l.Proxy, l.Error, l.Unsent})
 	}
 	slices.Reverse(all)
 	return all
@@ -142,7 +164,7 @@ func NeverRan(a retry.Attempt) bool {
 func (l loss) failure() *retry.Failure {
 	return &retry.Failure{
 		Type:      retry.ProxyInternalError,
-		Processed: retry.Processed(!neverRun[l.error]),
+		Processed: retry.Processed(!neverRun[l.error] && !l.unsent),
 		Details:   l.error,
 	}
 }

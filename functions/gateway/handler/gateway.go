@@ -192,7 +192,7 @@ func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRe
 	if refused != nil {
 		return outcome{problem: refused}
 	}
-	wanted, others := parsePreferences(request.Headers["prefer"])
+	wanted, others := parsePreferences(request.Headers["prefer"], g.forwarding)
 	if request.Headers["prefer"] = others; others == "" {
 		delete(request.Headers, "prefer")
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/credential"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
@@ -31,6 +32,9 @@ type Dependencies struct {
 	// used before that is needed. Without them, an environment that says how to authenticate is refused.
 	Secrets credential.Secrets
 	Role    func(context.Context) (aws.Credentials, error)
+
+	// DynamoDB holds what is known of asynchronous requests. Without it, an environment that names a table is refused.
+	DynamoDB execution.Client
 
 	// Clock is the time. Default: the system's. Timeouts of attempts pass by the system's clock in any case.
 	Clock Clock
@@ -56,6 +60,7 @@ type Proxy struct {
 	clock       Clock
 	random      func() float64
 	findings    retry.Findings
+	executions  executions // nil if there are none
 }
 
 // New makes the proxy that the environment describes. The error lists all that is wrong with the environment.
@@ -65,13 +70,20 @@ func New(getenv func(string) string, d Dependencies) (*Proxy, error) {
 		return nil, err
 	}
 	if !s.auth.IsZero() && (d.Secrets == nil || d.Role == nil) {
-		return nil, errNoSecrets
+		return nil, fmt.Errorf("proxy: %s says how to authenticate, %w", message.UpstreamAuthVariable, errNoSDK)
 	}
-	return newProxy(s, d), nil
+	if s.table != "" && d.DynamoDB == nil {
+		return nil, fmt.Errorf("proxy: %s names a table, %w", message.TableVariable, errNoSDK)
+	}
+	p := newProxy(s, d)
+	if s.table != "" {
+		p.executions = execution.NewStore(d.DynamoDB, s.table, s.recordPrefix)
+	}
+	return p, nil
 }
 
-// errNoSecrets is the error of a command that starts without the AWS SDK.
-var errNoSecrets = errors.New("proxy: " + message.UpstreamAuthVariable + " says how to authenticate, which the command functions/proxy/authenticating can do")
+// errNoSDK is the error of a command that starts without the AWS SDK.
+var errNoSDK = errors.New("which takes the AWS SDK, and so the command functions/proxy/withsdk")
 
 func newProxy(s settings, d Dependencies) *Proxy {
 	if d.Dial == nil {
@@ -106,10 +118,19 @@ var errSleep = fmt.Errorf("proxy: the envelope's sleepMilliseconds is more than 
 // Handle makes one attempt and says what comes next. An error means that the proxy was used wrongly; what goes wrong
 // with the attempt is part of the envelope that it returns.
 func (p *Proxy) Handle(ctx context.Context, in message.Envelope) (*message.Envelope, error) {
-	call := in.Call
-	if call == nil {
+	switch {
+	case in.Call == nil:
 		return nil, errNoCall
+	case in.Call.Execution != "":
+		return p.handleExecution(ctx, in)
 	}
+	return p.handle(ctx, in, nil)
+}
+
+// handle makes an attempt with the request and the history that an envelope holds. begin, if there is one, is called when it
+// is about to be made, with the attempts before it; its error is the proxy's.
+func (p *Proxy) handle(ctx context.Context, in message.Envelope, begin func([]retry.Attempt) error) (*message.Envelope, error) {
+	call := in.Call
 	if in.SleepMilliseconds > maxSleep.Milliseconds() {
 		return nil, errSleep
 	}
@@ -134,6 +155,11 @@ func (p *Proxy) Handle(ctx context.Context, in message.Envelope) (*message.Envel
 	if call.DeadlineTime().Sub(start) < p.leastTime(call) {
 		// Losing a proxy, or waiting for another request with the same key, took longer than was left.
 		return p.late(call, history), nil
+	}
+	if begin != nil {
+		if err := begin(history); err != nil {
+			return nil, err
+		}
 	}
 	t, err := p.try(ctx, call, request, history, start, p.credential)
 	if err != nil {
@@ -171,6 +197,7 @@ func (p *Proxy) try(
 	authenticate func(context.Context) (*credential.Credential, error),
 ) (tried, error) {
 	connect, whole := p.policy.Timeouts(request, history, start)
+	whole = min(whole, timeLeft(ctx))
 	ctx, cancel := context.WithTimeout(ctx, whole)
 	defer cancel()
 	own, err := authenticate(ctx)
@@ -256,6 +283,9 @@ func canCarry(call *message.Call, out *message.Envelope) (bool, error) {
 	text, err := message.Marshal(out)
 	if err != nil {
 		return false, err
+	}
+	if call.Execution != "" {
+		return len(text) <= execution.MaxPartBytes, nil
 	}
 	if call.Recorded && out.Outcome == retry.Succeeded && !out.Release {
 		return message.RecordBytes(text) <= message.MaxRecordBytes, nil
