@@ -159,6 +159,38 @@ func TestWhatIsReadDoesNotDependOnTheOrderOfTheFields(t *testing.T) {
 	}
 }
 
+func TestFieldsThatDifferOnlyInCaseAreReadInOneOrder(t *testing.T) {
+	t.Parallel()
+	for range 100 {
+		header := http.Header{"X-Ratelimit-Remaining": {"0"}, "x-ratelimit-remaining": {"5"}, "X-Ratelimit-Reset": {"3, 80"}}
+		if s := retry.ReadSignals(header, noon, true); s.Floor != 3*time.Second {
+			t.Fatalf("read as %+v, want 3s", s)
+		}
+		for _, who := range []string{"User", "App"} {
+			header = http.Header{"X-" + who + "-Ratelimit-Reset": {"30"}, "X-Ratelimit-" + who + "-Limit": {"5"}}
+			if s := retry.ReadSignals(header, noon, true); s.Field != "" {
+				t.Fatalf("read as %+v, want nothing of one quota of several", s)
+			}
+		}
+	}
+}
+
+// An answer that is no rate limit by its status has two resets that are about more than the quota.
+func TestOfResetsThatStandInTheOneThatIsAboutTheLeastCounts(t *testing.T) {
+	t.Parallel()
+	header := headerOf([]string{"X-RateLimit-Remaining-Requests-Minute: 0", "X-RateLimit-Reset-Requests: 20", "X-RateLimit-Reset: 40"})
+	if s := retry.ReadSignals(header, noon, false); s.Floor != 20*time.Second {
+		t.Errorf("read as %+v, want 20s", s)
+	}
+}
+
+func TestAWindowInWhichNothingRemainsIsUsedUp(t *testing.T) {
+	t.Parallel()
+	if s := retry.ReadSignals(headerOf([]string{"X-RateLimit-Window-Remaining: 0"}), noon, true); !s.Exhausted {
+		t.Errorf("read as %+v", s)
+	}
+}
+
 // mixed enters the fields of two headers into a new map, in any order.
 func mixed(headers ...http.Header) http.Header {
 	m := http.Header{}

@@ -29,7 +29,9 @@ import (
 //     (RFC 9110 section 9.2.2). A rate limit, 421, 425, a 503 with Retry-After, and a failure before a byte was sent are
 //     proof that nothing was done. Without proof the request has Failed with UnsafeToRepeat; the answer, if there is one,
 //     still goes back to the caller, but a server error is not an answer that settles the matter.
-//  5. A failure that would come again (a certificate, an answer that is too large) has Failed with NotRetryable.
+//  5. A failure that would come again (a certificate, an answer that is too large) has Failed with NotRetryable. A limit for
+//     the day, or longer, that is used up and does not say when it is renewed has Failed with DeadlineExceeded; the next
+//     midnight of UTC is the earliest moment that it can be.
 //  6. Each kind of failure has its own budget. One that is used up, or the caller's own limit, ends in
 //     AttemptsExhausted.
 //  7. The next attempt waits for the moment that the upstream named, and for the backoff above it. A rate limit by
@@ -72,7 +74,7 @@ func (p Policy) Next(req Request, history []Attempt, result Result, random func(
 		return fail(NotRetryable, "another attempt would meet the same")
 	}
 	if j.daily {
-		return fail(DeadlineExceeded, "a quota for the day is used up")
+		return fail(DeadlineExceeded, "a quota for the day, or longer, is used up")
 	}
 	budget := j.policy.budget(j.kind)
 	count := j.count(j.kind) + 1
@@ -183,7 +185,7 @@ func (p Policy) judge(req Request, history []Attempt, result Result) judgement {
 			j.why = "final"
 		}
 	}
-	if matched && rule.Daily && !j.final && j.kind != NetworkFailure {
+	if (matched && rule.Daily || j.kind == RateLimit && j.signals.Daily && j.signals.Field == "") && !j.final && j.kind != NetworkFailure {
 		j.daily = true
 		if j.signals.Field == "" {
 			j.notBefore = result.Received.Add(untilMidnight(result.Received, 0))

@@ -48,8 +48,9 @@ type ledger struct {
 // of returns the quota that a name is about. The pointer holds until the next call.
 func (l *ledger) of(n limitName) *quota {
 	for i := range l.quotas {
-		if l.quotas[i].quota == n.quota {
-			return &l.quotas[i]
+		if q := &l.quotas[i]; q.quota == n.quota {
+			q.qualified = q.qualified || n.qualified // the same words in another order
+			return q
 		}
 	}
 	l.quotas = append(l.quotas, quota{limitName: n})
@@ -288,6 +289,9 @@ func (f *floor) longest(field string, waits []wait) bool {
 // is used up; the end or the window of a quota that this one is a part of; the length of the period that a quota is named
 // for; a rate; and the end of a quota that is not used up.
 type floors struct {
+	// daily says that a quota of a day or longer is used up whose end nobody tells.
+	daily bool
+
 	told, own, shared, period, rate, doubtful floor
 }
 
@@ -394,8 +398,12 @@ func (l *ledger) share(o openQuota, f *floors) {
 			}
 		}
 	}
-	if !found && q.period > 0 && q.period < day { // those end with the calendar's, in a zone that nobody tells
+	switch {
+	case found || q.period == 0:
+	case q.period < day:
 		f.period.longest(q.remainingField, []wait{l.moment.lasts(q.period)})
+	default:
+		f.daily = true // it ends with the calendar's day, in a zone that nobody tells
 	}
 }
 

@@ -33,6 +33,9 @@ type Signals struct {
 	// waited for it.
 	Doubtful bool
 
+	// Daily says that a quota of a day or longer is used up, and that nothing in the answer says when it is renewed.
+	Daily bool
+
 	// Advice is the upstream's own word on whether to repeat the request, and AdviceField the field that holds it.
 	// Advice means nothing if AdviceField is empty.
 	Advice      bool
@@ -88,6 +91,7 @@ func ReadSignals(header http.Header, received time.Time, limited bool) Signals {
 			return s
 		}
 	}
+	s.Daily = f.daily
 	if f.doubtful.field != "" {
 		s.Floor, s.Field, s.Doubtful = f.doubtful.wait, spelling(f.doubtful.field), true
 	}
