@@ -17,27 +17,22 @@ const (
 	maxTrailerSize = 16 << 10
 )
 
-// firstRead is how much room is made for a body before it is seen that it is as large as it says.
-const firstRead = 8 << 20
-
 var (
-	errIncompleteBody   = refusal(CodeIncompleteBody, "You did not provide the number of bytes specified by the Content-Length HTTP header")
-	errMalformedTrailer = refusal(CodeMalformedTrailer, "The request contained trailing data that was not well-formed or did not conform to our published schema.")
-	errMalformedChunk   = refusal(CodeInvalidRequest, "The body is not of the encoding aws-chunked")
+	errMalformedTrailer = &refusal{"MalformedTrailerError", "The request contained trailing data that was not well-formed or did not conform to our published schema.", http.StatusBadRequest}
+	errMalformedChunk   = &refusal{"InvalidRequest", "The body is not of the encoding aws-chunked", http.StatusBadRequest}
 )
 
 // readChunked decodes a body of the encoding aws-chunked, whose content has size bytes. Behind the content come the
 // trailers of these names, and no other but the signature of them. Signatures, those of chunks too, are passed over.
 //
 // https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html
-func readChunked(body io.Reader, size int64, trailers []string) (content []byte, trailer http.Header, err error) {
+func readChunked(body io.Reader, size int64, trailers []string) (content []byte, trailer http.Header, refused *refusal) {
 	reader := bufio.NewReaderSize(body, maxChunkLine)
 	var buffer bytes.Buffer
-	buffer.Grow(int(min(size, firstRead)))
 	for {
-		line, err := readLine(reader)
-		if err != nil {
-			return nil, nil, err
+		line, refused := readLine(reader)
+		if refused != nil {
+			return nil, nil, refused
 		}
 		number, _, _ := strings.Cut(line, ";") // behind which the signature is
 		length, err := strconv.ParseUint(number, 16, 63)
@@ -53,8 +48,8 @@ func readChunked(body io.Reader, size int64, trailers []string) (content []byte,
 		if _, err := io.CopyN(&buffer, reader, int64(length)); err != nil {
 			return nil, nil, errIncompleteBody
 		}
-		if line, err := readLine(reader); err != nil {
-			return nil, nil, err
+		if line, refused := readLine(reader); refused != nil {
+			return nil, nil, refused
 		} else if line != "" {
 			return nil, nil, errMalformedChunk
 		}
@@ -62,17 +57,17 @@ func readChunked(body io.Reader, size int64, trailers []string) (content []byte,
 	if int64(buffer.Len()) != size {
 		return nil, nil, errIncompleteBody
 	}
-	trailer, err = readTrailer(reader, trailers)
-	return buffer.Bytes(), trailer, err
+	trailer, refused = readTrailer(reader, trailers)
+	return buffer.Bytes(), trailer, refused
 }
 
 // readTrailer reads what comes behind the last chunk. An empty line ends it, or the end of the body.
-func readTrailer(reader *bufio.Reader, names []string) (http.Header, error) {
+func readTrailer(reader *bufio.Reader, names []string) (http.Header, *refusal) {
 	trailer, read := http.Header{}, 0
 	for {
-		line, err := readLine(reader)
-		if err != nil && !errors.Is(err, errIncompleteBody) {
-			return nil, err
+		line, refused := readLine(reader)
+		if refused != nil && refused != errIncompleteBody {
+			return nil, refused
 		}
 		if line == "" {
 			break
@@ -102,7 +97,7 @@ func readTrailer(reader *bufio.Reader, names []string) (http.Header, error) {
 }
 
 // readLine reads a line, and gives it without its end.
-func readLine(reader *bufio.Reader) (string, error) {
+func readLine(reader *bufio.Reader) (string, *refusal) {
 	line, err := reader.ReadSlice('\n')
 	switch {
 	case errors.Is(err, bufio.ErrBufferFull):

@@ -1,16 +1,21 @@
 // Package s3 is the part of Amazon S3 that a local run of the stack needs: buckets whose objects are written, read in whole
 // or in part, listed, deleted, and expire. An AWS SDK, the aws command and boto3 use it as they use the service, through
-// [Store.ServeHTTP].
+// [Store.ServeHTTP], with the bucket at the beginning of the path (UsePathStyle).
 //
 // Supported operations: DeleteObject, GetBucketLocation, GetObject, HeadBucket, HeadObject, ListBuckets, ListObjectsV2,
-// PutObject. What is not supported, be it an operation, a parameter or a header field of S3's, is refused by name, with the
-// service's error for it, and never ignored. Among that are uploads in several parts, copies, versions, tags and
-// presigned URLs. Buckets come from the program, by [Store.CreateBucket], and not from requests.
+// PutObject. What is not supported, be it an operation, a parameter or a header field of S3's, is refused by name, and never
+// ignored. Among that are uploads in several parts, copies, versions, tags, keys of KMS and presigned URLs. Buckets come from
+// the program, by [Store.CreateBucket], and not from requests.
 //
-// Nothing checks permissions or signatures, and nothing is encrypted: what a request or the bucket says of encryption is
-// kept and told, as the service tells it. Every digest that a request brings is verified: Content-MD5,
-// X-Amz-Content-Sha256, and a checksum in the header section or behind the body. The ETag is the MD5 of the content, also
-// where S3 encrypts with a key of KMS and its ETag is something else.
+// Nothing checks permissions or signatures, and nothing is encrypted.
+//
+// # What is whose
+//
+// The API is github.com/rclone/gofakes3: the routes, the documents, errors, conditions, ranges, and checksums in the header
+// section. This package is its backend, which keeps objects in a file and has them expire, and stands before it, to refuse
+// what it would ignore, and to verify what it does not: X-Amz-Content-Sha256, and the checksum behind a body of the encoding
+// aws-chunked. github.com/johannesboyne/gofakes3, from which that was forked, will not do: v1.2.0 verifies no checksum, so that
+// it answers 200 to content that broke on its way, and it keeps a body with a checksum behind it as it came, chunks and all.
 //
 // # What becomes of a write
 //

@@ -84,13 +84,13 @@ func (b *bucket) change(write func(objects, contents *bbolt.Bucket) error) error
 
 // contentFrom reads a part of an object's content from the file. It is a copy, so that no slow reader of an answer holds
 // the file up.
-func (b *bucket) contentFrom(key string, chosen part) (content []byte, err error) {
+func (b *bucket) contentFrom(key string, first, length int64) (content []byte, err error) {
 	err = b.file.View(func(transaction *bbolt.Tx) error {
 		all := transaction.Bucket([]byte(bucketPrefix + b.Name)).Bucket(contentsName).Get([]byte(key))
-		if end := chosen.first + chosen.length; end > int64(len(all)) {
+		if first+length > int64(len(all)) {
 			return errors.New("the content is shorter than it was")
 		}
-		content = bytes.Clone(all[chosen.first : chosen.first+chosen.length])
+		content = bytes.Clone(all[first : first+length])
 		return nil
 	})
 	if err != nil {

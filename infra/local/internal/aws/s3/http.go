@@ -1,100 +1,91 @@
 package s3
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/xml"
-	"errors"
-	"net"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
-// maxKeyLength is how many bytes a key can have.
-const maxKeyLength = 1024
-
-// A request is one for an operation, and the way to answer it.
-type request struct {
-	*http.Request
-	w http.ResponseWriter
-
-	bucket, key string // empty if the request is not about one
-	query       url.Values
-}
-
-// An operation is one of S3's that is supported, with the parameters and the header fields of S3's that it takes. A field
-// that ends in a hyphen stands for all that begin so.
+// An operation is one of S3's that is supported, with the parameters that it takes.
 type operation struct {
-	name               string
-	parameters, fields []string
-	run                func(*Store, *request) error
+	name       string
+	parameters []string
 }
 
 var (
-	listBuckets = &operation{
-		name: "ListBuckets", parameters: []string{"prefix", "max-buckets", "continuation-token"}, run: (*Store).listBuckets,
-	}
-	getBucketLocation = &operation{name: "GetBucketLocation", parameters: []string{"location"}, run: (*Store).getBucketLocation}
-	headBucket        = &operation{name: "HeadBucket", run: (*Store).headBucket}
-	listObjects       = &operation{
-		name:       "ListObjectsV2",
-		parameters: []string{"list-type", "prefix", "delimiter", "max-keys", "start-after", "continuation-token", "encoding-type", "fetch-owner"},
-		run:        (*Store).listObjects,
-	}
-	getObject  = &operation{name: "GetObject", fields: []string{"X-Amz-Checksum-Mode"}, run: (*Store).getObject}
-	headObject = &operation{name: "HeadObject", fields: []string{"X-Amz-Checksum-Mode"}, run: (*Store).getObject}
-	putObject  = &operation{
-		name: "PutObject",
-		fields: []string{
-			"X-Amz-Acl", "X-Amz-Decoded-Content-Length", "X-Amz-Sdk-Checksum-Algorithm", "X-Amz-Storage-Class", "X-Amz-Trailer",
-			checksumPrefix, metadataPrefix, sseField, sseKeyField, sseBucketKeyField,
-		},
-		run: (*Store).putObject,
-	}
-	deleteObject = &operation{name: "DeleteObject", run: (*Store).deleteObject}
+	listBuckets       = operation{"ListBuckets", []string{"prefix", "max-buckets", "continuation-token"}}
+	getBucketLocation = operation{"GetBucketLocation", []string{"location"}}
+	headBucket        = operation{"HeadBucket", nil}
+	listObjects       = operation{"ListObjectsV2", []string{
+		"list-type", "prefix", "delimiter", "max-keys", "start-after", "continuation-token", "encoding-type", "fetch-owner",
+	}}
+	getObject    = operation{"GetObject", nil}
+	headObject   = operation{"HeadObject", nil}
+	putObject    = operation{"PutObject", nil}
+	deleteObject = operation{"DeleteObject", nil}
 )
 
-// commonFields are the header fields of S3's that every operation takes. What is about signatures is not looked at.
-var commonFields = []string{"X-Amz-Content-Sha256", "X-Amz-Date", "X-Amz-Expected-Bucket-Owner", "X-Amz-Security-Token", "X-Amz-User-Agent"}
-
-// ServeHTTP answers requests of the S3 API.
-func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	id := newID()
-	w.Header().Set("X-Amz-Request-Id", id)
-	w.Header().Set("Server", "AmazonS3")
-	err := s.answer(w, r)
-	if err == nil {
-		return
-	}
-	var own *Error
-	if !errors.As(err, &own) {
-		own = refusal(CodeInternalError, "%v", err)
-	}
-	if own.StatusCode() == http.StatusNotModified {
-		w.WriteHeader(http.StatusNotModified)
-		return
-	}
-	told := &Error{Code: own.Code, Message: own.Message, Details: append(slices.Clone(own.Details), "RequestId", id)}
-	_ = writeXML(w, told.StatusCode(), told) // a caller that is gone needs no answer
+// fields are the header fields of S3's that mean something here, or that are about signatures, at which nothing looks. One
+// that ends in a hyphen stands for all that begin so.
+var fields = []string{
+	"X-Amz-Checksum-", "X-Amz-Content-Sha256", "X-Amz-Date", "X-Amz-Decoded-Content-Length", "X-Amz-Expected-Bucket-Owner",
+	"X-Amz-Meta-", "X-Amz-Sdk-Checksum-Algorithm", "X-Amz-Security-Token", "X-Amz-Server-Side-Encryption",
+	"X-Amz-Server-Side-Encryption-", "X-Amz-Trailer", "X-Amz-User-Agent",
 }
 
-func (s *Store) answer(w http.ResponseWriter, r *http.Request) error {
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil || !utf8.ValidString(r.URL.Path) {
-		return refusal(CodeInvalidURI, "Couldn't parse the specified URI.")
+// ServeHTTP answers requests of the S3 API, with the bucket at the beginning of the path.
+func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	wanted, err := operationOf(r)
+	if err == nil {
+		err = s.check(r, wanted)
 	}
-	q := &request{Request: r, w: w, query: query}
-	q.bucket, q.key = s.address(r)
-	if len(q.key) > maxKeyLength {
-		return refusal(CodeKeyTooLong, "Your key is too long").with("Size", strconv.Itoa(len(q.key))).with("MaxSizeAllowed", strconv.Itoa(maxKeyLength))
+	if err == nil && wanted.name == putObject.name {
+		err = unwrap(r)
 	}
-	wanted, err := q.operation()
 	if err != nil {
-		return err
+		err.write(w, r)
+		return
+	}
+	s.api.ServeHTTP(w, r)
+}
+
+// operationOf is what a request asks for.
+func operationOf(r *http.Request) (operation, *refusal) {
+	bucket, key, _ := strings.Cut(strings.TrimLeft(r.URL.Path, "/"), "/")
+	query := r.URL.Query()
+	switch about := r.Method; {
+	case bucket == "" && about == http.MethodGet:
+		return listBuckets, nil
+	case bucket == "":
+	case key == "" && about == http.MethodHead:
+		return headBucket, nil
+	case key == "" && about == http.MethodGet && query.Has("location"):
+		return getBucketLocation, nil
+	case key == "" && about == http.MethodGet && query.Get("list-type") == "2":
+		return listObjects, nil
+	case key == "":
+	case about == http.MethodGet:
+		return getObject, nil
+	case about == http.MethodHead:
+		return headObject, nil
+	case about == http.MethodPut:
+		return putObject, nil
+	case about == http.MethodDelete:
+		return deleteObject, nil
+	}
+	return operation{}, unsupported("%s %s; it supports ListBuckets, HeadBucket, GetBucketLocation, ListObjectsV2, GetObject, HeadObject, PutObject and DeleteObject",
+		r.Method, r.URL.RequestURI())
+}
+
+// check refuses what S3 has and would be ignored here.
+func (s *Store) check(r *http.Request, wanted operation) *refusal {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return &refusal{"InvalidURI", "Couldn't parse the specified URI.", http.StatusBadRequest}
 	}
 	for name := range query {
 		// x-id is the operation's name, which SDKs add.
@@ -103,99 +94,52 @@ func (s *Store) answer(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	for name := range r.Header {
-		if strings.HasPrefix(name, "X-Amz-") && !slices.Contains(commonFields, name) && !slices.ContainsFunc(wanted.fields, func(field string) bool {
+		if strings.HasPrefix(name, "X-Amz-") && !slices.ContainsFunc(fields, func(field string) bool {
 			return name == field || strings.HasSuffix(field, "-") && strings.HasPrefix(name, field)
 		}) {
 			return unsupported("the header field %s in %s", strings.ToLower(name), wanted.name)
 		}
 	}
+	if absent := r.Header.Get("If-None-Match"); wanted.name == putObject.name && absent != "" && absent != "*" {
+		return unsupported("the If-None-Match %s in PutObject; S3 takes * there", absent)
+	}
 	if owner := r.Header.Get("X-Amz-Expected-Bucket-Owner"); owner != "" && owner != s.config.AccountID {
-		return refusal(CodeAccessDenied, "Access Denied")
+		return &refusal{"AccessDenied", "Access Denied", http.StatusForbidden}
 	}
-	return wanted.run(s, q)
+	return nil
 }
 
-// IsVirtualHost says whether a host, with a port or without, is one below [Config.Hosts], and so means a bucket.
-func (s *Store) IsVirtualHost(host string) bool { return s.virtualHost(host) != "" }
-
-// virtualHost is the bucket that a host means, or empty.
-func (s *Store) virtualHost(host string) string {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	for _, parent := range s.config.Hosts {
-		if bucket, below := strings.CutSuffix(strings.ToLower(host), "."+parent); below {
-			return bucket
-		}
-	}
-	return ""
+// A refusal is an error as S3 words it.
+type refusal struct {
+	code, message string
+	status        int
 }
 
-// address is the bucket and the key that a request is about.
-func (s *Store) address(r *http.Request) (bucket, key string) {
-	path := strings.TrimPrefix(r.URL.Path, "/")
-	if bucket = s.virtualHost(r.Host); bucket != "" {
-		return bucket, path
-	}
-	bucket, key, _ = strings.Cut(path, "/")
-	return bucket, key
+// unsupported refuses what S3 has and this package has not.
+func unsupported(format string, arguments ...any) *refusal {
+	return &refusal{"NotImplemented", "The local S3 does not support " + fmt.Sprintf(format, arguments...), http.StatusNotImplemented}
 }
 
-// operation is what a request asks for. What is not supported is the error.
-func (q *request) operation() (*operation, error) {
-	subject := "an object"
-	switch {
-	case q.bucket == "":
-		subject = "the service"
-		if q.Method == http.MethodGet {
-			return listBuckets, nil
-		}
-	case q.key == "":
-		subject = "a bucket"
-		switch {
-		case q.Method == http.MethodHead:
-			return headBucket, nil
-		case q.Method == http.MethodGet && q.query.Has("location"):
-			return getBucketLocation, nil
-		case q.Method == http.MethodGet && q.query.Has("list-type"):
-			return listObjects, nil
-		}
-	default:
-		switch q.Method {
-		case http.MethodGet:
-			return getObject, nil
-		case http.MethodHead:
-			return headObject, nil
-		case http.MethodPut:
-			return putObject, nil
-		case http.MethodDelete:
-			return deleteObject, nil
-		}
-	}
-	parameters := ""
-	for name := range q.query {
-		if name != "x-id" {
-			parameters = " with the parameter " + name
-		}
-	}
-	return nil, unsupported("%s of %s%s", q.Method, subject, parameters)
+// write answers with the error.
+func (e *refusal) write(w http.ResponseWriter, r *http.Request) {
+	WriteError(w, r.Method, e.status, e.code, e.message)
 }
 
-func newID() string {
-	var id [8]byte
-	_, _ = rand.Read(id[:]) // which never fails
-	return strings.ToUpper(hex.EncodeToString(id[:]))
-}
-
-func writeXML(w http.ResponseWriter, status int, document any) error {
-	text, err := xml.Marshal(document)
+// WriteError answers with an error in the form of the S3 API. The answer to a HEAD has no body.
+func WriteError(w http.ResponseWriter, method string, status int, code, message string) {
+	text, err := xml.Marshal(struct {
+		XMLName       xml.Name `xml:"Error"`
+		Code, Message string
+	}{Code: code, Message: message})
 	if err != nil {
-		return err
+		panic(err) // strings can be written as XML
 	}
 	text = append([]byte(xml.Header), text...)
-	w.Header().Set("Content-Type", "application/xml")
-	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	header := w.Header()
+	header.Set("Content-Type", "application/xml")
+	header.Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(status)
-	_, _ = w.Write(text) // a caller that is gone needs no answer
-	return nil
+	if method != http.MethodHead {
+		_, _ = w.Write(text) // a caller that is gone needs no answer
+	}
 }

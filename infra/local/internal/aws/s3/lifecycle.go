@@ -2,55 +2,34 @@ package s3
 
 import (
 	"errors"
-	"fmt"
-	"net/http"
-	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
 
 // A Rule is a lifecycle rule by which objects expire.
 type Rule struct {
-	// ID is what answers call the rule.
-	ID string
-
 	// Prefix is what the keys begin with that the rule is about. Empty stands for all objects.
 	Prefix string
 
-	// Days is after how many days an object expires.
+	// Days is after how many days an object expires: 1 or more.
 	Days int
 }
 
-// expiry is when an object of that age expires by the rule: after the midnight, in UTC, that follows the last of the days.
+// expiry is when an object of that age expires by the rule: the days after it was written, rounded up to the next midnight
+// in UTC.
+//
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/intro-lifecycle-rules.html
 func (r Rule) expiry(modified time.Time) time.Time {
 	return modified.UTC().Truncate(24*time.Hour).AddDate(0, 0, r.Days+1)
-}
-
-// expiry is when an object expires, and by which rule. Of several rules the earliest holds.
-func (b *bucket) expiry(key string, one *object) (first time.Time, by Rule, expires bool) {
-	for _, rule := range b.Lifecycle {
-		if !strings.HasPrefix(key, rule.Prefix) {
-			continue
-		}
-		if at := rule.expiry(one.Modified); !expires || at.Before(first) {
-			first, by, expires = at, rule, true
-		}
-	}
-	return first, by, expires
 }
 
 // expired says whether an object is to be taken for one that is not there. S3 takes its time to delete what has expired;
 // here nobody sees it any more.
 func (b *bucket) expired(key string, one *object, now time.Time) bool {
-	at, _, expires := b.expiry(key, one)
-	return expires && !now.Before(at)
-}
-
-// tellExpiry sets the header field by which answers say when an object expires.
-func (b *bucket) tellExpiry(header http.Header, key string, one *object) {
-	if at, rule, expires := b.expiry(key, one); expires {
-		header.Set("X-Amz-Expiration", fmt.Sprintf(`expiry-date="%s", rule-id="%s"`, at.Format(http.TimeFormat), url.QueryEscape(rule.ID)))
-	}
+	return slices.ContainsFunc(b.Lifecycle, func(rule Rule) bool {
+		return strings.HasPrefix(key, rule.Prefix) && !now.Before(rule.expiry(one.Modified))
+	})
 }
 
 // DeleteExpired deletes the objects that have expired, and says how many. Nobody sees them before that either, but they

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -12,20 +13,18 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rclone/gofakes3"
 	"go.etcd.io/bbolt"
 )
 
-// Config says where a store pretends to be, and where it keeps objects.
+// Config says whose a store is, where it keeps objects, and what time it is.
 type Config struct {
-	// Region and AccountID are those of the buckets. Defaults: us-east-1, 000000000000.
-	Region, AccountID string
+	// AccountID is the account whose the buckets are. A request that expects another owner is refused. Default:
+	// 123456789012.
+	AccountID string
 
-	// Hosts are the names below which a bucket is a host of its own: with aws.local, the host of a request for the bucket
-	// orders may be orders.aws.local. A bucket at the beginning of the path is always understood.
-	Hosts []string
-
-	// File keeps objects, in buckets whose names begin with "s3:". Others may use it for theirs; whoever opened it closes
-	// it. Default: objects are kept in memory.
+	// File keeps objects, in a bucket of bbolt's for each bucket of S3's, whose name begins with "s3:". Others may keep
+	// theirs in the same file. Whoever opened it closes it. Default: objects are kept in memory.
 	File *bbolt.DB
 
 	// Clock tells the time. Default: time.Now.
@@ -35,6 +34,7 @@ type Config struct {
 // A Store holds buckets. It is safe for concurrent use.
 type Store struct {
 	config Config
+	api    http.Handler
 
 	mu      sync.RWMutex
 	buckets map[string]*bucket // by name
@@ -42,28 +42,37 @@ type Store struct {
 
 // New makes a store without buckets.
 func New(config Config) *Store {
-	config.Region = cmp.Or(config.Region, "us-east-1")
-	config.AccountID = cmp.Or(config.AccountID, "000000000000")
+	config.AccountID = cmp.Or(config.AccountID, "123456789012")
 	if config.Clock == nil {
 		config.Clock = time.Now
 	}
-	return &Store{config: config, buckets: map[string]*bucket{}}
+	s := &Store{config: config, buckets: map[string]*bucket{}}
+	s.api = gofakes3.New(backend{s},
+		gofakes3.WithTimeSource(timeSource(config.Clock)),
+		// A clock that is not the caller's is no reason to refuse requests.
+		gofakes3.WithTimeSkewLimit(0),
+	).Server()
+	return s
 }
+
+// timeSource is a clock as gofakes3 wants it.
+type timeSource func() time.Time
+
+func (now timeSource) Now() time.Time                        { return now() }
+func (now timeSource) Since(earlier time.Time) time.Duration { return now().Sub(earlier) }
 
 // A Bucket is one to be created.
 type Bucket struct {
+	// Name is 3 to 63 lowercase letters, digits, hyphens and dots, with a letter or digit at both ends.
 	Name string
 
 	// Lifecycle says when objects expire.
 	Lifecycle []Rule
-
-	// Encryption is what objects are told to be encrypted with whose requests do not say. Default: AES256.
-	Encryption Encryption
 }
 
 // Validate lists all that is wrong with the bucket in one error.
 func (b Bucket) Validate() error {
-	problems := []error{checkBucketName(b.Name), b.Encryption.validate(b.Name)}
+	problems := []error{checkBucketName(b.Name)}
 	for i, rule := range b.Lifecycle {
 		if rule.Days < 1 {
 			problems = append(problems, fmt.Errorf("the lifecycle rule %d of the bucket %q has objects expire after %d days; give 1 or more", i+1, b.Name, rule.Days))
@@ -74,6 +83,7 @@ func (b Bucket) Validate() error {
 
 var bucketName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
 
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 func checkBucketName(name string) error {
 	_, notAnAddress := netip.ParseAddr(name)
 	if len(name) < 3 || len(name) > 63 || !bucketName.MatchString(name) || strings.Contains(name, "..") || notAnAddress == nil {
@@ -108,6 +118,16 @@ func (s *Store) BucketNames() []string {
 	return slices.Sorted(maps.Keys(s.buckets))
 }
 
+// bucket is a bucket by its name, or the error that there is none.
+func (s *Store) bucket(name string) (*bucket, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if found := s.buckets[name]; found != nil {
+		return found, nil
+	}
+	return nil, gofakes3.BucketNotFound(name)
+}
+
 // A bucket is one that was created.
 type bucket struct {
 	Bucket
@@ -121,66 +141,56 @@ type bucket struct {
 // An object is all of an object but its key. It does not change.
 type object struct {
 	Size     int64
-	ETag     string // without quotation marks
+	MD5      []byte
 	Modified time.Time
 
-	// Header has the header fields that are given back as they came.
-	Header map[string]string `json:",omitempty"`
-
-	Encryption Encryption
-	Checksum   *checksum `json:",omitempty"`
+	// Metadata has the header fields that are given back as they came, and checksums.
+	Metadata map[string]string
 
 	content []byte // empty if there is a file
 }
 
-func (s *Store) bucket(name string) (*bucket, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if found := s.buckets[name]; found != nil {
-		return found, nil
+// live is the object of a key, or nil if there is none, or none any more. Whoever calls it holds the mutex.
+func (b *bucket) live(key string, now time.Time) *object {
+	if there := b.objects[key]; there != nil && !b.expired(key, there, now) {
+		return there
 	}
-	return nil, refusal(CodeNoSuchBucket, "The specified bucket does not exist").with("BucketName", name)
+	return nil
 }
 
-// put stores an object, unless a condition forbids it.
-func (b *bucket) put(key string, added *object, content []byte, wanted writeConditions, now time.Time) error {
+// put stores an object, unless permit says no to what is there, which is nil if nothing is.
+func (b *bucket) put(key string, added *object, content []byte, permit func(there *object) error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	there := b.objects[key]
-	if there != nil && b.expired(key, there, now) {
-		there = nil
-	}
-	if err := wanted.check(key, there); err != nil {
+	if err := permit(b.live(key, added.Modified)); err != nil {
 		return err
 	}
-	if b.file != nil {
-		if err := b.save(key, added, content); err != nil {
-			return err
-		}
-	} else {
+	if b.file == nil {
 		added.content = content
+	} else if err := b.save(key, added, content); err != nil {
+		return err
 	}
 	b.objects[key] = added
 	return nil
 }
 
-// read finds an object and hands it to choose, which gives the part of the content that is wanted.
-func (b *bucket) read(key string, now time.Time, choose func(*object) (part, error)) (*object, part, []byte, error) {
+// read gives an object, and the part of its content that choose wants of it.
+func (b *bucket) read(key string, now time.Time, choose func(*object) (first, length int64, err error)) (*object, []byte, error) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	there := b.objects[key]
-	if there == nil || b.expired(key, there, now) {
-		return nil, part{}, nil, noSuchKey(key)
+	there := b.live(key, now)
+	if there == nil {
+		return nil, nil, gofakes3.KeyNotFound(key)
 	}
-	chosen, err := choose(there)
-	if err != nil {
-		return nil, part{}, nil, err
+	first, length, err := choose(there)
+	if err != nil || length == 0 {
+		return there, nil, err
 	}
 	if b.file == nil {
-		return there, chosen, there.content[chosen.first : chosen.first+chosen.length], nil
+		return there, there.content[first : first+length], nil
 	}
-	content, err := b.contentFrom(key, chosen)
-	return there, chosen, content, err
+	content, err := b.contentFrom(key, first, length)
+	return there, content, err
 }
 
 // remove deletes an object, if it is there.
@@ -202,4 +212,35 @@ func (b *bucket) removed(key string) error {
 	}
 	delete(b.objects, key)
 	return nil
+}
+
+// A listing is a line of a list: an object with its key, or what the keys of several objects begin with.
+type listing struct {
+	key string
+	*object
+}
+
+// list lists what comes after a key, up to a number of lines; 0 stands for all. last is the last key that is in one of them.
+func (b *bucket) list(prefix, delimiter, after string, limit int64, now time.Time) (listed []listing, last string, more bool) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for _, key := range slices.Sorted(maps.Keys(b.objects)) {
+		one := b.live(key, now)
+		if one == nil || !strings.HasPrefix(key, prefix) || key <= after {
+			continue
+		}
+		line := listing{key, one}
+		if begin, _, divided := strings.Cut(key[len(prefix):], delimiter); divided && delimiter != "" {
+			line = listing{key: prefix + begin + delimiter}
+			if n := len(listed); n > 0 && listed[n-1].object == nil && listed[n-1].key == line.key {
+				last = key
+				continue
+			}
+		}
+		if int64(len(listed)) == cmp.Or(limit, -1) {
+			return listed, last, true
+		}
+		listed, last = append(listed, line), key
+	}
+	return listed, last, false
 }
