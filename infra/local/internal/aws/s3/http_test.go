@@ -42,6 +42,11 @@ func TestContentThatBrokeOnItsWayIsRefusedAndTheOldOneStays(t *testing.T) {
 			t.Errorf("without %s: got %v, want %s", without, err, want)
 		}
 	}
+	for digest, want := range map[string]string{"1B2M2Y8AsgTpgAmY7PhCfg==": "BadDigest", "short": "InvalidDigest"} { // that of no bytes
+		if status, body := send(t, "PUT", url+"/bodies/k", "right", "Content-MD5", digest); status != 400 || !strings.Contains(body, "<Code>"+want+"</Code>") {
+			t.Errorf("with the Content-MD5 %s: got %d %s, want %s", digest, status, body, want)
+		}
+	}
 	if got := content(t, clientOf(url), "k"); got != "old" {
 		t.Errorf("the content is %q, want old", got)
 	}

@@ -282,6 +282,37 @@ func TestOneOfSeveralWritersOfANewKeyWins(t *testing.T) {
 	}
 }
 
+func TestOfTwoWritersThatBothFoundAKeyFreeOneWins(t *testing.T) {
+	t.Parallel()
+	for name, file := range stores(t) {
+		// The clock lets two requests go on only at the same time, so that both look at the key before either writes it.
+		meet, together := make(chan struct{}), atomic.Bool{}
+		c := client(t, newStore(t, s3.Config{File: file, Clock: func() time.Time {
+			if together.Load() {
+				select {
+				case meet <- struct{}{}:
+				case <-meet:
+				}
+			}
+			return written
+		}}))
+		together.Store(true)
+		errs := make(chan error, 2)
+		for range 2 {
+			go func() {
+				_, err := c.PutObject(context.Background(), &sdk.PutObjectInput{
+					Bucket: aws.String("bodies"), Key: aws.String("k"), Body: strings.NewReader("content"), IfNoneMatch: aws.String("*"),
+				})
+				errs <- err
+			}()
+		}
+		first, second := <-errs, <-errs
+		if (first == nil) == (second == nil) || code(errors.Join(first, second)) != "PreconditionFailed" {
+			t.Errorf("%s: the writers got %v and %v, want one PreconditionFailed", name, first, second)
+		}
+	}
+}
+
 func TestAnObjectIsReplacedIfItIsTheOneThatTheWriterKnows(t *testing.T) {
 	t.Parallel()
 	c := client(t, newStore(t, s3.Config{}))
