@@ -11,11 +11,13 @@
 //
 // # What is whose
 //
-// The API is github.com/rclone/gofakes3: the routes, the documents, errors, conditions, ranges, and checksums in the header
-// section. This package is its backend, which keeps objects in a file and has them expire, and stands before it, to refuse
-// what it would ignore, and to verify what it does not: X-Amz-Content-Sha256, and the checksum behind a body of the encoding
-// aws-chunked. github.com/johannesboyne/gofakes3, from which that was forked, will not do: v1.2.0 verifies no checksum, so that
-// it answers 200 to content that broke on its way, and it keeps a body with a checksum behind it as it came, chunks and all.
+// The API is github.com/rclone/gofakes3: the routes, the documents, errors, conditions, ranges, and checksums in the
+// header section. This package is its backend, which keeps objects in a file and has them expire, and stands before it,
+// to refuse what it would ignore, and to verify what it does not: X-Amz-Content-Sha256, and the checksum behind a body
+// of the encoding aws-chunked. Where nothing is listed, gofakes3 leaves out the KeyCount, which S3 says is 0.
+// github.com/johannesboyne/gofakes3, from which that was forked, will not do: v1.2.0 verifies no x-amz-checksum, so that it
+// answers 200 to content that broke on its way, and it keeps a body with a checksum behind it as it came, chunks and
+// all.
 //
 // # What becomes of a write
 //
