@@ -154,11 +154,13 @@ func calls(endpoint string) map[string]call {
 			_, err := client.StartExecution(ctx, &sfn.StartExecutionInput{StateMachineArn: name})
 			return err
 		}},
-		"DynamoDB": {"ThrottlingException: Rate of requests exceeds the allowed throughput.", "InternalServerError: The request processing has failed because of an unknown error, exception or failure.", func(ctx context.Context) error {
-			client := awsdynamodb.New(awsdynamodb.Options{Region: "us-east-1", Credentials: keys, BaseEndpoint: base, RetryMaxAttempts: 1})
-			_, err := client.DescribeTable(ctx, &awsdynamodb.DescribeTableInput{TableName: name})
-			return err
-		}},
+		"DynamoDB": {"ThrottlingException: Rate of requests exceeds the allowed throughput.",
+			"InternalServerError: The request processing has failed because of an unknown error, exception or failure.",
+			func(ctx context.Context) error {
+				client := awsdynamodb.New(awsdynamodb.Options{Region: "us-east-1", Credentials: keys, BaseEndpoint: base, RetryMaxAttempts: 1})
+				_, err := client.DescribeTable(ctx, &awsdynamodb.DescribeTableInput{TableName: name})
+				return err
+			}},
 		"Secrets Manager": {"ThrottlingException: Rate exceeded", "InternalServiceError: An error occurred on the server side.", func(ctx context.Context) error {
 			client := secretsmanager.New(secretsmanager.Options{Region: "us-east-1", Credentials: keys, BaseEndpoint: base, RetryMaxAttempts: 1})
 			_, err := client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: name})

@@ -38,8 +38,9 @@ var (
 			body: map[string]string{"Type": "User", "Reason": "CallerRateLimitExceeded"},
 		},
 		failed: refusal{
-			status: http.StatusInternalServerError, code: "ServiceException", message: "An error occurred and the request cannot be processed.",
-			body: map[string]string{"Type": "Service"},
+			status: http.StatusInternalServerError, code: "ServiceException",
+			message: "An error occurred and the request cannot be processed.",
+			body:    map[string]string{"Type": "Service"},
 		},
 		contentType: "application/json",
 	}
@@ -58,7 +59,8 @@ var (
 			namespace: "com.amazon.coral.availability#",
 		},
 		failed: refusal{
-			status: http.StatusInternalServerError, code: "InternalServerError", message: "The request processing has failed because of an unknown error, exception or failure.",
+			status: http.StatusInternalServerError, code: "InternalServerError",
+			message:   "The request processing has failed because of an unknown error, exception or failure.",
 			namespace: "com.amazonaws.dynamodb.v20120810#",
 		},
 		contentType: "application/x-amz-json-1.0",
@@ -66,17 +68,21 @@ var (
 	}
 
 	SecretsManager = Service{
-		name:        "Secrets Manager",
-		throttled:   refusal{status: http.StatusBadRequest, code: "ThrottlingException", message: "Rate exceeded"},
-		failed:      refusal{status: http.StatusInternalServerError, code: "InternalServiceError", message: "An error occurred on the server side."},
+		name:      "Secrets Manager",
+		throttled: refusal{status: http.StatusBadRequest, code: "ThrottlingException", message: "Rate exceeded"},
+		failed: refusal{
+			status: http.StatusInternalServerError, code: "InternalServiceError", message: "An error occurred on the server side.",
+		},
 		contentType: "application/x-amz-json-1.1",
 	}
 
 	S3 = Service{
 		name:      "S3",
 		throttled: refusal{status: http.StatusServiceUnavailable, code: "SlowDown", message: "Please reduce your request rate."},
-		failed:    refusal{status: http.StatusInternalServerError, code: "InternalError", message: "We encountered an internal error. Please try again."},
-		xml:       true,
+		failed: refusal{
+			status: http.StatusInternalServerError, code: "InternalError", message: "We encountered an internal error. Please try again.",
+		},
+		xml: true,
 	}
 )
 

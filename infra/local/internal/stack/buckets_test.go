@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/url"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -121,6 +123,41 @@ func TestAFunctionAndAProgramShareABucket(t *testing.T) {
 	_, err := c.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: aws.String("shop-bodies"), Key: aws.String("absent")})
 	if absent := (*types.NotFound)(nil); !errors.As(err, &absent) {
 		t.Errorf("HEAD of an unknown key: got %v, want NotFound", err)
+	}
+}
+
+func TestABucketMayBeNamedInTheHost(t *testing.T) {
+	t.Parallel()
+	s := startBucket(t)
+	proxy, err := url.Parse(s.Endpoint())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As the functions reach it, without UsePathStyle.
+	c := s3.New(s3.Options{
+		Region: "us-east-1", BaseEndpoint: aws.String("http://s3.aws.local"), RetryMaxAttempts: 1,
+		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
+		HTTPClient:  &http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(proxy)}},
+	})
+	if err := putObject(t, c, "a b/ü%2F", []byte("content")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := objectIn(t, bucketOf(s, 1), "a b/ü%2F"); string(got) != "content" || err != nil {
+		t.Errorf("with the bucket in the path the object is %s %v, want content", got, err)
+	}
+}
+
+func TestUnsignedRequestsForABucketAreToldThatTheyNeedASignature(t *testing.T) {
+	t.Parallel()
+	s := startBucket(t)
+	response, err := caller.Get(s.Endpoint() + "/shop-bodies/k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, _ := io.ReadAll(response.Body)
+	if response.StatusCode != http.StatusNotImplemented || !strings.Contains(string(body), "S3 is asked by signed requests") {
+		t.Errorf("the answer is %d %s, want 501 and how to ask S3", response.StatusCode, body)
 	}
 }
 

@@ -32,7 +32,9 @@ func (k backend) BucketExists(_ context.Context, name string) (bool, error) {
 	return err == nil, nil
 }
 
-func (k backend) ListBucket(_ context.Context, name string, prefix *gofakes3.Prefix, page gofakes3.ListBucketPage) (*gofakes3.ObjectList, error) {
+func (k backend) ListBucket(
+	_ context.Context, name string, prefix *gofakes3.Prefix, page gofakes3.ListBucketPage,
+) (*gofakes3.ObjectList, error) {
 	b, err := k.store.bucket(name)
 	if err != nil {
 		return nil, err
@@ -55,7 +57,9 @@ func (k backend) ListBucket(_ context.Context, name string, prefix *gofakes3.Pre
 	return list, nil
 }
 
-func (k backend) PutObject(ctx context.Context, name, key string, metadata map[string]string, input io.Reader, size int64) (gofakes3.PutObjectResult, error) {
+func (k backend) PutObject(
+	ctx context.Context, name, key string, metadata map[string]string, input io.Reader, size int64,
+) (gofakes3.PutObjectResult, error) {
 	b, err := k.store.bucket(name)
 	if err != nil {
 		return gofakes3.PutObjectResult{}, err
@@ -106,7 +110,8 @@ func (k backend) read(name, key string, choose func(*object) (*gofakes3.ObjectRa
 		return nil, err
 	}
 	return &gofakes3.Object{
-		Name: key, Metadata: found.Metadata, Size: found.Size, Hash: found.MD5, Range: part, Contents: io.NopCloser(bytes.NewReader(content)),
+		Name: key, Metadata: found.Metadata, Size: found.Size, Hash: found.MD5,
+		Range: part, Contents: io.NopCloser(bytes.NewReader(content)),
 	}, nil
 }
 

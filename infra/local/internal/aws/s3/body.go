@@ -15,9 +15,10 @@ import (
 const MaxObjectSize = 128 << 20
 
 var (
-	errIncompleteBody = &refusal{"IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header", http.StatusBadRequest}
+	errIncompleteBody = badRequest("IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header")
 	errMissingLength  = &refusal{"MissingContentLength", "You must provide the Content-Length HTTP header.", http.StatusLengthRequired}
-	errTooLarge       = &refusal{"EntityTooLarge", "Your proposed upload exceeds the maximum allowed size, which is " + strconv.Itoa(MaxObjectSize) + " bytes here", http.StatusBadRequest}
+	errTooLarge       = badRequest("EntityTooLarge", "Your proposed upload exceeds the maximum allowed size, which is "+
+		strconv.Itoa(MaxObjectSize)+" bytes here")
 )
 
 // unwrap reads the body of a PutObject, and puts the content itself in its place, verified against X-Amz-Content-Sha256. A
@@ -85,10 +86,10 @@ func checkSHA256(told string, content []byte) *refusal {
 	}
 	sum := sha256.Sum256(content)
 	if decoded, err := hex.DecodeString(told); err != nil || len(decoded) != len(sum) {
-		return &refusal{"InvalidArgument", "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, " +
-			"STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER or a valid sha256 value.", http.StatusBadRequest}
+		return badRequest("InvalidArgument", "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, "+
+			"STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER or a valid sha256 value.")
 	} else if !bytes.Equal(decoded, sum[:]) {
-		return &refusal{"XAmzContentSHA256Mismatch", "The provided 'x-amz-content-sha256' header does not match what was computed.", http.StatusBadRequest}
+		return badRequest("XAmzContentSHA256Mismatch", "The provided 'x-amz-content-sha256' header does not match what was computed.")
 	}
 	return nil
 }

@@ -18,8 +18,9 @@ const (
 )
 
 var (
-	errMalformedTrailer = &refusal{"MalformedTrailerError", "The request contained trailing data that was not well-formed or did not conform to our published schema.", http.StatusBadRequest}
-	errMalformedChunk   = &refusal{"InvalidRequest", "The body is not of the encoding aws-chunked", http.StatusBadRequest}
+	errMalformedTrailer = badRequest("MalformedTrailerError",
+		"The request contained trailing data that was not well-formed or did not conform to our published schema.")
+	errMalformedChunk = badRequest("InvalidRequest", "The body is not of the encoding aws-chunked")
 )
 
 // readChunked decodes a body of the encoding aws-chunked, whose content has size bytes. Behind the content come the

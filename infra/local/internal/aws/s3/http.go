@@ -77,15 +77,15 @@ func operationOf(r *http.Request) (operation, *refusal) {
 	case about == http.MethodDelete:
 		return deleteObject, nil
 	}
-	return operation{}, unsupported("%s %s; it supports ListBuckets, HeadBucket, GetBucketLocation, ListObjectsV2, GetObject, HeadObject, PutObject and DeleteObject",
-		r.Method, r.URL.RequestURI())
+	return operation{}, unsupported("%s %s; it supports ListBuckets, HeadBucket, GetBucketLocation, ListObjectsV2, GetObject, "+
+		"HeadObject, PutObject and DeleteObject", r.Method, r.URL.RequestURI())
 }
 
 // check refuses what S3 has and would be ignored here.
 func (s *Store) check(r *http.Request, wanted operation) *refusal {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return &refusal{"InvalidURI", "Couldn't parse the specified URI.", http.StatusBadRequest}
+		return badRequest("InvalidURI", "Couldn't parse the specified URI.")
 	}
 	for name := range query {
 		// x-id is the operation's name, which SDKs add.
@@ -114,6 +114,8 @@ type refusal struct {
 	code, message string
 	status        int
 }
+
+func badRequest(code, message string) *refusal { return &refusal{code, message, http.StatusBadRequest} }
 
 // unsupported refuses what S3 has and this package has not.
 func unsupported(format string, arguments ...any) *refusal {

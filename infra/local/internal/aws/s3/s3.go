@@ -75,7 +75,8 @@ func (b Bucket) Validate() error {
 	problems := []error{checkBucketName(b.Name)}
 	for i, rule := range b.Lifecycle {
 		if rule.Days < 1 {
-			problems = append(problems, fmt.Errorf("the lifecycle rule %d of the bucket %q has objects expire after %d days; give 1 or more", i+1, b.Name, rule.Days))
+			problems = append(problems, fmt.Errorf("the lifecycle rule %d of the bucket %q has objects expire after %d days; give 1 or more",
+				i+1, b.Name, rule.Days))
 		}
 	}
 	return errors.Join(problems...)
