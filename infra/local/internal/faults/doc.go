@@ -1,5 +1,5 @@
-// Package faults has calls to AWS fail as they do in the world: a share of them is throttled, a share is carried out and
-// the reply is lost, and a share is slow.
+// Package faults has calls to AWS fail as they do in the world: a share of them is throttled, a share meets an error of the
+// service's, a share is carried out and the reply is lost or breaks off, and a share is slow.
 //
 // [Parse] reads the shares, and an [Injector] stands in front of what answers the calls: of the handlers of the services
 // ([Injector.Handler]), and of what the Task states of state machines call ([Injector.Lambda], [Injector.DynamoDB]).

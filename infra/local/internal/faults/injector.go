@@ -1,12 +1,15 @@
 package faults
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"hash/fnv"
+	"maps"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -30,6 +33,8 @@ const (
 	throttled
 	lost
 	slow
+	failed
+	cut
 )
 
 // A source draws the faults of the calls that come one way.
@@ -54,7 +59,7 @@ func (s *source) next() fault {
 	for _, share := range []struct {
 		of    float64
 		fault fault
-	}{{s.settings.Throttle, throttled}, {s.settings.Lost, lost}, {s.settings.Slow, slow}} {
+	}{{s.settings.Throttle, throttled}, {s.settings.Lost, lost}, {s.settings.Slow, slow}, {s.settings.Failed, failed}, {s.settings.Cut, cut}} {
 		if at < share.of {
 			return share.fault
 		}
@@ -84,8 +89,16 @@ func (i *Injector) Handler(service Service, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch source.next() {
 		case throttled:
-			service.throttle(w)
+			service.refuse(w, r, service.throttled)
 			return
+		case failed:
+			service.refuse(w, r, service.failed)
+			return
+		case cut:
+			answer := &unsent{header: http.Header{}}
+			next.ServeHTTP(answer, r)
+			answer.sendHalf(w)
+			panic(http.ErrAbortHandler) // closes the connection
 		case lost:
 			next.ServeHTTP(&unsent{header: http.Header{}}, r)
 			panic(http.ErrAbortHandler) // closes the connection
@@ -98,12 +111,34 @@ func (i *Injector) Handler(service Service, next http.Handler) http.Handler {
 	})
 }
 
-// unsent takes a reply that is lost.
-type unsent struct{ header http.Header }
+// unsent takes a reply that is lost, or cut.
+type unsent struct {
+	header http.Header
+	status int
+	body   []byte
+}
 
-func (u *unsent) Header() http.Header         { return u.header }
-func (u *unsent) Write(p []byte) (int, error) { return len(p), nil }
-func (u *unsent) WriteHeader(int)             {}
+func (u *unsent) Header() http.Header { return u.header }
+
+func (u *unsent) Write(p []byte) (int, error) {
+	u.body = append(u.body, p...)
+	return len(p), nil
+}
+
+func (u *unsent) WriteHeader(status int) { u.status = cmp.Or(u.status, status) }
+
+// sendHalf sends the header section, which says how long the body is, and the first half of that. Of an answer that has no
+// body nothing is sent.
+func (u *unsent) sendHalf(w http.ResponseWriter) {
+	if len(u.body) == 0 {
+		return
+	}
+	maps.Copy(w.Header(), u.header)
+	w.Header().Set("Content-Length", strconv.Itoa(len(u.body)))
+	w.WriteHeader(cmp.Or(u.status, http.StatusOK))
+	_, _ = w.Write(u.body[:len(u.body)/2]) // a caller that is gone needs no answer
+	_ = http.NewResponseController(w).Flush()
+}
 
 // Lambda stands in front of the functions that state machines invoke.
 func (i *Injector) Lambda(next asl.Lambda) asl.Lambda {
@@ -132,8 +167,10 @@ func call[R any](ctx context.Context, source *source, service Service, next func
 	var nothing R
 	switch source.next() {
 	case throttled:
-		return nothing, &asl.ServiceError{Code: service.code, Message: service.message, StatusCode: service.status}
-	case lost:
+		return nothing, service.throttled.toStateMachine()
+	case failed:
+		return nothing, service.failed.toStateMachine()
+	case lost, cut:
 		if _, err := next(); ctx.Err() != nil {
 			return nothing, err
 		}
@@ -144,4 +181,9 @@ func call[R any](ctx context.Context, source *source, service Service, next func
 		}
 	}
 	return next()
+}
+
+// toStateMachine is the error as a state machine hears of it.
+func (r refusal) toStateMachine() error {
+	return &asl.ServiceError{Code: r.code, Message: r.message, StatusCode: r.status}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudformation"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/dynamodb"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/s3"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/secretsmanager"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/clock"
@@ -74,7 +75,7 @@ type Config struct {
 	// nothing is asked. Default: DefaultIdleTimeout.
 	URLIdleTimeout, EndpointIdleTimeout time.Duration
 
-	// DataFile is where the tables are kept; empty keeps them in memory.
+	// DataFile is where the tables and the objects in buckets are kept; empty keeps them in memory.
 	DataFile string
 
 	// Secrets are the values of secrets, by their names, or by their complete ARNs if the stack refers to them by those. A
@@ -113,6 +114,7 @@ type Stack struct {
 	StepFunctions  *stepfunctions.Service
 	DynamoDB       *dynamodb.Store
 	SecretsManager *secretsmanager.Store
+	S3             *s3.Store
 
 	url      string
 	endpoint string
@@ -124,6 +126,9 @@ type Stack struct {
 // awsHost is the host under which the functions reach the AWS endpoints, through HTTP_PROXY. An address would not do:
 // the SDK puts "sync-" before the host to call StartSyncExecution.
 const awsHost = "aws.local"
+
+// s3Host is the host under which they reach S3, whose requests tell no other way whom they are for.
+const s3Host = "s3." + awsHost
 
 // Load reads the cloud assembly in dir, for a stack whose function URL is served at a listener.
 func Load(dir string, functionURL net.Listener) (*cloudformation.Stack, error) {
@@ -171,6 +176,9 @@ func Start(config Config) (_ *Stack, err error) {
 	if err := s.createTables(config); err != nil {
 		return nil, err
 	}
+	if err := s.createBuckets(); err != nil {
+		return nil, err
+	}
 	if err := s.createSecrets(config); err != nil {
 		return nil, err
 	}
@@ -200,6 +208,7 @@ func Start(config Config) (_ *Stack, err error) {
 		stepFunctions:  s.faults.Handler(faults.StepFunctions, s.StepFunctions),
 		dynamoDB:       s.faults.Handler(faults.DynamoDB, s.DynamoDB),
 		secretsManager: s.faults.Handler(faults.SecretsManager, s.SecretsManager),
+		s3:             s.faults.Handler(faults.S3, s.S3),
 	}).guarded(), config.EndpointIdleTimeout)
 	return s, nil
 }
@@ -271,6 +280,18 @@ func (s *Stack) createTables(config Config) error {
 	return errors.Join(append(problems, err)...)
 }
 
+// createBuckets keeps objects where the tables are.
+func (s *Stack) createBuckets() error {
+	s.S3 = s3.New(s3.Config{AccountID: cloudformation.AccountID, File: s.DynamoDB.File()})
+	var problems []error
+	for _, b := range s.Template.Buckets {
+		problems = append(problems, s.S3.CreateBucket(s3.Bucket{Name: b.Name, Lifecycle: b.Lifecycle}))
+	}
+	// S3 would have deleted what expired while nothing ran.
+	_, err := s.S3.DeleteExpired()
+	return errors.Join(append(problems, err)...)
+}
+
 func (s *Stack) createSecrets(config Config) error {
 	s.SecretsManager = secretsmanager.New(secretsmanager.Config{Region: cloudformation.Region, AccountID: cloudformation.AccountID})
 	var problems []error
@@ -290,8 +311,9 @@ func (s *Stack) createFunctions(config Config) error {
 		KeepRunning: config.KeepRunning,
 		Concurrency: config.Concurrency,
 		Env: map[string]string{
-			"AWS_ENDPOINT_URL": "http://" + awsHost,
-			"HTTP_PROXY":       s.endpoint,
+			"AWS_ENDPOINT_URL":    "http://" + awsHost,
+			"AWS_ENDPOINT_URL_S3": "http://" + s3Host,
+			"HTTP_PROXY":          s.endpoint,
 		},
 	})
 	if err != nil {

@@ -26,6 +26,7 @@ type Stack struct {
 	StateMachines []StateMachine
 	Tables        []Table
 	Secrets       []Secret
+	Buckets       []Bucket
 	URLs          []URL
 	Outputs       map[string]string
 }

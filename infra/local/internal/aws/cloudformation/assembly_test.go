@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudformation"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/s3"
 )
 
 // load reads a template of testdata as the one stack, named Shop, of a cloud assembly with two assets.
@@ -106,6 +107,12 @@ func TestEveryKindOfResourceIsRead(t *testing.T) {
 		}, {
 			Name: "Later", ARN: "arn:aws:secretsmanager:us-east-1:000000000000:secret:Later-LaUibh",
 		}},
+		Buckets: []cloudformation.Bucket{{
+			Name: "shop-bodies", ARN: "arn:aws:s3:::shop-bodies",
+			Lifecycle: []s3.Rule{{Prefix: "requests/", Days: 1}, {Days: 14}},
+		}, {
+			Name: "plain-000000000000", ARN: "arn:aws:s3:::plain-000000000000",
+		}},
 		URLs: []cloudformation.URL{{FunctionName: "shop-gateway", AuthType: "AWS_IAM", CORS: &cloudformation.CORS{
 			AllowCredentials: true,
 			AllowHeaders:     []string{"Content-Type", "Idempotency-Key"},
@@ -146,6 +153,10 @@ func TestEveryIntrinsicFunctionAndAttributeIsResolved(t *testing.T) {
 		"RefSecret":         "arn:aws:secretsmanager:us-east-1:000000000000:secret:Secret-WyLpVi",
 		"RefNamedSecret":    "arn:aws:secretsmanager:us-east-1:000000000000:secret:orders/token-YoIZFO",
 		"SecretId":          "arn:aws:secretsmanager:us-east-1:000000000000:secret:orders/token-YoIZFO",
+		"RefBucket":         "shop-bucket",
+		"RefNamedBucket":    "shop-us-east-1",
+		"BucketArn":         "arn:aws:s3:::shop-bucket",
+		"BucketDomainName":  "shop-us-east-1.s3.amazonaws.com",
 		"RefMachine":        "arn:aws:states:us-east-1:000000000000:stateMachine:Shop-Machine",
 		"RoleArn":           "arn:aws:iam::000000000000:role/Role",
 		"LogGroupArn":       "arn:aws:logs:us-east-1:000000000000:log-group:Shop-Logs:*",
