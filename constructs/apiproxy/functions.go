@@ -20,8 +20,8 @@ const (
 	gatewayImportPath = "github.com/retrying-api-proxy/retrying-api-proxy/functions/gateway"
 	proxyImportPath   = "github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy"
 
-	// authenticatingImportPath is of the proxies whose upstream asks for a credential. They take longer to start.
-	authenticatingImportPath = "github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/authenticating"
+	// withSDKImportPath is of the proxies that ask AWS for something. They take longer to start.
+	withSDKImportPath = "github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/withsdk"
 )
 
 // maxFunctionNameLength is Lambda's limit.
@@ -51,7 +51,7 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 		}
 		importPath := proxyImportPath
 		if !props.Upstream.Auth.isZero() {
-			importPath = authenticatingImportPath
+			importPath = withSDKImportPath
 			environment[message.UpstreamAuthVariable] = props.Upstream.Auth.environment(props.Upstream.AllowAuthOverride)
 			environment[message.SecretCacheVariable] = jsii.String(props.Upstream.SecretCacheTime.String())
 		}

@@ -70,8 +70,9 @@ type Execution struct {
 	// Record is the idempotency record of the request, if it has one.
 	Record *message.Record `json:"record,omitempty"`
 
-	// Losses are the proxies that were lost in the end, so that none was left to judge. The state machine writes them.
-	Losses *message.Losses `json:"-"`
+	// Lost is the envelope whose proxies were lost in the end, so that none was left to judge. The state machine writes it,
+	// and nobody writes the execution after that.
+	Lost *message.Envelope `json:"-"`
 }
 
 // Begun is an attempt that a proxy was about to make. From then on, the upstream may have got it.
@@ -92,6 +93,12 @@ type Begun struct {
 // late with either.
 const AnswerMargin = 1 * time.Hour
 
+// leaseMargin is how long after the deadline the idempotency record stays locked, if nobody completes or releases it.
+const leaseMargin = 30 * time.Second
+
+// LeaseEnd is until when the idempotency record of the request is locked at most.
+func (x *Execution) LeaseEnd() time.Time { return time.UnixMilli(x.Deadline).Add(leaseMargin) }
+
 // MoveTo moves the moments of the execution, so that its deadline is the given one, in milliseconds since the Unix epoch.
 // Whoever lets waits pass faster than they are long moves the deadline of the call.
 func (x *Execution) MoveTo(deadline int64) {
@@ -110,7 +117,7 @@ func (x *Execution) MoveTo(deadline int64) {
 	}
 }
 
-// Ended says whether nothing will come of the execution any more.
+// Ended says whether it is known what came of the execution.
 func (x *Execution) Ended() bool { return x.State != Running && x.State != Waiting }
 
 // UnderWay says whether an attempt was begun of which nothing is known yet.

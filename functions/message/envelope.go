@@ -128,6 +128,10 @@ const CredentialsUnavailable retry.Reason = "CredentialsUnavailable"
 // Stopped is the Error of an envelope without an answer, because whoever started the execution has stopped it.
 const Stopped retry.Reason = "Stopped"
 
+// Superseded is the Error of an envelope without an answer, because another request has the idempotency key by now. Nothing
+// was sent.
+const Superseded retry.Reason = "Superseded"
+
 // ToProxy writes the envelope that leads to the next proxy, after a delay. history lists the attempts made before.
 func ToProxy(call *Call, policy retry.Policy, history []retry.Attempt, delay time.Duration) *Envelope {
 	e := &Envelope{

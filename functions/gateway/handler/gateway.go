@@ -22,6 +22,7 @@ import (
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution/executionstore"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/dynamostore"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
@@ -39,12 +40,22 @@ type Engine interface {
 	StartSyncExecution(context.Context, *sfn.StartSyncExecutionInput, ...func(*sfn.Options)) (*sfn.StartSyncExecutionOutput, error)
 }
 
+// An AsyncEngine is the part of Step Functions that asynchronous requests need beside that. An execution of a Standard workflow
+// has a name, by which a start that is repeated starts nothing more.
+type AsyncEngine interface {
+	StartExecution(context.Context, *sfn.StartExecutionInput, ...func(*sfn.Options)) (*sfn.StartExecutionOutput, error)
+	StopExecution(context.Context, *sfn.StopExecutionInput, ...func(*sfn.Options)) (*sfn.StopExecutionOutput, error)
+}
+
 // Dependencies are what a gateway has of the world around it.
 type Dependencies struct {
 	// Engine runs the state machine. Required.
 	Engine Engine
 
-	// DynamoDB holds the idempotency records. Required.
+	// AsyncEngine runs the state machine of asynchronous requests. Required if the environment has one.
+	AsyncEngine AsyncEngine
+
+	// DynamoDB holds the idempotency records, and what is known of asynchronous requests. Required.
 	DynamoDB dynamostore.Client
 
 	// Log takes a line for each request, without what was sent and received. Required.
@@ -66,7 +77,11 @@ type Gateway struct {
 	tokens    *tokenVerifier // nil if tokens are not verified
 	log       *slog.Logger
 
+	asyncEngine AsyncEngine // nil if requests cannot be asynchronous
+	executions  *executionstore.Store
+
 	now    func() time.Time
+	sleep  func(context.Context, time.Duration) error
 	random func() float64
 }
 
@@ -75,6 +90,9 @@ func New(getenv func(string) string, d Dependencies) (*Gateway, error) {
 	s, err := settingsFrom(getenv)
 	if err != nil {
 		return nil, err
+	}
+	if s.asyncMachineARN != "" && d.AsyncEngine == nil {
+		return nil, fmt.Errorf("gateway: %s names a state machine, and nothing runs it", message.AsyncMachineVariable)
 	}
 	return newGateway(s, dynamostore.New(d.DynamoDB, s.table), d)
 }
@@ -86,10 +104,11 @@ func newGateway(s settings, store idempotency.Store, d Dependencies) (*Gateway, 
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	g := &Gateway{
-		settings: s, pseudonym: s.pseudonym(), engine: d.Engine, records: records, log: d.Log, now: time.Now, random: mathrand.Float64,
+		settings: s, pseudonym: s.pseudonym(), engine: d.Engine, records: records, log: d.Log, now: time.Now, sleep: sleep, random: mathrand.Float64,
+		asyncEngine: d.AsyncEngine, executions: executionstore.New(d.DynamoDB, s.table, s.recordPrefix),
 	}
 	if d.Clock != nil {
-		g.now = d.Clock.Now
+		g.now, g.sleep = d.Clock.Now, d.Clock.Sleep
 	}
 	if d.Random != nil {
 		g.random = d.Random
@@ -143,6 +162,18 @@ func adviseAgainstRetry(headers map[string]string) {
 	}
 }
 
+// sleep passes time by the system's clock.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // tell writes a line to the log. Every line names the request.
 func (g *Gateway) tell(ctx context.Context, level slog.Level, text string, attributes ...slog.Attr) {
 	g.log.LogAttrs(ctx, level, text, append([]slog.Attr{slog.String("requestId", requestID(ctx))}, attributes...)...)
@@ -177,6 +208,9 @@ func (o outcome) level(status int) slog.Level {
 
 // respond is the way of a request through the gateway.
 func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRequest, started time.Time) outcome {
+	if out, here := g.atExecutions(ctx, event); here {
+		return out
+	}
 	request, refused := readRequest(event, g.pseudonym, g.forwarding)
 	if refused != nil {
 		return outcome{problem: refused}
@@ -210,6 +244,9 @@ func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRe
 		// With other methods it decides whether anything is done, so it goes with the request.
 		delete(call.Request.Headers, "if-none-match")
 	}
+	if wanted.async {
+		return g.accept(ctx, call, asked, key, wanted, started)
+	}
 	out := g.carryOut(ctx, call, asked, key)
 	out.applied = wanted.applied(patience)
 	return out
@@ -224,7 +261,7 @@ func (g *Gateway) carryOut(ctx context.Context, call *message.Call, asked idempo
 			return outcome{problem: refused}
 		}
 		if acquired.Replay {
-			response, unreadable := g.replay(asked, acquired.Record)
+			response, unreadable := g.replay(ctx, asked, acquired.Record)
 			return outcome{response: response, problem: unreadable}
 		}
 		record = &acquired.Record
@@ -464,6 +501,8 @@ func unanswered(envelope *message.Envelope, method string) *problem {
 		detail = "The attempt failed in a way that another one would have met as well."
 	case message.CredentialsUnavailable:
 		detail = "The credential with which the upstream is called could not be had for another attempt."
+	case message.Superseded:
+		detail = "Another request has the Idempotency-Key by now, since this one was not started in time. Nothing was sent."
 	case message.AnswerTooLarge:
 		detail = "The upstream's answer is larger than a state of the state machine can hold."
 	}

@@ -94,30 +94,41 @@ func (g *Gateway) fingerprint(request idempotencyhttp.Request) string {
 // acquire asks for the record of a request with a key, and waits, within the request's own deadline, for another one
 // that has it.
 func (g *Gateway) acquire(ctx context.Context, request idempotencyhttp.Request, key string, deadline time.Time) (idempotency.Acquisition, *problem) {
-	acquired, err := g.records.Acquire(ctx, idempotency.Claim{
-		ID:          idempotencyhttp.RecordID(g.recordPrefix, request, key),
-		Fingerprint: g.fingerprint(request),
-		LeaseEnd:    deadline.Add(leaseMargin),
-		Wait:        deadline.Sub(g.now()),
-	})
+	claim := g.claim(request, key, deadline)
+	claim.Wait = deadline.Sub(g.now())
+	acquired, err := g.records.Acquire(ctx, claim)
 	if err == nil {
 		return acquired, nil
 	}
+	return idempotency.Acquisition{}, g.unacquired(ctx, err)
+}
+
+// claim asks for the record of a request with a key, until its deadline.
+func (g *Gateway) claim(request idempotencyhttp.Request, key string, deadline time.Time) idempotency.Claim {
+	return idempotency.Claim{
+		ID:          idempotencyhttp.RecordID(g.recordPrefix, request, key),
+		Fingerprint: g.fingerprint(request),
+		LeaseEnd:    deadline.Add(leaseMargin),
+	}
+}
+
+// unacquired says to the caller why the record of their request could not be had.
+func (g *Gateway) unacquired(ctx context.Context, err error) *problem {
 	if errors.Is(err, idempotency.ErrStoreFailed) {
 		g.tell(ctx, slog.LevelError, "the idempotency table could not be asked", slog.String("error", err.Error()))
 	}
 	if known, ok := idempotencyhttp.ProblemFor(err, g.now()); ok {
-		return idempotency.Acquisition{}, &problem{Problem: known}
+		return &problem{Problem: known}
 	}
-	return idempotency.Acquisition{}, engineUnavailable("The idempotency record could not be acquired.")
+	return engineUnavailable("The idempotency record could not be acquired.")
 }
 
 // maxAnswerBytes is what an answer may take as JSON, in bytes: what Lambda takes from a function, 6 MB.
 const maxAnswerBytes = 6 << 20
 
 // replay answers a request with what was recorded for an earlier one.
-func (g *Gateway) replay(request idempotencyhttp.Request, record idempotency.Record) (idempotencyhttp.Response, *problem) {
-	envelope, err := recorded(record)
+func (g *Gateway) replay(ctx context.Context, request idempotencyhttp.Request, record idempotency.Record) (idempotencyhttp.Response, *problem) {
+	envelope, err := g.recorded(ctx, record)
 	if err != nil {
 		unavailable, _ := idempotencyhttp.ProblemFor(err, g.now())
 		return idempotencyhttp.Response{}, &problem{Problem: unavailable}
@@ -132,7 +143,10 @@ func (g *Gateway) replay(request idempotencyhttp.Request, record idempotency.Rec
 
 // recorded reads the envelope that a record holds. Whoever may write to the table may have written anything: what cannot
 // be handed out as an answer is an error.
-func recorded(record idempotency.Record) (*message.Envelope, error) {
+//
+// The record of an asynchronous request refers to its answer. Where cookies are not recorded, the list of them is empty
+// there, and otherwise missing.
+func (g *Gateway) recorded(ctx context.Context, record idempotency.Record) (*message.Envelope, error) {
 	data, err := record.Result()
 	if err != nil {
 		return nil, err
@@ -146,6 +160,14 @@ func recorded(record idempotency.Record) (*message.Envelope, error) {
 	envelope := new(message.Envelope)
 	if err := json.Unmarshal(data, envelope); err != nil {
 		return unreadable(err)
+	}
+	if reference := *envelope; reference.Stored != "" {
+		if envelope, err = g.executions.Answer(ctx, reference.Stored); err != nil {
+			return unreadable(err)
+		}
+		if reference.Cookies != nil {
+			envelope.Cookies = nil
+		}
 	}
 	if err := idempotencyhttp.Response(envelope.Response).Validate(); err != nil {
 		return unreadable(err)

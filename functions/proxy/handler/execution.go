@@ -13,11 +13,12 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
-// executions is what a proxy needs of an [execution.Store].
-type executions interface {
+// Executions is what a proxy needs of whoever keeps asynchronous requests, see package executionstore.
+type Executions interface {
 	Get(ctx context.Context, name string) (*execution.Execution, error)
 	Save(context.Context, *execution.Execution) error
 	Request(ctx context.Context, name string) (*message.Request, error)
+	HoldRecord(ctx context.Context, record message.Record, until time.Time) error
 	PutAnswer(ctx context.Context, name string, number int, answer *message.Envelope, expiration int64) (string, error)
 	Answer(ctx context.Context, part string) (*message.Envelope, error)
 }
@@ -40,6 +41,9 @@ var errNoExecutions = errors.New("proxy: the envelope names an execution, and th
 // errOvertaken is the error of a proxy that finds, when it is about to make an attempt or has made one, that another one has
 // gone on in its place, or that the execution has been stopped.
 var errOvertaken = errors.New("proxy: the execution has gone on without this proxy")
+
+// errSuperseded is the error of beginning an attempt whose idempotency key another request has by now.
+var errSuperseded = errors.New("proxy: another request has the idempotency key")
 
 // handleExecution makes an attempt for an asynchronous request. What the envelope only names is in the table. It is written
 // there that an attempt begins, and what came of it, before anything is sent and before the state machine is told.
@@ -72,14 +76,27 @@ func (p *Proxy) handleExecution(ctx context.Context, in message.Envelope) (*mess
 		if in.Losses != nil {
 			losses = in.Losses.Count
 		}
+		if x.Begun == nil && x.Record != nil {
+			// The gateway has locked the record for as long as it takes to come here. Whoever has taken over the key since then
+			// makes the attempts now.
+			err := p.persist(ctx, x, func() error { return p.executions.HoldRecord(ctx, *x.Record, x.LeaseEnd()) })
+			if errors.Is(err, execution.ErrChanged) {
+				return errSuperseded
+			}
+			if err != nil {
+				return err
+			}
+		}
 		x.State, x.WaitingUntil, x.Attempts = execution.Running, 0, history
 		x.Begun = &execution.Begun{Made: in.Call.Made, Losses: losses, At: p.clock.Now().UnixMilli()}
 		return p.save(ctx, x)
 	})
-	if errors.Is(err, execution.ErrChanged) {
+	switch {
+	case errors.Is(err, execution.ErrChanged):
 		return p.overtaken(ctx, in.Call)
-	}
-	if err != nil {
+	case errors.Is(err, errSuperseded):
+		out = message.Failure(x.RequestID, message.Superseded, whole.Attempts)
+	case err != nil:
 		return nil, err
 	}
 	return p.settleExecution(ctx, x, out)

@@ -33,8 +33,9 @@ type Dependencies struct {
 	Secrets credential.Secrets
 	Role    func(context.Context) (aws.Credentials, error)
 
-	// DynamoDB holds what is known of asynchronous requests. Without it, an environment that names a table is refused.
-	DynamoDB execution.Client
+	// Executions gives what keeps asynchronous requests in a table, in items whose ids begin with prefix. Without it, an
+	// environment that names a table is refused.
+	Executions func(table, prefix string) Executions
 
 	// Clock is the time. Default: the system's. Timeouts of attempts pass by the system's clock in any case.
 	Clock Clock
@@ -60,7 +61,7 @@ type Proxy struct {
 	clock       Clock
 	random      func() float64
 	findings    retry.Findings
-	executions  executions // nil if there are none
+	executions  Executions // nil if there are none
 }
 
 // New makes the proxy that the environment describes. The error lists all that is wrong with the environment.
@@ -72,12 +73,12 @@ func New(getenv func(string) string, d Dependencies) (*Proxy, error) {
 	if !s.auth.IsZero() && (d.Secrets == nil || d.Role == nil) {
 		return nil, fmt.Errorf("proxy: %s says how to authenticate, %w", message.UpstreamAuthVariable, errNoSDK)
 	}
-	if s.table != "" && d.DynamoDB == nil {
+	if s.table != "" && d.Executions == nil {
 		return nil, fmt.Errorf("proxy: %s names a table, %w", message.TableVariable, errNoSDK)
 	}
 	p := newProxy(s, d)
 	if s.table != "" {
-		p.executions = execution.NewStore(d.DynamoDB, s.table, s.recordPrefix)
+		p.executions = d.Executions(s.table, s.recordPrefix)
 	}
 	return p, nil
 }

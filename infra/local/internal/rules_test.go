@@ -35,7 +35,7 @@ type rule struct {
 
 var rules = []rule{
 	{packages: "functions/...", only: []string{"functions/..."}, never: cdk},
-	// It would take longer to start. That is for functions/proxy/authenticating.
+	// It would take longer to start. That is for functions/proxy/withsdk.
 	{packages: "functions/proxy", only: []string{"functions/..."}, never: []string{"github.com/aws/aws-sdk-go-v2/config", "github.com/aws/aws-sdk-go-v2/service/..."}},
 	{packages: "functions/retry", only: nil, never: []string{"github.com/aws/..."}},
 	{packages: "functions/retry/retryhttp", only: []string{"functions/retry"}, never: []string{"github.com/aws/..."}},

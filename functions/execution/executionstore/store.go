@@ -1,4 +1,5 @@
-package execution
+// Package executionstore keeps executions, see package execution, in a DynamoDB table.
+package executionstore
 
 import (
 	"context"
@@ -8,46 +9,31 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/recordformat"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
-// MaxPartBytes is the most that a request or an answer may take as JSON in the table, in bytes. An item of DynamoDB holds
-// 400 KB, of which attributes' names and keys take little; reading and writing costs by size.
-const MaxPartBytes = 300 << 10
-
 // The attributes of items, beside those of package recordformat: the id, and the time to live.
 const (
-	executionAttribute = "execution" // S, an Execution as JSON
+	executionAttribute = "execution" // S, an execution.Execution as JSON
 	revisionAttribute  = "revision"  // N
 	writerAttribute    = "writer"    // S, random, of whoever wrote the revision
 	partAttribute      = "part"      // B, a request or an answer as JSON
 
-	// LossesAttribute is where the state machine writes the losses that no proxy was left to judge, as JSON text.
-	LossesAttribute = "losses"
-)
-
-// Errors of a Store.
-var (
-	// ErrNotFound is the error of reading what is not there, or not any more.
-	ErrNotFound = errors.New("execution: not found")
-
-	// ErrChanged is the error of writing an execution that somebody else has written since it was read.
-	ErrChanged = errors.New("execution: it has changed since it was read")
-
-	// ErrTooLarge is the error of a request or an answer of more than MaxPartBytes.
-	ErrTooLarge = errors.New("execution: the part is too large for the table")
 )
 
 // A Client is what a Store needs of *dynamodb.Client.
 type Client interface {
 	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
 	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
+	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
 	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
 }
 
@@ -58,21 +44,18 @@ type Store struct {
 	prefix string
 }
 
-// NewStore makes a Store. The ids of its items begin with prefix, up to a number sign.
-func NewStore(client Client, table, prefix string) *Store {
+// New makes a Store. The ids of its items begin with prefix, up to a number sign.
+func New(client Client, table, prefix string) *Store {
 	return &Store{client, table, prefix}
 }
-
-// ItemID is the id of the item of the execution with a name, in a table whose ids begin with prefix.
-func ItemID(prefix, name string) string { return prefix + "#execution:" + name }
 
 func (s *Store) key(id string) map[string]types.AttributeValue {
 	return map[string]types.AttributeValue{recordformat.ID: text(id)}
 }
 
-// Get reads an execution. The error is ErrNotFound if there is none of that name.
-func (s *Store) Get(ctx context.Context, name string) (*Execution, error) {
-	item, err := s.item(ctx, ItemID(s.prefix, name))
+// Get reads an execution. The error is execution.ErrNotFound if there is none of that name.
+func (s *Store) Get(ctx context.Context, name string) (*execution.Execution, error) {
+	item, err := s.item(ctx, execution.ItemID(s.prefix, name))
 	if err != nil {
 		return nil, err
 	}
@@ -84,50 +67,50 @@ func (s *Store) item(ctx context.Context, id string) (map[string]types.Attribute
 	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.table, Key: s.key(id), ConsistentRead: aws.Bool(true)})
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("execution: %w", err)
+		return nil, fmt.Errorf("executionstore: %w", err)
 	case len(out.Item) == 0:
-		return nil, ErrNotFound
+		return nil, execution.ErrNotFound
 	}
 	return out.Item, nil
 }
 
 // read reads an item, and who has written it.
-func read(name string, item map[string]types.AttributeValue) (*Execution, string, error) {
-	x := &Execution{Name: name}
+func read(name string, item map[string]types.AttributeValue) (*execution.Execution, string, error) {
+	x := &execution.Execution{Name: name}
 	if err := json.Unmarshal([]byte(textOf(item[executionAttribute])), x); err != nil {
-		return nil, "", fmt.Errorf("execution: the item is not one of an execution: %w", err)
+		return nil, "", fmt.Errorf("executionstore: the item is not one of an execution: %w", err)
 	}
 	var err error
 	if x.Revision, err = numberOf(item[revisionAttribute]); err != nil {
-		return nil, "", fmt.Errorf("execution: the item has no revision: %w", err)
+		return nil, "", fmt.Errorf("executionstore: the item has no revision: %w", err)
 	}
 	x.Expiration, _ = numberOf(item[recordformat.Expiration])
-	if losses := textOf(item[LossesAttribute]); losses != "" {
-		if err := json.Unmarshal([]byte(losses), &x.Losses); err != nil {
-			return nil, "", fmt.Errorf("execution: the losses in the item cannot be read: %w", err)
+	if lost := textOf(item[execution.LostAttribute]); lost != "" {
+		if x.Lost, err = message.Unmarshal([]byte(lost)); err != nil {
+			return nil, "", fmt.Errorf("executionstore: the losses in the item cannot be read: %w", err)
 		}
 	}
 	return x, textOf(item[writerAttribute]), nil
 }
 
-// Create writes an execution that was not there before. The error is ErrChanged if it was.
-func (s *Store) Create(ctx context.Context, x *Execution) error {
+// Create writes an execution that was not there before. The error is execution.ErrChanged if it was.
+func (s *Store) Create(ctx context.Context, x *execution.Execution) error {
 	x.Revision = 0
 	return s.Save(ctx, x)
 }
 
-// Save writes an execution, in the place of the one that was read. The error is ErrChanged if somebody has written another one
+// Save writes an execution, in the place of the one that was read. The error is execution.ErrChanged if somebody has written another one
 // since. A write of which the reply is lost has not failed: the one that is there is recognised.
-func (s *Store) Save(ctx context.Context, x *Execution) error {
+func (s *Store) Save(ctx context.Context, x *execution.Execution) error {
 	content, err := json.Marshal(x)
 	if err != nil {
-		return fmt.Errorf("execution: %w", err)
+		return fmt.Errorf("executionstore: %w", err)
 	}
 	writer := token()
 	put := &dynamodb.PutItemInput{
 		TableName: &s.table,
 		Item: map[string]types.AttributeValue{
-			recordformat.ID:         text(ItemID(s.prefix, x.Name)),
+			recordformat.ID:         text(execution.ItemID(s.prefix, x.Name)),
 			recordformat.Expiration: number(x.Expiration),
 			executionAttribute:      text(string(content)),
 			revisionAttribute:       number(x.Revision + 1),
@@ -138,8 +121,8 @@ func (s *Store) Save(ctx context.Context, x *Execution) error {
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}
 	if x.Revision > 0 {
-		put.ConditionExpression = aws.String("#revision = :revision AND attribute_not_exists(#losses)")
-		put.ExpressionAttributeNames = map[string]string{"#revision": revisionAttribute, "#losses": LossesAttribute}
+		put.ConditionExpression = aws.String("#revision = :revision AND attribute_not_exists(#lost)")
+		put.ExpressionAttributeNames = map[string]string{"#revision": revisionAttribute, "#lost": execution.LostAttribute}
 		put.ExpressionAttributeValues = map[string]types.AttributeValue{":revision": number(x.Revision)}
 	}
 	_, err = s.client.PutItem(ctx, put)
@@ -147,26 +130,51 @@ func (s *Store) Save(ctx context.Context, x *Execution) error {
 	if errors.As(err, &conflict) {
 		item := conflict.Item
 		if len(item) == 0 {
-			if item, err = s.item(ctx, ItemID(s.prefix, x.Name)); err != nil {
+			if item, err = s.item(ctx, execution.ItemID(s.prefix, x.Name)); err != nil {
 				return err
 			}
 		}
 		if textOf(item[writerAttribute]) != writer {
-			return ErrChanged
+			return execution.ErrChanged
 		}
 		err = nil
 	}
 	if err != nil {
-		return fmt.Errorf("execution: %w", err)
+		return fmt.Errorf("executionstore: %w", err)
 	}
 	x.Revision++
+	return nil
+}
+
+// HoldRecord locks the idempotency record of a request until a moment, if it is still its owner's. The error is execution.ErrChanged if
+// it is not: the lease with which it was acquired had ended, and somebody else has the key.
+func (s *Store) HoldRecord(ctx context.Context, record message.Record, until time.Time) error {
+	_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName:           &s.table,
+		Key:                 s.key(record.ID),
+		UpdateExpression:    aws.String("SET #lease = :until, #expiration = :expiration"),
+		ConditionExpression: aws.String("#owner = :me AND #status = :inprogress"),
+		ExpressionAttributeNames: map[string]string{
+			"#lease": recordformat.LeaseEnd, "#expiration": recordformat.Expiration, "#owner": recordformat.Owner, "#status": recordformat.Status,
+		},
+		ExpressionAttributeValues: map[string]types.AttributeValue{
+			":until": number(until.UnixMilli()), ":me": text(record.Owner), ":inprogress": text(recordformat.InProgress),
+			":expiration": number(until.Unix() + 1), // the table must not delete it before
+		},
+	})
+	if errors.As(err, new(*types.ConditionalCheckFailedException)) {
+		return execution.ErrChanged
+	}
+	if err != nil {
+		return fmt.Errorf("executionstore: %w", err)
+	}
 	return nil
 }
 
 // Delete removes an execution that was never started, with its request.
 func (s *Store) Delete(ctx context.Context, name string) error {
 	var problems []error
-	for _, id := range []string{ItemID(s.prefix, name), s.requestID(name)} {
+	for _, id := range []string{execution.ItemID(s.prefix, name), s.requestID(name)} {
 		_, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: &s.table, Key: s.key(id)})
 		problems = append(problems, err)
 	}
@@ -175,11 +183,11 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 
 func (s *Store) requestID(name string) string { return s.prefix + "#request:" + name }
 
-// PutRequest keeps the request of an execution until a time in seconds since the Unix epoch. The error is ErrTooLarge if it is.
+// PutRequest keeps the request of an execution until a time in seconds since the Unix epoch. The error is execution.ErrTooLarge if it is.
 func (s *Store) PutRequest(ctx context.Context, name string, request *message.Request, expiration int64) error {
 	content, err := json.Marshal(request)
 	if err != nil {
-		return fmt.Errorf("execution: %w", err)
+		return fmt.Errorf("executionstore: %w", err)
 	}
 	return s.putPart(ctx, s.requestID(name), content, expiration)
 }
@@ -192,13 +200,13 @@ func (s *Store) Request(ctx context.Context, name string) (*message.Request, err
 	}
 	request := new(message.Request)
 	if err := json.Unmarshal(content, request); err != nil {
-		return nil, fmt.Errorf("execution: the request cannot be read: %w", err)
+		return nil, fmt.Errorf("executionstore: the request cannot be read: %w", err)
 	}
 	return request, nil
 }
 
 // PutAnswer keeps what came of an execution until a time in seconds since the Unix epoch, and returns the name of the part.
-// number is that of the last attempt. The error is ErrTooLarge if it is.
+// number is that of the last attempt. The error is execution.ErrTooLarge if it is.
 func (s *Store) PutAnswer(ctx context.Context, name string, number int, answer *message.Envelope, expiration int64) (string, error) {
 	content, err := message.Marshal(answer)
 	if err != nil {
@@ -218,8 +226,8 @@ func (s *Store) Answer(ctx context.Context, part string) (*message.Envelope, err
 }
 
 func (s *Store) putPart(ctx context.Context, id string, content []byte, expiration int64) error {
-	if len(content) > MaxPartBytes {
-		return fmt.Errorf("%w: it takes %d bytes as JSON, and may take %d", ErrTooLarge, len(content), MaxPartBytes)
+	if len(content) > execution.MaxPartBytes {
+		return fmt.Errorf("%w: it takes %d bytes as JSON, and may take %d", execution.ErrTooLarge, len(content), execution.MaxPartBytes)
 	}
 	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName: &s.table,
@@ -230,7 +238,7 @@ func (s *Store) putPart(ctx context.Context, id string, content []byte, expirati
 		},
 	})
 	if err != nil {
-		return fmt.Errorf("execution: %w", err)
+		return fmt.Errorf("executionstore: %w", err)
 	}
 	return nil
 }
@@ -242,7 +250,7 @@ func (s *Store) part(ctx context.Context, id string) ([]byte, error) {
 	}
 	part, ok := item[partAttribute].(*types.AttributeValueMemberB)
 	if !ok {
-		return nil, errors.New("execution: the item holds no part of an execution")
+		return nil, errors.New("executionstore: the item holds no part of an execution")
 	}
 	return part.Value, nil
 }

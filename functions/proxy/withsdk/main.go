@@ -1,8 +1,10 @@
-// Command authenticating is the handler of a proxy function whose upstream asks for a credential. It is command proxy with the
-// AWS SDK, without which the others start sooner.
+// Command withsdk is the handler of a proxy function whose upstream asks for a credential, or whose requests can be
+// asynchronous. It is command proxy with the AWS SDK, without which the others start sooner.
 //
 // Environment: that of command proxy, and
 //
+//	TABLE_NAME             the table with what is known of asynchronous requests; empty if there are none
+//	RECORD_PREFIX          what the ids of its items begin with
 //	UPSTREAM_AUTH          how to authenticate to the upstream, as the JSON object that message.UpstreamAuth is
 //	UPSTREAM_SECRET_CACHE  how long a secret is used before it is read again, such as 5m0s, which is the default
 package main
@@ -17,8 +19,10 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution/executionstore"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/handler"
 )
 
@@ -30,6 +34,14 @@ func main() {
 		Log:     slog.New(slog.NewJSONHandler(os.Stdout, nil)),
 		Secrets: secrets{sync.OnceValues(newClient)},
 		Role:    role,
+		Executions: func(table, prefix string) handler.Executions {
+			loaded, err := awsConfig()
+			if err != nil {
+				fmt.Fprintf(os.Stderr, "proxy: AWS configuration: %v\n", err)
+				os.Exit(1)
+			}
+			return executionstore.New(dynamodb.NewFromConfig(loaded), table, prefix)
+		},
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
