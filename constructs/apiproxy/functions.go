@@ -55,6 +55,12 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 			environment[message.UpstreamAuthVariable] = props.Upstream.Auth.environment(props.Upstream.AllowAuthOverride)
 			environment[message.SecretCacheVariable] = jsii.String(props.Upstream.SecretCacheTime.String())
 		}
+		if props.Async != nil {
+			importPath = withSDKImportPath
+			environment[message.AsyncVariable] = jsii.String("true")
+			environment[message.TableVariable] = r.Table.TableName()
+			environment[message.RecordPrefixVariable] = jsii.String(recordPrefix(r, props))
+		}
 		if len(props.Upstream.Headers) > 0 {
 			environment[message.FixedFieldsVariable] = props.Upstream.headersJSON()
 		}
@@ -69,6 +75,11 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 			ReservedConcurrentExecutions: reserved(props.ReservedConcurrency.EachProxy),
 		})
 		props.Upstream.Auth.grantRead(proxies[i])
+		if props.Async != nil {
+			grantKey(r.Table, proxies[i])
+			r.Table.Grant(proxies[i], jsii.String("dynamodb:GetItem"), jsii.String("dynamodb:PutItem"), jsii.String("dynamodb:UpdateItem"))
+			denyOtherRecords(r.Table, proxies[i], recordPrefix(r, props))
+		}
 	}
 	return proxies
 }
@@ -97,7 +108,7 @@ func (u Upstream) fence() map[string]string {
 // newGateway creates the function behind the URL.
 func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Function {
 	environment := map[string]*string{
-		message.StateMachineVariable:    newStateMachineVersion(r),
+		message.StateMachineVariable:    newStateMachineVersion(r, r.StateMachine),
 		message.ProxyCountVariable:      jsii.String(strconv.Itoa(props.ProxyCount)),
 		message.RetryPolicyVariable:     policyJSON(props),
 		message.TableVariable:           r.Table.TableName(),
@@ -111,6 +122,12 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 		environment[message.MaxAnonymousWaitVariable] = jsii.String(props.MaxAnonymousWait.String())
 	}
 	environment[message.RecordPrefixVariable] = jsii.String(recordPrefix(r, props))
+	if props.Async != nil {
+		environment[message.AsyncVariable] = jsii.String("true")
+		environment[message.AsyncMachineVariable] = newStateMachineVersion(r.AsyncStateMachine, r.AsyncStateMachine)
+		environment[message.AsyncDeadlineVariable] = jsii.String(props.Async.Deadline.String())
+		environment[message.AnswerTTLVariable] = jsii.String(props.Idempotency.TTL.String())
+	}
 	if names := props.Idempotency.Caller; len(names) > 0 {
 		environment[message.CallerVariable] = jsii.String(strings.Join(names, ","))
 	}
@@ -145,6 +162,10 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 	})
 	// Step Functions goes by the ARN of a state machine, also for its versions: after a rollback, the gateway starts an older one.
 	r.StateMachine.GrantStartSyncExecution(gateway)
+	if r.AsyncStateMachine != nil {
+		r.AsyncStateMachine.GrantStartExecution(gateway)
+		r.AsyncStateMachine.GrantExecution(gateway, jsii.String("states:StopExecution"))
+	}
 	GrantRecords(r.Table, gateway)
 	denyOtherRecords(r.Table, gateway, recordPrefix(r, props))
 	if props.EncryptionKey != nil {

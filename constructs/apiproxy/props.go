@@ -33,6 +33,9 @@ const (
 	// DefaultSecretCacheTime is how long the proxies use a secret before they read it again.
 	DefaultSecretCacheTime = 5 * time.Minute
 
+	// DefaultAsyncDeadline is how long asynchronous requests may take.
+	DefaultAsyncDeadline = 24 * time.Hour
+
 	// DefaultLogRetention is how long logs are kept.
 	DefaultLogRetention = awslogs.RetentionDays_ONE_MONTH
 )
@@ -50,6 +53,12 @@ type RetryingApiProxyProps struct {
 
 	// Idempotency says what becomes of requests with an Idempotency-Key.
 	Idempotency Idempotency
+
+	// Async lets callers send requests whose answers they fetch later, with Prefer: respond-async (RFC 7240 section 4.1). It
+	// adds a Standard state machine, which costs nothing while no request waits; a request costs $0.025 for each thousand of
+	// states that it goes through (list price). Paths below /-/executions/ then do not go upstream. Default: nil; the
+	// preference goes upstream like any other.
+	Async *Async
 
 	// OmitRetryAdvice leaves out what tells callers that retrying was done for them. Answers that were given up on have
 	// Stripe-Should-Retry: false and X-Should-Retry: false, which the SDKs of Stripe, OpenAI and Anthropic obey, unless the
@@ -119,6 +128,13 @@ type RetryingApiProxyProps struct {
 	// RemovalPolicy says what becomes of the idempotency table and the logs when they are taken out of the stack.
 	// Default: RETAIN for the table, as for every table of the CDK, and DESTROY for the logs.
 	RemovalPolicy awscdk.RemovalPolicy
+}
+
+// Async says how long asynchronous requests may take.
+type Async struct {
+	// Deadline is how long a request may take, in whole seconds, waits included. It takes the place of the policy's RetryAfterMax,
+	// too: nobody waits on a connection. Callers can ask for less, by Prefer: deadline=N. Default: 24 hours.
+	Deadline time.Duration
 }
 
 // ReservedConcurrency is concurrency of the account that is set aside for functions, and the most that they get. The gateway
@@ -282,6 +298,13 @@ func (p RetryingApiProxyProps) withDefaults() RetryingApiProxyProps {
 	}
 	if p.UrlAuthType == "" {
 		p.UrlAuthType = awslambda.FunctionUrlAuthType_AWS_IAM
+	}
+	if p.Async != nil {
+		async := *p.Async
+		if async.Deadline == 0 {
+			async.Deadline = DefaultAsyncDeadline
+		}
+		p.Async = &async
 	}
 	if p.MaxAnonymousWait == 0 {
 		p.MaxAnonymousWait = DefaultMaxAnonymousWait

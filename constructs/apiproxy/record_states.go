@@ -9,6 +9,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/recordformat"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
@@ -77,6 +78,29 @@ func newReleaseState(scope constructs.Construct, table awsdynamodb.ITableV2, nex
 			":me":    stringValue(*awsstepfunctions.JsonPath_StringAt(jsii.String(message.RecordOwnerPath))),
 		},
 	})
+}
+
+// newGiveUpState creates the state that writes to the item of an execution that its proxies were lost, and which, so that
+// whoever asks for it has the policy judge that.
+func newGiveUpState(scope constructs.Construct, table awsdynamodb.ITableV2, prefix string) awsstepfunctionstasks.DynamoUpdateItem {
+	id := awsstepfunctions.JsonPath_Format(jsii.String(execution.ItemID(prefix, "{}")), awsstepfunctions.JsonPath_StringAt(jsii.String(message.ExecutionPath)))
+	giveUp := awsstepfunctionstasks.NewDynamoUpdateItem(scope, jsii.String("GiveUp"), &awsstepfunctionstasks.DynamoUpdateItemProps{
+		Comment: jsii.String("No proxy was left to judge; whoever asks for the execution is told"),
+		Table:   table,
+		Key: &map[string]awsstepfunctionstasks.DynamoAttributeValue{
+			recordformat.ID: stringValue(*id),
+		},
+		UpdateExpression:         jsii.String("SET #lost = :lost"),
+		ConditionExpression:      jsii.String("attribute_exists(#id)"),
+		ExpressionAttributeNames: &map[string]*string{"#lost": jsii.String(execution.LostAttribute), "#id": jsii.String(recordformat.ID)},
+		ExpressionAttributeValues: &map[string]awsstepfunctionstasks.DynamoAttributeValue{
+			":lost": stringValue(*awsstepfunctions.JsonPath_JsonToString(awsstepfunctions.JsonPath_ObjectAt(jsii.String("$")))),
+		},
+		ResultPath:  awsstepfunctions.JsonPath_DISCARD(),
+		TaskTimeout: awsstepfunctions.Timeout_Duration(seconds(tableTimeout)),
+	})
+	giveUp.AddRetry(faultRetry(tableFaults, tableFaultMaxDelay))
+	return giveUp
 }
 
 // newWrite creates a state that updates the record as its owner and goes on to next, even if the write fails: the caller

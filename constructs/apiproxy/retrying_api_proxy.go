@@ -31,7 +31,10 @@ type RetryingApiProxy struct {
 	// StateMachine is the Express state machine that carries requests out while the caller waits.
 	StateMachine awsstepfunctions.StateMachine
 
-	// Table holds the idempotency records.
+	// AsyncStateMachine is the Standard state machine that carries asynchronous requests out. Nil without the prop Async.
+	AsyncStateMachine awsstepfunctions.StateMachine
+
+	// Table holds the idempotency records, and with the prop Async what is known of asynchronous requests.
 	Table awsdynamodb.ITableV2
 
 	// Url is the endpoint.
@@ -66,7 +69,14 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 		awscdk.Annotations_Of(r).AddWarningV2(jsii.String(starvationID), &warning)
 	}
 	r.Proxies = newProxies(r, settled)
-	r.StateMachine = newStateMachine(r, settled)
+	aliases := make([]awslambda.Alias, len(r.Proxies))
+	for i, proxy := range r.Proxies {
+		aliases[i] = proxy.AddAlias(jsii.String(liveAlias), nil)
+	}
+	r.StateMachine = newStateMachine(r, settled, aliases)
+	if settled.Async != nil {
+		r.AsyncStateMachine = newAsyncStateMachine(r, settled, aliases)
+	}
 	r.Gateway = newGateway(r, settled)
 	r.Url = r.Gateway.AddAlias(jsii.String(liveAlias), nil).AddFunctionUrl(&awslambda.FunctionUrlOptions{
 		AuthType: settled.UrlAuthType,
@@ -81,6 +91,12 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 		Value:       r.StateMachine.StateMachineArn(),
 		Description: jsii.String("The state machine whose executions show every attempt"),
 	})
+	if r.AsyncStateMachine != nil {
+		awscdk.NewCfnOutput(r, jsii.String("AsyncStateMachineArn"), &awscdk.CfnOutputProps{
+			Value:       r.AsyncStateMachine.StateMachineArn(),
+			Description: jsii.String("The state machine whose executions show every attempt of asynchronous requests"),
+		})
+	}
 	awscdk.NewCfnOutput(r, jsii.String("TableName"), &awscdk.CfnOutputProps{
 		Value:       r.Table.TableName(),
 		Description: jsii.String("The table of idempotency records"),

@@ -110,6 +110,7 @@ const (
 	ReleasePath       = "$.release"
 	LossesCountPath   = "$.losses.count"
 	LossesAllowedPath = "$.losses.allowed"
+	ExecutionPath     = "$.call.execution"
 	RecordIDPath      = "$$.Execution.Input.record.id"
 	RecordOwnerPath   = "$$.Execution.Input.record.owner"
 )
