@@ -65,6 +65,7 @@ func everything() *apiproxy.RetryingApiProxyProps {
 			CacheHeaders:   true,
 			ServerCacheHit: true,
 		},
+		Async:        &apiproxy.Async{Deadline: 6 * time.Hour},
 		RecordPrefix: "orders",
 		UrlAuthType:  awslambda.FunctionUrlAuthType_NONE,
 		Cors: &awslambda.FunctionUrlCorsOptions{
