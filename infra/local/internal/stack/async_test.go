@@ -69,8 +69,8 @@ func ended(t testing.TB, s *stack.Stack, location string) job {
 
 func TestAnAsynchronousRequestIsAcceptedCarriedOutAndItsAnswerFetched(t *testing.T) {
 	t.Parallel()
-	u := play(t, status(429, "Retry-After", "1200"), status(429, "Retry-After", "1200"), respond(201, `{"id":7}`, "Content-Type", "application/json", "Set-Cookie", "a=1", "X-Upstream", "yes"))
-	s := start(t, u.URL, from(asyncRing))
+	u := play(t, status(429, "Retry-After", "1200"), status(429, "Retry-After", "20"), respond(201, `{"id":7}`, "Content-Type", "application/json", "Set-Cookie", "a=1", "X-Upstream", "yes"))
+	s := start(t, u.URL, from(asyncRing), func(_ testing.TB, c *config) { c.Speed = 2000 })
 	location, a := accepted(t, s, http.MethodPost, "/orders?x=1", "tea", "X-Own", "1")
 	if a.Header.Get("Preference-Applied") != "respond-async" || a.Header.Get("Retry-After") == "" || a.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("the answer 202 has the fields %v", a.Header)
