@@ -18,6 +18,7 @@ import (
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudformation"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/datafile"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/dynamodb"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/secretsmanager"
@@ -118,6 +119,7 @@ type Stack struct {
 	endpoint string
 	prefix   string // of the functions' names
 	faults   *faults.Injector
+	file     *datafile.File
 	closers  []func()
 }
 
@@ -168,7 +170,10 @@ func Start(config Config) (_ *Stack, err error) {
 	}
 	s.url, s.endpoint = urlOf(config.Listener), urlOf(config.EndpointListener)
 
-	if err := s.createTables(config); err != nil {
+	if err := s.openFile(config.DataFile); err != nil {
+		return nil, err
+	}
+	if err := s.createTables(); err != nil {
 		return nil, err
 	}
 	if err := s.createSecrets(config); err != nil {
@@ -241,18 +246,25 @@ type discard struct{}
 
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
 
-func (s *Stack) createTables(config Config) error {
-	s.DynamoDB = dynamodb.New()
-	if config.DataFile != "" {
-		if err := os.MkdirAll(filepath.Dir(config.DataFile), 0o700); err != nil {
-			return fmt.Errorf("stack: %w", err)
-		}
-		var err error
-		if s.DynamoDB, err = dynamodb.Open(config.DataFile); err != nil {
-			return err
-		}
+// openFile opens the file in which tables and queues are kept. Without one they are kept in memory.
+func (s *Stack) openFile(path string) error {
+	if path == "" {
+		return nil
 	}
-	s.onClose(func() { _ = s.DynamoDB.Close() })
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("stack: %w", err)
+	}
+	file, err := datafile.Open(path)
+	if err != nil {
+		return err
+	}
+	s.file = file
+	s.onClose(func() { _ = file.Close() })
+	return nil
+}
+
+func (s *Stack) createTables() error {
+	s.DynamoDB = dynamodb.New(dynamodb.WithFile(s.file))
 	var problems []error
 	for _, t := range s.Template.Tables {
 		definition := dynamodb.TableDefinition{Name: t.Name, ARN: t.ARN, TTLAttribute: t.TTLAttribute}
