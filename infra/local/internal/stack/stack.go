@@ -22,6 +22,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/dynamodb"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/secretsmanager"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/sqs"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/clock"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/egress"
@@ -61,6 +62,12 @@ type Config struct {
 	// time; see package timeshift. Default: the real clock.
 	Clock clock.Clock
 
+	// QueueClock is the clock of the queues and of the event sources that read them: of visibility timeouts, delays, retention
+	// and long polls. It must not be the state machines': those wait on theirs while an event source's function runs, for
+	// which time stands still on this one. See [eventsource.Config]. Default: the real clock, whatever Speed is, since a
+	// visibility timeout is about how long a function may run.
+	QueueClock clock.Clock
+
 	// KeepRunning lets the functions run on between invocations, such as under a debugger. Default: they are frozen.
 	KeepRunning bool
 
@@ -75,7 +82,7 @@ type Config struct {
 	// nothing is asked. Default: DefaultIdleTimeout.
 	URLIdleTimeout, EndpointIdleTimeout time.Duration
 
-	// DataFile is where the tables are kept; empty keeps them in memory.
+	// DataFile is where tables and queues are kept; empty keeps them in memory.
 	DataFile string
 
 	// Secrets are the values of secrets, by their names, or by their complete ARNs if the stack refers to them by those. A
@@ -114,6 +121,7 @@ type Stack struct {
 	StepFunctions  *stepfunctions.Service
 	DynamoDB       *dynamodb.Store
 	SecretsManager *secretsmanager.Store
+	SQS            *sqs.Store
 
 	url      string
 	endpoint string
@@ -127,9 +135,13 @@ type Stack struct {
 // the SDK puts "sync-" before the host to call StartSyncExecution.
 const awsHost = "aws.local"
 
+// queueBaseURL is what the URLs of queues begin with. Requests are sent to the endpoint, whatever host a queue's URL has, and
+// those that go to it all the same come from functions.
+const queueBaseURL = "http://" + awsHost
+
 // Load reads the cloud assembly in dir, for a stack whose function URL is served at a listener.
 func Load(dir string, functionURL net.Listener) (*cloudformation.Stack, error) {
-	return cloudformation.Load(dir, cloudformation.Options{FunctionURL: urlOf(functionURL) + "/"})
+	return cloudformation.Load(dir, cloudformation.Options{FunctionURL: urlOf(functionURL) + "/", QueueBaseURL: queueBaseURL})
 }
 
 // urlOf is where a listener can be reached from this machine. One that listens on all addresses is not reached under the
@@ -179,6 +191,9 @@ func Start(config Config) (_ *Stack, err error) {
 	if err := s.createSecrets(config); err != nil {
 		return nil, err
 	}
+	if err := s.createQueues(config); err != nil {
+		return nil, err
+	}
 	if err := s.createFunctions(config); err != nil {
 		return nil, err
 	}
@@ -205,7 +220,11 @@ func Start(config Config) (_ *Stack, err error) {
 		stepFunctions:  s.faults.Handler(faults.StepFunctions, s.StepFunctions),
 		dynamoDB:       s.faults.Handler(faults.DynamoDB, s.DynamoDB),
 		secretsManager: s.faults.Handler(faults.SecretsManager, s.SecretsManager),
+		sqs:            s.faults.Handler(faults.SQS, s.SQS),
 	}).guarded(), config.EndpointIdleTimeout)
+	if err := s.startEventSources(config); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 

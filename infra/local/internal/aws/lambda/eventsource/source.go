@@ -24,6 +24,22 @@ type Functions interface {
 	Invoke(ctx context.Context, name string, payload []byte) (lambda.Result, error)
 }
 
+// A QueuesFunc is a function that runs operations of SQS.
+type QueuesFunc func(ctx context.Context, operation string, input json.RawMessage) (json.RawMessage, error)
+
+// Call calls f.
+func (f QueuesFunc) Call(ctx context.Context, operation string, input json.RawMessage) (json.RawMessage, error) {
+	return f(ctx, operation, input)
+}
+
+// A FunctionsFunc is a function that invokes functions.
+type FunctionsFunc func(ctx context.Context, name string, payload []byte) (lambda.Result, error)
+
+// Invoke calls f.
+func (f FunctionsFunc) Invoke(ctx context.Context, name string, payload []byte) (lambda.Result, error) {
+	return f(ctx, name, payload)
+}
+
 // Config says what a source works with.
 type Config struct {
 	Queues    Queues

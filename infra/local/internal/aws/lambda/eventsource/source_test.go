@@ -464,17 +464,14 @@ func TestNoMoreBatchesAreProcessedAtOnceThanMayBe(t *testing.T) {
 	}
 }
 
-// A faulty is a store of which some operations fail.
-type faulty struct {
-	*sqs.Store
-	fails func(operation string) error
-}
-
-func (f *faulty) Call(ctx context.Context, operation string, input json.RawMessage) (json.RawMessage, error) {
-	if err := f.fails(operation); err != nil {
-		return nil, err
-	}
-	return f.Store.Call(ctx, operation, input)
+// unlessFailing is the store, but for the operations that fail.
+func (b *bench) unlessFailing(fails func(operation string) error) eventsource.Queues {
+	return eventsource.QueuesFunc(func(ctx context.Context, operation string, input json.RawMessage) (json.RawMessage, error) {
+		if err := fails(operation); err != nil {
+			return nil, err
+		}
+		return b.store.Call(ctx, operation, input)
+	})
 }
 
 func TestAQueueThatFailsForAWhileIsPolledOn(t *testing.T) {
@@ -482,14 +479,14 @@ func TestAQueueThatFailsForAWhileIsPolledOn(t *testing.T) {
 	b.send("a")
 	left := map[string]int{"ReceiveMessage": 3, "DeleteMessageBatch": 2}
 	var mu sync.Mutex
-	b.run(mapping(), &faulty{b.store, func(operation string) error {
+	b.run(mapping(), b.unlessFailing(func(operation string) error {
 		mu.Lock()
 		defer mu.Unlock()
 		if left[operation]--; left[operation] >= 0 {
 			return errors.New("unreachable")
 		}
 		return nil
-	}})
+	}))
 	b.expect()
 	b.pass(3 * time.Second)
 	b.expect("a")
@@ -502,12 +499,12 @@ func TestAQueueThatFailsForAWhileIsPolledOn(t *testing.T) {
 func TestMessagesThatCannotBeDeletedComeAgain(t *testing.T) {
 	b := newBench(t, answering("null"))
 	b.send("a")
-	b.run(mapping(), &faulty{b.store, func(operation string) error {
+	b.run(mapping(), b.unlessFailing(func(operation string) error {
 		if operation == "DeleteMessageBatch" {
 			return errors.New("unreachable")
 		}
 		return nil
-	}})
+	}))
 	b.pass(30 * time.Second)
 	b.expect("a", "a")
 	if len(b.logged) == 0 || !strings.Contains(b.logged[0], "messages that were processed could not be deleted, and will come again: unreachable") {
@@ -518,7 +515,7 @@ func TestMessagesThatCannotBeDeletedComeAgain(t *testing.T) {
 func TestACloseDoesNotWaitForFunctions(t *testing.T) {
 	b := newBench(t, nil)
 	began := make(chan struct{})
-	functions := invoking(func(ctx context.Context) (lambda.Result, error) {
+	functions := eventsource.FunctionsFunc(func(ctx context.Context, _ string, _ []byte) (lambda.Result, error) {
 		close(began)
 		<-ctx.Done() // as lambda.Host has it
 		return lambda.Result{}, ctx.Err()
@@ -533,12 +530,6 @@ func TestACloseDoesNotWaitForFunctions(t *testing.T) {
 	if got := b.counts(queueURL); got != "0 1" {
 		t.Errorf("the counts are %s, want the message left to the visibility timeout", got)
 	}
-}
-
-type invoking func(context.Context) (lambda.Result, error)
-
-func (f invoking) Invoke(ctx context.Context, _ string, _ []byte) (lambda.Result, error) {
-	return f(ctx)
 }
 
 func TestAMappingThatCannotBeIsRefusedWithAllThatIsWrong(t *testing.T) {
