@@ -36,10 +36,10 @@ type failure struct {
 
 var entryIDSyntax = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,80}$`)
 
-// check refuses what is no batch.
-func (in *batchInput[E]) check() error {
+// check refuses what is no batch. Kind is what the API calls an entry.
+func (in *batchInput[E]) check(kind string) error {
 	if len(in.Entries) == 0 {
-		return refusal(CodeEmptyBatchRequest, "There should be at least one entry in the request.")
+		return refusal(CodeEmptyBatchRequest, "There should be at least one %s in the request.", kind)
 	}
 	if n := len(in.Entries); n > maxEntries {
 		return refusal(CodeTooManyEntriesInBatchRequest, "Maximum number of entries per request are %d. You have sent %d.", maxEntries, n)
@@ -86,7 +86,7 @@ func (s *Store) sendMessageBatch(in *batchInput[sendEntry], now time.Time) (any,
 	if err != nil {
 		return nil, err
 	}
-	if err := in.check(); err != nil {
+	if err := in.check("SendMessageBatchRequestEntry"); err != nil {
 		return nil, err
 	}
 	total := 0
@@ -121,7 +121,7 @@ func (s *Store) deleteMessageBatch(in *batchInput[deleteEntry], now time.Time) (
 	if err != nil {
 		return nil, err
 	}
-	if err := in.check(); err != nil {
+	if err := in.check("DeleteMessageBatchRequestEntry"); err != nil {
 		return nil, err
 	}
 	return in.run(func(e deleteEntry) (any, error) { return e.entryID, s.delete(q, e.ReceiptHandle, now) }), nil
@@ -137,7 +137,7 @@ func (s *Store) changeVisibilityBatch(in *batchInput[visibilityEntry], now time.
 	if err != nil {
 		return nil, err
 	}
-	if err := in.check(); err != nil {
+	if err := in.check("ChangeMessageVisibilityBatchRequestEntry"); err != nil {
 		return nil, err
 	}
 	return in.run(func(e visibilityEntry) (any, error) { return e.entryID, s.hide(q, e.visibility, now) }), nil

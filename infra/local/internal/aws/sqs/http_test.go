@@ -219,7 +219,7 @@ func TestWhatIsNoBatchIsRefusedAsTheSDKTypesIt(t *testing.T) {
 		target any
 		want   string
 	}{
-		"nothing":     {send([]types.SendMessageBatchRequestEntry{}...), new(*types.EmptyBatchRequest), "There should be at least one entry in the request."},
+		"nothing":     {send([]types.SendMessageBatchRequestEntry{}...), new(*types.EmptyBatchRequest), "There should be at least one SendMessageBatchRequestEntry in the request."},
 		"too many":    {send(eleven...), new(*types.TooManyEntriesInBatchRequest), "Maximum number of entries per request are 10. You have sent 11."},
 		"the same id": {send(entry("1", "a"), entry("1", "b")), new(*types.BatchEntryIdsNotDistinct), "Id 1 repeated."},
 		"no id":       {send(entry("a:b", "a")), new(*types.InvalidBatchEntryId), "A batch entry id can only contain"},
