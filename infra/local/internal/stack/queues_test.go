@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/aws/smithy-go"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
@@ -193,6 +195,21 @@ func TestAMessageThatFailsComesTwiceAndThenIsADeadLetter(t *testing.T) {
 	b.expect("fail 1", "fail 2", "good 1")
 	if dead := b.dead(); !slices.Equal(dead, []string{"fail"}) {
 		t.Errorf("the dead letters are %q, want the message that failed", dead)
+	}
+}
+
+func TestQueuesGoByTheRealClockUnlessTheyAreGivenAnother(t *testing.T) {
+	t.Parallel()
+	b := mustStart(t, func(_ testing.TB, c *config) { c.QueueClock, c.Speed = nil, 1000 })
+	b.send("good", "fail")
+	b.expect("fail 1", "good 1")
+	out, err := b.sdk.GetQueueAttributes(t.Context(), &sqs.GetQueueAttributesInput{QueueUrl: aws.String(jobs), AttributeNames: []types.QueueAttributeName{"All"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	created, err := strconv.ParseInt(out.Attributes["CreatedTimestamp"], 10, 64)
+	if age := time.Since(time.Unix(created, 0)); err != nil || age < 0 || age > time.Minute {
+		t.Errorf("the queue is %v old, want some seconds", age)
 	}
 }
 
