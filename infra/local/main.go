@@ -7,7 +7,8 @@
 //	UPSTREAM     base URL of the API that is called (default: a demo upstream that limits and fails)
 //	SPEED        waits between attempts pass so many times faster (default 1)
 //	PROXIES      number of proxies (default: that of the stack)
-//	DATA         a file that keeps the idempotency records when the program ends (default: they are kept in memory)
+//	DATA         a file that keeps the idempotency records, and the messages of queues, when the program ends (default: they are
+//	             kept in memory)
 //	SECRETS      a JSON file with the secrets in Secrets Manager, by their names: strings, or objects, each of which stands for
 //	             its JSON text. It is read again when it changes (default: there are those of the stack only)
 //	VERBOSE      1 prints what the functions write, too

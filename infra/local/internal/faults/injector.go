@@ -10,10 +10,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda/eventsource"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/sqs"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
 )
 
-// errLost is what a state machine hears of a call whose reply was lost.
+// errLost is what state machines and event sources hear of a call whose reply was lost.
 var errLost = errors.New("the connection was closed before the reply arrived")
 
 // An Injector has calls fail. It may be used by many goroutines at once.
@@ -112,7 +115,7 @@ func (i *Injector) Lambda(next asl.Lambda) asl.Lambda {
 	}
 	source := i.source("state machine: " + Lambda.name)
 	return asl.LambdaFunc(func(ctx context.Context, function string, payload []byte) (asl.Invocation, error) {
-		return call(ctx, source, Lambda, func() (asl.Invocation, error) { return next.Invoke(ctx, function, payload) })
+		return call(ctx, source, Lambda.refusedTask(), func() (asl.Invocation, error) { return next.Invoke(ctx, function, payload) })
 	})
 }
 
@@ -123,16 +126,40 @@ func (i *Injector) DynamoDB(next asl.DynamoDB) asl.DynamoDB {
 	}
 	source := i.source("state machine: " + DynamoDB.name)
 	return asl.DynamoDBFunc(func(ctx context.Context, input json.RawMessage) (json.RawMessage, error) {
-		return call(ctx, source, DynamoDB, func() (json.RawMessage, error) { return next.UpdateItem(ctx, input) })
+		return call(ctx, source, DynamoDB.refusedTask(), func() (json.RawMessage, error) { return next.UpdateItem(ctx, input) })
 	})
 }
 
-// call is a call of a state machine's to a service.
-func call[R any](ctx context.Context, source *source, service Service, next func() (R, error)) (R, error) {
+// Queues stands in front of the queues that event sources poll.
+func (i *Injector) Queues(next eventsource.Queues) eventsource.Queues {
+	if !i.settings.Any() {
+		return next
+	}
+	source := i.source("event source: " + SQS.name)
+	refused := &sqs.Error{Code: SQS.code, Message: SQS.message}
+	return eventsource.QueuesFunc(func(ctx context.Context, operation string, input json.RawMessage) (json.RawMessage, error) {
+		return call(ctx, source, refused, func() (json.RawMessage, error) { return next.Call(ctx, operation, input) })
+	})
+}
+
+// Functions stands in front of the functions that event sources invoke.
+func (i *Injector) Functions(next eventsource.Functions) eventsource.Functions {
+	if !i.settings.Any() {
+		return next
+	}
+	source := i.source("event source: " + Lambda.name)
+	refused := &lambda.Error{Code: Lambda.code, StatusCode: Lambda.status, Message: Lambda.message}
+	return eventsource.FunctionsFunc(func(ctx context.Context, name string, payload []byte) (lambda.Result, error) {
+		return call(ctx, source, refused, func() (lambda.Result, error) { return next.Invoke(ctx, name, payload) })
+	})
+}
+
+// call is a call that is made within this process. Refused is the error of one that is throttled.
+func call[R any](ctx context.Context, source *source, refused error, next func() (R, error)) (R, error) {
 	var nothing R
 	switch source.next() {
 	case throttled:
-		return nothing, &asl.ServiceError{Code: service.code, Message: service.message, StatusCode: service.status}
+		return nothing, refused
 	case lost:
 		if _, err := next(); ctx.Err() != nil {
 			return nothing, err

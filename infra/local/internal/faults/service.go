@@ -6,6 +6,8 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
 )
 
 // A Service is one of AWS, with the error by which it refuses calls that are too many.
@@ -41,11 +43,22 @@ var (
 		checksum:    true,
 	}
 
+	SQS = Service{
+		name: "SQS", status: http.StatusForbidden, code: "RequestThrottled", message: "Rate exceeded",
+		namespace:   "com.amazonaws.sqs#",
+		contentType: "application/x-amz-json-1.0",
+	}
+
 	SecretsManager = Service{
 		name: "Secrets Manager", status: http.StatusBadRequest, code: "ThrottlingException", message: "Rate exceeded",
 		contentType: "application/x-amz-json-1.1",
 	}
 )
+
+// refusedTask is the error of a call of a state machine's that is throttled.
+func (s Service) refusedTask() error {
+	return &asl.ServiceError{Code: s.code, Message: s.message, StatusCode: s.status}
+}
 
 // throttle writes the error in the form of the service's API.
 func (s Service) throttle(w http.ResponseWriter) {

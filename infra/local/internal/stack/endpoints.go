@@ -7,12 +7,13 @@ import (
 	"strings"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/secretsmanager"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/sqs"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/localonly"
 )
 
 // endpoints answers for the AWS services that the stack uses, told apart by what their protocols put into a request.
 type endpoints struct {
-	lambda, stepFunctions, dynamoDB, secretsManager http.Handler
+	lambda, stepFunctions, dynamoDB, secretsManager, sqs http.Handler
 }
 
 // guarded lets in the functions, which come through HTTP_PROXY by names of their own, and programs of this machine.
@@ -35,11 +36,13 @@ func (e *endpoints) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.dynamoDB.ServeHTTP(w, r)
 	case strings.HasPrefix(target, secretsmanager.TargetPrefix):
 		e.secretsManager.ServeHTTP(w, r)
+	case strings.HasPrefix(target, sqs.TargetPrefix):
+		e.sqs.ServeHTTP(w, r)
 	case strings.HasPrefix(r.URL.Path, "/2015-03-31/functions"):
 		e.lambda.ServeHTTP(w, r)
 	default:
 		refuse(w, http.StatusNotImplemented, "UnknownOperationException",
-			fmt.Sprintf("%s %s %s is not an operation of Lambda, Step Functions, DynamoDB or Secrets Manager, which are what runs here", r.Method, r.URL.Path, target))
+			fmt.Sprintf("%s %s %s is not an operation of Lambda, Step Functions, DynamoDB, Secrets Manager or SQS (in its JSON protocol), which are what runs here", r.Method, r.URL.Path, target))
 	}
 }
 

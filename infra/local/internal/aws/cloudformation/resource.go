@@ -142,6 +142,27 @@ func init() {
 			},
 			load: loadURL,
 		},
+		"AWS::Lambda::EventSourceMapping": {
+			used:       []string{"EventSourceArn", "FunctionName", "BatchSize", "MaximumBatchingWindowInSeconds", "FunctionResponseTypes", "ScalingConfig", "Enabled"},
+			without:    []string{"KmsKeyArn", "Tags"},
+			ref:        logicalName,
+			attributes: attributes{"Id": logicalName},
+			load:       loadEventSource,
+		},
+		"AWS::SQS::Queue": {
+			used: []string{
+				"QueueName", "VisibilityTimeout", "MessageRetentionPeriod", "DelaySeconds", "ReceiveMessageWaitTimeSeconds", "MaximumMessageSize",
+				"RedrivePolicy", "RedriveAllowPolicy",
+			},
+			without:    []string{"SqsManagedSseEnabled", "KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds", "Tags"},
+			ref:        queueURL,
+			attributes: attributes{"Arn": queueARN, "QueueName": queueName, "QueueUrl": queueURL},
+			load:       loadQueue,
+		},
+		"AWS::SQS::QueuePolicy": {
+			without: []string{"PolicyDocument", "Queues"},
+			ref:     logicalName,
+		},
 		"AWS::SecretsManager::Secret": {
 			used:       []string{"Name", "Description", "SecretString", "GenerateSecretString", "Tags"},
 			without:    []string{"KmsKeyId", "ReplicaRegions", "Type"},
