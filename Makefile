@@ -32,7 +32,7 @@ help: ## show this list
 	@echo
 	@echo "  Variants, for local: ADDR=127.0.0.1:8787 UPSTREAM=https://… SPEED=1 PROXIES=3 DATA=file VERBOSE=1"
 	@echo "    CONCURRENCY=n is how many invocations of functions may run at once (default 1000)"
-	@echo "    FAULTS=throttle=0.1,lost=0.1,slow=0.1,delay=1s,seed=7 are shares of the calls to AWS that fail, and how"
+	@echo "    FAULTS=throttle=0.1,failed=0.1,lost=0.1,cut=0.1,slow=0.1,delay=1s,seed=7 are shares of the calls to AWS that fail, and how"
 	@echo "    UPSTREAM_AUTH=bearer:SECRET, basic:SECRET, header/NAME:SECRET, query/NAME:SECRET, oauth2/TOKEN-URL:SECRET or certificate:SECRET"
 	@echo "      authenticates to the upstream with a secret of SECRETS, or with its field SECRET#FIELD; the demo upstream asks for it"
 	@echo "    POLICY=file.json holds the retry policy, and VENDOR=shopify is a preset that it is put over; docs/vendors.md lists them"

@@ -44,12 +44,19 @@ func TestWhatEventSourcesCallFailsAsTheServicesDo(t *testing.T) {
 	if !errors.As(ofQueue, &queueError) || queueError.Code != "RequestThrottled" || !errors.As(ofFunction, &functionError) || functionError.StatusCode != 429 || done != 0 {
 		t.Errorf("throttled, they got %v and %v after %d calls", ofQueue, ofFunction, done)
 	}
-	ofQueue, ofFunction = both(faults.Settings{Lost: 1})
-	if ofQueue == nil || ofFunction == nil || done != 2 {
-		t.Errorf("with the replies lost, they got %v and %v after %d calls, want errors after 2", ofQueue, ofFunction, done)
+	ofQueue, ofFunction = both(faults.Settings{Failed: 1})
+	if !errors.As(ofQueue, &queueError) || queueError.Code != "InternalFailure" || queueError.StatusCode() != 500 ||
+		!errors.As(ofFunction, &functionError) || functionError.Code != "ServiceException" || functionError.StatusCode != 500 || done != 0 {
+		t.Errorf("failed, they got %v and %v after %d calls", ofQueue, ofFunction, done)
+	}
+	for i, settings := range []faults.Settings{{Lost: 1}, {Cut: 1}} {
+		ofQueue, ofFunction = both(settings)
+		if ofQueue == nil || errors.As(ofQueue, &queueError) || ofFunction == nil || errors.As(ofFunction, &functionError) || done != 2*i+2 {
+			t.Errorf("with %v, they got %v and %v after %d calls, want errors that are not the services' after %d", settings, ofQueue, ofFunction, done, 2*i+2)
+		}
 	}
 	ofQueue, ofFunction = both(faults.Settings{})
-	if ofQueue != nil || ofFunction != nil || done != 4 {
+	if ofQueue != nil || ofFunction != nil || done != 6 {
 		t.Errorf("without faults, they got %v and %v after %d calls", ofQueue, ofFunction, done)
 	}
 }

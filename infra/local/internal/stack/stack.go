@@ -21,6 +21,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/datafile"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/dynamodb"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/s3"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/secretsmanager"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/sqs"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
@@ -82,7 +83,7 @@ type Config struct {
 	// nothing is asked. Default: DefaultIdleTimeout.
 	URLIdleTimeout, EndpointIdleTimeout time.Duration
 
-	// DataFile is where tables and queues are kept; empty keeps them in memory.
+	// DataFile is where tables, the objects in buckets, and queues are kept; empty keeps them in memory.
 	DataFile string
 
 	// Secrets are the values of secrets, by their names, or by their complete ARNs if the stack refers to them by those. A
@@ -121,6 +122,7 @@ type Stack struct {
 	StepFunctions  *stepfunctions.Service
 	DynamoDB       *dynamodb.Store
 	SecretsManager *secretsmanager.Store
+	S3             *s3.Store
 	SQS            *sqs.Store
 
 	url      string
@@ -134,6 +136,9 @@ type Stack struct {
 // awsHost is the host under which the functions reach the AWS endpoints, through HTTP_PROXY. An address would not do:
 // the SDK puts "sync-" before the host to call StartSyncExecution.
 const awsHost = "aws.local"
+
+// s3Host is the host under which they reach S3, whose requests tell no other way whom they are for.
+const s3Host = "s3." + awsHost
 
 // queueBaseURL is what the URLs of queues begin with. Requests are sent to the endpoint, whatever host a queue's URL has, and
 // those that go to it all the same come from functions.
@@ -188,6 +193,9 @@ func Start(config Config) (_ *Stack, err error) {
 	if err := s.createTables(); err != nil {
 		return nil, err
 	}
+	if err := s.createBuckets(); err != nil {
+		return nil, err
+	}
 	if err := s.createSecrets(config); err != nil {
 		return nil, err
 	}
@@ -220,6 +228,7 @@ func Start(config Config) (_ *Stack, err error) {
 		stepFunctions:  s.faults.Handler(faults.StepFunctions, s.StepFunctions),
 		dynamoDB:       s.faults.Handler(faults.DynamoDB, s.DynamoDB),
 		secretsManager: s.faults.Handler(faults.SecretsManager, s.SecretsManager),
+		s3:             s.faults.Handler(faults.S3, s.S3),
 		sqs:            s.faults.Handler(faults.SQS, s.SQS),
 	}).guarded(), config.EndpointIdleTimeout)
 	if err := s.startEventSources(config); err != nil {
@@ -265,7 +274,7 @@ type discard struct{}
 
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
 
-// openFile opens the file in which tables and queues are kept. Without one they are kept in memory.
+// openFile opens the file in which tables, objects and queues are kept. Without one they are kept in memory.
 func (s *Stack) openFile(path string) error {
 	if path == "" {
 		return nil
@@ -302,6 +311,17 @@ func (s *Stack) createTables() error {
 	return errors.Join(append(problems, err)...)
 }
 
+func (s *Stack) createBuckets() error {
+	s.S3 = s3.New(s3.Config{AccountID: cloudformation.AccountID, File: s.file})
+	var problems []error
+	for _, b := range s.Template.Buckets {
+		problems = append(problems, s.S3.CreateBucket(s3.Bucket{Name: b.Name, Lifecycle: b.Lifecycle}))
+	}
+	// S3 would have deleted what expired while nothing ran.
+	_, err := s.S3.DeleteExpired()
+	return errors.Join(append(problems, err)...)
+}
+
 func (s *Stack) createSecrets(config Config) error {
 	s.SecretsManager = secretsmanager.New(secretsmanager.Config{Region: cloudformation.Region, AccountID: cloudformation.AccountID})
 	var problems []error
@@ -321,8 +341,9 @@ func (s *Stack) createFunctions(config Config) error {
 		KeepRunning: config.KeepRunning,
 		Concurrency: config.Concurrency,
 		Env: map[string]string{
-			"AWS_ENDPOINT_URL": "http://" + awsHost,
-			"HTTP_PROXY":       s.endpoint,
+			"AWS_ENDPOINT_URL":    "http://" + awsHost,
+			"AWS_ENDPOINT_URL_S3": "http://" + s3Host,
+			"HTTP_PROXY":          s.endpoint,
 		},
 	})
 	if err != nil {

@@ -26,6 +26,7 @@ type Stack struct {
 	StateMachines []StateMachine
 	Tables        []Table
 	Secrets       []Secret
+	Buckets       []Bucket
 	Queues        []Queue
 	EventSources  []EventSource
 	URLs          []URL

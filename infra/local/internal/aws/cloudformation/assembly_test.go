@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudformation"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/s3"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/sqs"
 )
 
@@ -125,6 +126,12 @@ func TestEveryKindOfResourceIsRead(t *testing.T) {
 		}, {
 			QueueARN: "arn:aws:sqs:us-east-1:000000000000:Shop-JobsDead", Function: "shop-gateway",
 		}},
+		Buckets: []cloudformation.Bucket{{
+			Name: "shop-bodies", ARN: "arn:aws:s3:::shop-bodies",
+			Lifecycle: []s3.Rule{{Prefix: "requests/", Days: 1}, {Days: 14}},
+		}, {
+			Name: "plain-000000000000", ARN: "arn:aws:s3:::plain-000000000000",
+		}},
 		URLs: []cloudformation.URL{{FunctionName: "shop-gateway", AuthType: "AWS_IAM", CORS: &cloudformation.CORS{
 			AllowCredentials: true,
 			AllowHeaders:     []string{"Content-Type", "Idempotency-Key"},
@@ -165,6 +172,10 @@ func TestEveryIntrinsicFunctionAndAttributeIsResolved(t *testing.T) {
 		"RefSecret":         "arn:aws:secretsmanager:us-east-1:000000000000:secret:Secret-WyLpVi",
 		"RefNamedSecret":    "arn:aws:secretsmanager:us-east-1:000000000000:secret:orders/token-YoIZFO",
 		"SecretId":          "arn:aws:secretsmanager:us-east-1:000000000000:secret:orders/token-YoIZFO",
+		"RefBucket":         "shop-bucket",
+		"RefNamedBucket":    "shop-us-east-1",
+		"BucketArn":         "arn:aws:s3:::shop-bucket",
+		"BucketDomainName":  "shop-us-east-1.s3.amazonaws.com",
 		"RefQueue":          "http://aws.local/000000000000/Shop-Queue",
 		"RefNamedQueue":     "http://aws.local/000000000000/orders",
 		"RefQueuePolicy":    "Shop-QueuePolicy",

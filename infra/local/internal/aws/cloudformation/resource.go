@@ -149,6 +149,18 @@ func init() {
 			attributes: attributes{"Id": logicalName},
 			load:       loadEventSource,
 		},
+		// Objects are encrypted by nobody here, and whoever can reach the endpoint can read and write them.
+		"AWS::S3::Bucket": {
+			used:       []string{"BucketName", "LifecycleConfiguration"},
+			without:    []string{"BucketEncryption", "PublicAccessBlockConfiguration", "OwnershipControls", "Tags"},
+			ref:        bucketName,
+			attributes: attributes{"Arn": bucketARN, "DomainName": bucketDomainName},
+			load:       loadBucket,
+		},
+		"AWS::S3::BucketPolicy": {
+			without: []string{"Bucket", "PolicyDocument"},
+			ref:     logicalName,
+		},
 		"AWS::SQS::Queue": {
 			used: []string{
 				"QueueName", "VisibilityTimeout", "MessageRetentionPeriod", "DelaySeconds", "ReceiveMessageWaitTimeSeconds", "MaximumMessageSize",

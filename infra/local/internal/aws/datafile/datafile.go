@@ -1,8 +1,11 @@
 // Package datafile is the file in which the services of a local run keep what has to be there again in the next one.
 //
 // A [File] holds buckets, which hold values under keys. Each service keeps what it works with in memory, reads its buckets
-// when it starts, and writes each change to the file before it answers. A nil *File is one for a run that keeps nothing: it
-// holds no values, and takes all changes.
+// when it starts, and writes each change to the file before it answers; what is too large for that, it reads when it is wanted.
+// A nil *File is one for a run that keeps nothing: it holds no values, and takes all changes.
+//
+// The bucket of a DynamoDB table has the table's name, in which there is no colon. Those of other services begin with the
+// service and a colon: "s3:", "sqs:".
 package datafile
 
 import (
@@ -80,11 +83,30 @@ func (f *File) Load(bucket string, each func(key string, value []byte) error) er
 	return nil
 }
 
+// Read hands over the value under a key, or nil if there is none. The value must not be used after the call. An error of the
+// function ends up in that of Read, which names the file.
+func (f *File) Read(bucket, key string, use func(value []byte) error) error {
+	if f == nil {
+		return use(nil)
+	}
+	err := f.db.View(func(transaction *bbolt.Tx) error {
+		b := transaction.Bucket([]byte(bucket))
+		if b == nil {
+			return use(nil)
+		}
+		return use(b.Get([]byte(key)))
+	})
+	if err != nil {
+		return fmt.Errorf("read the file %s: %w", f.path, err)
+	}
+	return nil
+}
+
 // A Change is one value to be kept.
 type Change struct {
 	Bucket, Key string
 
-	// Value takes the place of the one under the key. Nil deletes that.
+	// Value takes the place of the one under the key. Nil deletes that; one without bytes is kept.
 	Value []byte
 }
 

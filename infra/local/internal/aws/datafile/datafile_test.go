@@ -35,6 +35,20 @@ func held(t testing.TB, file *datafile.File, bucket string) (lines []string) {
 	return lines
 }
 
+// read is the value under a key, in quotes, or none.
+func read(t testing.TB, file *datafile.File, bucket, key string) (got string) {
+	t.Helper()
+	if err := file.Read(bucket, key, func(value []byte) error {
+		if got = "none"; value != nil {
+			got = fmt.Sprintf("%q", value)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
 func put(bucket, key, value string) datafile.Change {
 	return datafile.Change{Bucket: bucket, Key: key, Value: []byte(value)}
 }
@@ -62,6 +76,29 @@ func TestWhatWasWrittenIsThereAgain(t *testing.T) {
 		if got := held(t, file, bucket); len(got) > 0 {
 			t.Errorf("bucket %s holds %q", bucket, got)
 		}
+	}
+}
+
+func TestAValueIsReadByItsKey(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "data.db")
+	file := open(t, path)
+	write(t, file, put("a", "1", "one"), put("a", "empty", ""))
+	for _, c := range []struct{ bucket, key, want string }{
+		{"a", "1", `"one"`}, {"a", "empty", `""`}, {"a", "2", "none"}, {"never", "1", "none"},
+	} {
+		if got := read(t, file, c.bucket, c.key); got != c.want {
+			t.Errorf("under %s in bucket %s there is %s, want %s", c.key, c.bucket, got, c.want)
+		}
+	}
+	wrong := errors.New("not a number")
+	if err := file.Read("a", "1", func([]byte) error { return wrong }); !errors.Is(err, wrong) || !strings.Contains(err.Error(), path) {
+		t.Errorf("got %v", err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, open(t, path), "a", "empty"); got != `""` {
+		t.Errorf("when the file is opened again, the value without bytes is %s", got)
 	}
 }
 
@@ -122,6 +159,9 @@ func TestNoFileTakesEverythingAndKeepsNothing(t *testing.T) {
 	write(t, none, put("a", "1", "one"))
 	if got := held(t, none, "a"); len(got) > 0 {
 		t.Errorf("it holds %q", got)
+	}
+	if got := read(t, none, "a", "1"); got != "none" {
+		t.Errorf("under a key it holds %s", got)
 	}
 	if err := none.Close(); err != nil {
 		t.Error(err)
