@@ -40,14 +40,11 @@ func (b *bucket) load() error {
 	})
 }
 
-// save writes an object to the file.
+// save writes an object to the file. The content is not nil, also where it has no bytes.
 func (b *bucket) save(key string, one *object, content []byte) error {
 	encoded, err := json.Marshal(one)
 	if err != nil {
 		return err
-	}
-	if content == nil {
-		content = []byte{} // which is kept
 	}
 	return b.file.Write(
 		datafile.Change{Bucket: b.objectsName(), Key: key, Value: encoded},
