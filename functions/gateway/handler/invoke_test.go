@@ -136,6 +136,13 @@ func TestAnInvocationFailsAsItsEventSays(t *testing.T) {
 	}
 }
 
+func TestAnAnswerOfTheGatewaysOwnToMaxForwardsIsFinal(t *testing.T) {
+	b := newBench(t, ends(ok))
+	if answer, err := b.invoke(t, `{"method":"OPTIONS","path":"/","headers":{"Max-Forwards":"0"},"failOn":"no-final-answer"}`); err != nil {
+		t.Errorf("answered with %s, %v", answer, err)
+	}
+}
+
 func TestAWishThatCannotBeReadFailsSinceWhoeverHasOneSeesNoAnswer(t *testing.T) {
 	b := newBench(t, ends(ok))
 	for _, failOn := range []string{`"always"`, `""`, `true`, `["error"]`} {

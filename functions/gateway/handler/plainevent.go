@@ -227,7 +227,7 @@ func (r *plainReader) setKey(key *string) *problem {
 		return nil
 	}
 	one, _ := idempotencyhttp.ParseKey(*key)
-	if other, _ := idempotencyhttp.ParseKey(field); one != other || one == "" {
+	if other, _ := idempotencyhttp.ParseKey(field); one != other {
 		return malformedKey("it is given twice, as idempotencyKey and in headers, and they are not the same")
 	}
 	return nil
