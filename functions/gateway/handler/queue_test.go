@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/google/go-cmp/cmp"
 
@@ -39,7 +40,7 @@ func (b *bench) deliverUntil(ctx context.Context, t testing.TB, bodies ...string
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := b.Invoke(ctx, text)
+	answer, err := b.Invoke(lambdacontext.NewContext(ctx, &lambdacontext.LambdaContext{AwsRequestID: "request-1"}), text)
 	if err != nil {
 		t.Fatalf("the batch failed as a whole: %v", err)
 	}
