@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambdaeventsources"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/constructs-go/constructs/v10"
@@ -76,7 +77,7 @@ type QueueProps struct {
 type Queue struct {
 	constructs.Construct
 
-	// Queue holds the messages. Queue.GrantSendMessages lets somebody send some.
+	// Queue holds the messages.
 	Queue awssqs.IQueue
 
 	// DeadLetterQueue takes those that could not be done. It is nil if the queue was given.
@@ -121,6 +122,11 @@ func NewQueue(scope constructs.Construct, id *string, props *QueueProps) *Queue 
 	}
 	props.Proxy.Live.AddEventSource(awslambdaeventsources.NewSqsEventSource(q.Queue, settings))
 	return q
+}
+
+// GrantSend lets somebody put messages into the queue, and thereby have requests sent.
+func (q *Queue) GrantSend(grantee awsiam.IGrantable) awsiam.Grant {
+	return q.Queue.GrantSendMessages(grantee)
 }
 
 // validate lists what is wrong with the props beside a missing Proxy.
