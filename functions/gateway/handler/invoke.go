@@ -20,19 +20,21 @@ import (
 // The error is an [*UnknownEventError] for any other event. Of a request whose failOn asks for it, it is a
 // [*NoFinalAnswerError] or a [*StatusError]. Lambda tells the name of the type to whoever invoked.
 func (g *Gateway) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
-	var members map[string]json.RawMessage
-	if json.Unmarshal(payload, &members) != nil {
-		return nil, new(UnknownEventError) // it is no object
-	}
-	switch {
-	case isURLEvent(members):
-		var event events.LambdaFunctionURLRequest
-		if json.Unmarshal(payload, &event) != nil {
+	// Most events are of the URL, and are read once. Of an event of another kind this reads what happens to be alike.
+	var event events.LambdaFunctionURLRequest
+	err := json.Unmarshal(payload, &event)
+	if event.RequestContext.HTTP.Method != "" {
+		if err != nil {
 			return nil, new(UnknownEventError)
 		}
 		response, err := g.Handle(ctx, event)
 		return written(response, err)
-	case members["method"] != nil:
+	}
+	var members map[string]json.RawMessage
+	if json.Unmarshal(payload, &members) != nil {
+		return nil, new(UnknownEventError) // it is no object
+	}
+	if members["method"] != nil {
 		response, err := g.answerPlain(withRequestID(ctx), readPlainEvent(members))
 		return written(response, err)
 	}
@@ -40,12 +42,6 @@ func (g *Gateway) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		return written(g.consume(ctx, messages), nil)
 	}
 	return nil, new(UnknownEventError)
-}
-
-// isURLEvent says whether an event is one of a function URL.
-func isURLEvent(members map[string]json.RawMessage) bool {
-	var requestContext struct{ HTTP map[string]json.RawMessage }
-	return json.Unmarshal(members["requestContext"], &requestContext) == nil && requestContext.HTTP != nil
 }
 
 // answerPlain answers a plain event, or fails if the event wants that.

@@ -46,7 +46,7 @@ func TestAnEventThatIsNoneOfTheThreeKindsFailsAndNamesThem(t *testing.T) {
 	b := newBench(t, engine)
 	for _, event := range []string{
 		``, `null`, `[]`, `"GET"`, `5`, `{`, `{}`, `{"Method":"GET","path":"/"}`, `{"httpMethod":"GET","path":"/"}`,
-		`{"requestContext":{}}`, `{"requestContext":{"http":null}}`, `{"requestContext":{"http":{"method":5}}}`,
+		`{"requestContext":{}}`, `{"requestContext":{"http":null}}`, `{"requestContext":{"http":{"method":5}}}`, `{"requestContext":{"http":{"method":"GET"}},"headers":["s3cr3t"]}`,
 		`{"Records":[]}`, `{"Records":[{"EventSource":"aws:sns","Sns":{"Message":"s3cr3t"}}]}`, `{"Records":[{"eventSource":"aws:kinesis"}]}`,
 		`{"Records":[{"eventSource":"aws:sqs","messageId":"1","body":"{}"},{"eventSource":"aws:s3"}]}`,
 		`{"version":"0","id":"1","detail-type":"s3cr3t","source":"shop","detail":{}}`,
