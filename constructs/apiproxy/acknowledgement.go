@@ -22,7 +22,7 @@ type acknowledgement struct {
 // neverInvokedAsynchronously acknowledges that a function has no dead-letter queue.
 var neverInvokedAsynchronously = acknowledgement{
 	rule:   "Serverless-LambdaDLQ",
-	reason: "Whoever invokes the function waits for its answer. A dead-letter queue takes asynchronous invocations only.",
+	reason: "Whoever invokes the function waits for its answer, or is of package triggers, which has a destination for what failed.",
 }
 
 // tracesHaveNoResource acknowledges what a function is granted for AWS X-Ray.
