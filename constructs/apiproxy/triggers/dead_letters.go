@@ -9,9 +9,10 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy"
+	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy/internal/nagrule"
 )
 
-// deadLettersID is the id, within a RetryingApiProxy, of the queue that DeadLetters returns.
+// deadLettersID is the id of a dead letter queue: that of a RetryingApiProxy, which DeadLetters returns, and that of a Queue.
 const deadLettersID = "DeadLetters"
 
 // maxRetentionDays is how long SQS can keep a message: 14 days.
@@ -29,10 +30,24 @@ func DeadLetters(proxy *apiproxy.RetryingApiProxy) awssqs.IQueue {
 		return existing.(awssqs.Queue)
 	}
 	queue := newDeadLetterQueue(proxy, deadLettersID)
+	nagrule.Acknowledge(queue, isADeadLetterQueue, takesFailedInvocations)
 	proxy.Live.ConfigureAsyncInvoke(&awslambda.EventInvokeConfigOptions{
 		OnFailure: awslambdadestinations.NewSqsDestination(queue),
 	})
 	return queue
+}
+
+// takesFailedInvocations acknowledges that such a queue has no dead letter queue of its own. cdk-nag knows a dead letter queue
+// only by other queues.
+var takesFailedInvocations = nagrule.Acknowledgement{
+	Rule:   "AwsSolutions-SQS3",
+	Reason: "It is itself the dead letter queue: of schedules, of rules, and of invocations that failed.",
+}
+
+// isADeadLetterQueue acknowledges that a queue has no redrive policy.
+var isADeadLetterQueue = nagrule.Acknowledgement{
+	Rule:   "Serverless-SQSRedrivePolicy",
+	Reason: "It is itself a dead letter queue, which nothing reads but whoever looks into what failed.",
 }
 
 // newDeadLetterQueue makes a queue that keeps messages for as long as it can.

@@ -7,12 +7,13 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awslambdaeventsources"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy"
+	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy/internal/nagrule"
 )
 
 const (
@@ -39,6 +40,15 @@ const (
 	minMaxConcurrency = 2
 	maxMaxConcurrency = 1000
 )
+
+// withoutDeadLettersID names the warning of a queue that has no dead letter queue.
+const withoutDeadLettersID = "retrying-api-proxy:queue-without-dead-letters"
+
+// failuresStayInTheQueue acknowledges that an event source has no destination.
+var failuresStayInTheQueue = nagrule.Acknowledgement{
+	Rule:   "Serverless-LambdaEventSourceMappingDestination",
+	Reason: "A destination is for streams. What failed of a queue goes back to it, and to its dead letter queue in the end.",
+}
 
 // QueueProps says what a Queue is.
 type QueueProps struct {
@@ -95,7 +105,8 @@ func NewQueue(scope constructs.Construct, id *string, props *QueueProps) *Queue 
 	constructs.NewConstruct_Override(q, scope, id)
 	if q.Queue = props.Queue; q.Queue == nil {
 		if q.DeadLetterQueue = props.DeadLetterQueue; q.DeadLetterQueue == nil {
-			q.DeadLetterQueue = newDeadLetterQueue(q, "DeadLetters")
+			q.DeadLetterQueue = newDeadLetterQueue(q, deadLettersID)
+			nagrule.Acknowledge(q.DeadLetterQueue, isADeadLetterQueue)
 		}
 		visibility := props.VisibilityTimeout
 		if visibility == 0 {
@@ -110,17 +121,20 @@ func NewQueue(scope constructs.Construct, id *string, props *QueueProps) *Queue 
 		})
 	}
 	if given, inApp := props.Queue.(awssqs.Queue); inApp && given.DeadLetterQueue() == nil {
-		awscdk.Annotations_Of(q).AddWarningV2(jsii.String("RetryingApiProxy:queue-without-dead-letters"), jsii.String(
+		awscdk.Annotations_Of(q).AddWarningV2(jsii.String(withoutDeadLettersID), jsii.String(
 			"The queue has no dead letter queue, so a message that cannot be done is delivered again until its retention period is over. Give the queue a DeadLetterQueue."))
 	}
-	settings := &awslambdaeventsources.SqsEventSourceProps{
+	source := &awslambda.EventSourceMappingProps{
+		Target:                  props.Proxy.Live,
+		EventSourceArn:          q.Queue.QueueArn(),
 		BatchSize:               jsii.Number(orDefault(props.BatchSize, DefaultBatchSize)),
 		ReportBatchItemFailures: jsii.Bool(true),
 	}
 	if props.MaxConcurrency > 0 {
-		settings.MaxConcurrency = jsii.Number(props.MaxConcurrency)
+		source.MaxConcurrency = jsii.Number(props.MaxConcurrency)
 	}
-	props.Proxy.Live.AddEventSource(awslambdaeventsources.NewSqsEventSource(q.Queue, settings))
+	nagrule.Acknowledge(awslambda.NewEventSourceMapping(q, jsii.String("EventSource"), source), failuresStayInTheQueue)
+	q.Queue.GrantConsumeMessages(props.Proxy.Live)
 	return q
 }
 

@@ -81,9 +81,9 @@ const live = "OrdersgatewayAliaslive"
 func TestAQueueHandsItsMessagesToTheLiveAliasInPartsThatFailAlone(t *testing.T) {
 	all := shopsResources()(t)
 	for prefix, want := range map[string]struct{ queue, size, scaling string }{
-		"OrdersgatewayAliasliveSqsEventSourceShopJobs":  {"JobsQueue", "10", `{"MaximumConcurrency":5}`},
-		"OrdersgatewayAliasliveSqsEventSourceShopOwn":   {"Own", "1", ""},
-		"OrdersgatewayAliasliveSqsEventSourceShopImpor": {"arn:aws:sqs:eu-central-1:123456789012:jobs", "10", ""},
+		"JobsEventSource":    {"JobsQueue", "10", `{"MaximumConcurrency":5}`},
+		"GivenEventSource":   {"Own", "1", ""},
+		"ForeignEventSource": {"arn:aws:sqs:eu-central-1:123456789012:jobs", "10", ""},
 	} {
 		source := the(t, all, "AWS::Lambda::EventSourceMapping", prefix)
 		if !strings.Contains(source.at("EventSourceArn"), want.queue) || source.at("BatchSize") != want.size || source.at("ScalingConfig") != want.scaling {

@@ -49,7 +49,7 @@ var rules = []rule{
 		"constructs/...", "functions/retry", "functions/message", "functions/gate", "functions/idempotency/recordformat",
 	}, never: []string{
 		"github.com/aws/aws-cdk-go/awscdk/v2/awsscheduler", "github.com/aws/aws-cdk-go/awscdk/v2/awsschedulertargets",
-		"github.com/aws/aws-cdk-go/awscdk/v2/awseventstargets", "github.com/aws/aws-cdk-go/awscdk/v2/awslambdaeventsources",
+		"github.com/aws/aws-cdk-go/awscdk/v2/awseventstargets",
 	}},
 	{packages: "constructs/gofunction/gobuild", only: nil, never: cdk},
 	{packages: "infra/local/...", only: []string{"infra/local/...", "functions/...", "constructs/gofunction/gobuild"}, never: cdk},
