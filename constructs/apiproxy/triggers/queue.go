@@ -124,8 +124,7 @@ func NewQueue(scope constructs.Construct, id *string, props *QueueProps) *Queue 
 		awscdk.Annotations_Of(q).AddWarningV2(jsii.String(withoutDeadLettersID), jsii.String(
 			"The queue has no dead letter queue, so a message that cannot be done is delivered again until its retention period is over. Give the queue a DeadLetterQueue."))
 	}
-	source := &awslambda.EventSourceMappingProps{
-		Target:                  props.Proxy.Live,
+	source := &awslambda.EventSourceMappingOptions{
 		EventSourceArn:          q.Queue.QueueArn(),
 		BatchSize:               jsii.Number(orDefault(props.BatchSize, DefaultBatchSize)),
 		ReportBatchItemFailures: jsii.Bool(true),
@@ -133,7 +132,9 @@ func NewQueue(scope constructs.Construct, id *string, props *QueueProps) *Queue 
 	if props.MaxConcurrency > 0 {
 		source.MaxConcurrency = jsii.Number(props.MaxConcurrency)
 	}
-	nagrule.Acknowledge(awslambda.NewEventSourceMapping(q, jsii.String("EventSource"), source), failuresStayInTheQueue)
+	// It stands beside the alias, as the right to read the queue does, so that the queue may be in another stack.
+	mapping := props.Proxy.Live.AddEventSourceMapping(awscdk.Names_UniqueId(q), source)
+	nagrule.Acknowledge(mapping, failuresStayInTheQueue)
 	q.Queue.GrantConsumeMessages(props.Proxy.Live)
 	return q
 }

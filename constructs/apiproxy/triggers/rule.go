@@ -30,8 +30,8 @@ type RuleProps struct {
 }
 
 // NewRule creates a rule of EventBridge that sends a request through a RetryingApiProxy, once for each event that it matches.
-// What has no final answer is tried again by Lambda, and then goes to [DeadLetters]. It panics with one message that lists
-// every problem of the props.
+// What has no final answer is tried again by Lambda, and then goes to [DeadLetters]. The scope must be in the stack of the
+// RetryingApiProxy. It panics with one message that lists every problem of the props.
 func NewRule(scope constructs.Construct, id *string, props *RuleProps) awsevents.Rule {
 	if props == nil {
 		props = &RuleProps{}
@@ -42,6 +42,10 @@ func NewRule(scope constructs.Construct, id *string, props *RuleProps) awsevents
 		problems = append(problems, errors.New("Rule has no EventPattern; give one, or use a Schedule for what is sent by time"))
 	case props.Rule.Targets != nil:
 		problems = append(problems, errors.New("Rule has Targets; leave them out, the target is the RetryingApiProxy"))
+	}
+	if props.Proxy != nil && *awscdk.Stack_Of(scope).Node().Path() != *awscdk.Stack_Of(props.Proxy).Node().Path() {
+		problems = append(problems, errors.New("the scope is in another stack than Proxy, whose dead letters would need the rule, and the rule them; "+
+			"give a scope in the stack of Proxy, such as Proxy itself. The bus may be in any stack"))
 	}
 	check("Rule", id, props.Proxy, problems...)
 

@@ -81,9 +81,9 @@ const live = "OrdersgatewayAliaslive"
 func TestAQueueHandsItsMessagesToTheLiveAliasInPartsThatFailAlone(t *testing.T) {
 	all := shopsResources()(t)
 	for prefix, want := range map[string]struct{ queue, size, scaling string }{
-		"JobsEventSource":    {"JobsQueue", "10", `{"MaximumConcurrency":5}`},
-		"GivenEventSource":   {"Own", "1", ""},
-		"ForeignEventSource": {"arn:aws:sqs:eu-central-1:123456789012:jobs", "10", ""},
+		"OrdersgatewayAliasliveShopJobs":    {"JobsQueue", "10", `{"MaximumConcurrency":5}`},
+		"OrdersgatewayAliasliveShopGiven":   {"Own", "1", ""},
+		"OrdersgatewayAliasliveShopForeign": {"arn:aws:sqs:eu-central-1:123456789012:jobs", "10", ""},
 	} {
 		source := the(t, all, "AWS::Lambda::EventSourceMapping", prefix)
 		if !strings.Contains(source.at("EventSourceArn"), want.queue) || source.at("BatchSize") != want.size || source.at("ScalingConfig") != want.scaling {
@@ -249,6 +249,29 @@ func TestATriggerThatCannotWorkSaysAllThatIsWrong(t *testing.T) {
 	}
 	if stack.Node().TryFindChild(jsii.String("Wrong")) != nil {
 		t.Error("something was built all the same")
+	}
+}
+
+func TestTriggersMayBeInAnotherStackThanTheProxy(t *testing.T) {
+	stack := newStack()
+	proxy := newProxy(stack)
+	other := awscdk.NewStack(stack, jsii.String("Jobs"), nil)
+	triggers.NewQueue(other, jsii.String("Jobs"), &triggers.QueueProps{Proxy: proxy})
+	request := triggers.Request{Method: "GET", Path: "/"}
+	triggers.NewSchedule(awscdk.NewStack(stack, jsii.String("Nights"), nil), jsii.String("Nightly"), &triggers.ScheduleProps{
+		Proxy: proxy, Request: request,
+		Schedule: &awsscheduler.ScheduleProps{Schedule: awsscheduler.ScheduleExpression_Rate(awscdk.Duration_Days(jsii.Number(1)))},
+	})
+	if source := the(t, resourcesOf(t, stack), "AWS::Lambda::EventSourceMapping", live); !strings.Contains(source.at("EventSourceArn"), "Fn::ImportValue") {
+		t.Errorf("the event source is %s", source.Properties)
+	}
+	message := panicOf(t, func() {
+		triggers.NewRule(other, jsii.String("Rule"), &triggers.RuleProps{Proxy: proxy, Request: request, Rule: &awsevents.RuleProps{
+			EventPattern: &awsevents.EventPattern{Source: jsii.Strings("shop")},
+		}})
+	})
+	if !strings.Contains(message, "another stack than Proxy") {
+		t.Errorf("the message is %s", message)
 	}
 }
 
