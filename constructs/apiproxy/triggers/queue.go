@@ -1,7 +1,6 @@
 package triggers
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -99,7 +98,7 @@ func NewQueue(scope constructs.Construct, id *string, props *QueueProps) *Queue 
 	if props == nil {
 		props = &QueueProps{}
 	}
-	check("Queue", id, props.Proxy, props.validate())
+	props.validate().check("Queue", id, props.Proxy)
 
 	q := &Queue{}
 	constructs.NewConstruct_Override(q, scope, id)
@@ -145,42 +144,41 @@ func (q *Queue) GrantSend(grantee awsiam.IGrantable) awsiam.Grant {
 }
 
 // validate lists what is wrong with the props beside a missing Proxy.
-func (p *QueueProps) validate() error {
-	var problems []error
-	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+func (p *QueueProps) validate() problems {
+	var wrong problems
 	between := func(name string, n, least, most, standard int) {
 		if n != 0 && (n < least || n > most) {
 			usual := fmt.Sprintf("the default of %d", standard)
 			if standard == 0 {
 				usual = "no limit"
 			}
-			problem("%s is %d; give %d to %d, or 0 for %s", name, n, least, most, usual)
+			wrong.add("%s is %d; give %d to %d, or 0 for %s", name, n, least, most, usual)
 		}
 	}
 	between("BatchSize", p.BatchSize, 1, DefaultBatchSize, DefaultBatchSize)
 	between("MaxConcurrency", p.MaxConcurrency, minMaxConcurrency, maxMaxConcurrency, 0)
 	between("MaxReceiveCount", p.MaxReceiveCount, 1, 1000, DefaultMaxReceiveCount)
 	if p.VisibilityTimeout < 0 || p.VisibilityTimeout > maxVisibility || p.VisibilityTimeout%time.Second != 0 {
-		problem("VisibilityTimeout is %v; give whole seconds up to %v, or 0 for %d times the timeout of the gateway", p.VisibilityTimeout, maxVisibility, visibilityFactor)
+		wrong.add("VisibilityTimeout is %v; give whole seconds up to %v, or 0 for %d times the timeout of the gateway", p.VisibilityTimeout, maxVisibility, visibilityFactor)
 	}
 	visibility, known, name := p.VisibilityTimeout, p.VisibilityTimeout > 0, "VisibilityTimeout"
 	if p.Queue != nil {
 		if p.VisibilityTimeout != 0 || p.MaxReceiveCount != 0 || p.DeadLetterQueue != nil {
-			problem("VisibilityTimeout, MaxReceiveCount and DeadLetterQueue are those of the queue that is created; with Queue, give them to that queue")
+			wrong.add("VisibilityTimeout, MaxReceiveCount and DeadLetterQueue are those of the queue that is created; with Queue, give them to that queue")
 		}
 		if fifo := p.Queue.Fifo(); fifo != nil && *fifo {
-			problem("Queue is a FIFO queue, whose order is lost where messages are carried out at the same time and tried again; give a standard queue")
+			wrong.add("Queue is a FIFO queue, whose order is lost where messages are carried out at the same time and tried again; give a standard queue")
 		}
 		visibility, known = visibilityOf(p.Queue)
 		name = "the visibility timeout of Queue"
 	}
 	if p.Proxy != nil && known {
 		if timeout := gatewayTimeout(p.Proxy); visibility < timeout {
-			problem("%s is %v, shorter than the timeout of the gateway, which Lambda refuses; give %v or more, better %d times as much, or a shorter Retry.MaxDeadline",
+			wrong.add("%s is %v, shorter than the timeout of the gateway, which Lambda refuses; give %v or more, better %d times as much, or a shorter Retry.MaxDeadline",
 				name, visibility, timeout, visibilityFactor)
 		}
 	}
-	return errors.Join(problems...)
+	return wrong
 }
 
 // visibilityOf is the visibility timeout of a queue, if it is in the app and says one that is known.

@@ -2,8 +2,6 @@ package triggers
 
 import (
 	"encoding/base64"
-	"errors"
-	"fmt"
 	"net/url"
 	"reflect"
 	"slices"
@@ -12,7 +10,6 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 
-	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
@@ -68,49 +65,48 @@ type Request struct {
 const maxKeyLength = 255
 
 // validate lists what is wrong with a request, as far as its values are known.
-func (r Request) validate() error {
-	var problems []error
-	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+func (r Request) validate() problems {
+	var wrong problems
 	if !message.IsToken(r.Method) && !hasToken(r.Method) {
-		problem("Request.Method is %q; give a method such as POST", r.Method)
+		wrong.add("Request.Method is %q; give a method such as POST", r.Method)
 	}
 	switch {
 	case r.Path == "":
-		problem("Request.Path is empty; give the path below Upstream.BaseURL, such as /orders")
+		wrong.add("Request.Path is empty; give the path below Upstream.BaseURL, such as /orders")
 	case strings.ContainsAny(r.Path, "?#"):
-		problem("Request.Path is %q; give the query by Request.Query, and escape a question mark or a number sign that is part of a segment", r.Path)
+		wrong.add("Request.Path is %q; give the query by Request.Query, and escape a question mark or a number sign that is part of a segment", r.Path)
 	case !strings.HasPrefix(r.Path, "/") && hasToken(r.Path):
 	default:
 		if reason := message.RefusedPath(message.EscapedPath(r.Path)); reason != "" {
-			problem("Request.Path is %q, which %s", r.Path, reason)
+			wrong.add("Request.Path is %q, which %s", r.Path, reason)
 		}
 	}
 	spellings := map[string]bool{}
 	for name := range r.Headers {
 		if !message.IsToken(name) {
-			problem("Request.Headers has %q, which is not the name of a header field", name)
+			wrong.add("Request.Headers has %q, which is not the name of a header field", name)
 		}
 		if lower := strings.ToLower(name); spellings[lower] {
-			problem("Request.Headers has %q in two spellings; give one of them", lower)
+			wrong.add("Request.Headers has %q in two spellings; give one of them", lower)
 		} else {
 			spellings[lower] = true
 		}
 	}
 	if spellings["idempotency-key"] {
-		problem("Request.Headers has Idempotency-Key; give the key as Request.IdempotencyKey")
+		wrong.add("Request.Headers has Idempotency-Key; give the key as Request.IdempotencyKey")
 	}
 	if n := utf8.RuneCountInString(r.IdempotencyKey); n > maxKeyLength && !hasToken(r.IdempotencyKey) {
-		problem("Request.IdempotencyKey has %d characters; give %d at most", n, maxKeyLength)
+		wrong.add("Request.IdempotencyKey has %d characters; give %d at most", n, maxKeyLength)
 	}
 	if r.FailOn != "" && !slices.Contains(message.FailOns, message.FailOn(r.FailOn)) {
-		problem("Request.FailOn is %q; give one of %q, or leave it out for %q", r.FailOn, message.FailOns, FailWithoutFinalAnswer)
+		wrong.add("Request.FailOn is %q; give one of %q, or leave it out for %q", r.FailOn, message.FailOns, FailWithoutFinalAnswer)
 	}
 	if kind := reflect.Indirect(reflect.ValueOf(r.Body)).Kind(); kind == reflect.Struct || kind == reflect.Chan || kind == reflect.Func {
 		if _, isToken := r.Body.(awscdk.IResolvable); !isToken {
-			problem("Request.Body is a %T; give a string, []byte, or maps, lists, numbers and booleans as in JSON", r.Body)
+			wrong.add("Request.Body is a %T; give a string, []byte, or maps, lists, numbers and booleans as in JSON", r.Body)
 		}
 	}
-	return errors.Join(problems...)
+	return wrong
 }
 
 // event is the request as the gateway's event. key is that of a request without one of its own.
@@ -150,14 +146,4 @@ func (r Request) event(key string) map[string]any {
 // hasToken says whether a text holds what is known later only: a token of the CDK, or an attribute of EventBridge Scheduler.
 func hasToken(text string) bool {
 	return strings.Contains(text, "${Token[") || strings.Contains(text, "<aws.")
-}
-
-// check panics with all problems of a trigger, if there are any.
-func check(kind string, id *string, proxy *apiproxy.RetryingApiProxy, problems ...error) {
-	if proxy == nil {
-		problems = append([]error{errors.New("Proxy is nil; give the RetryingApiProxy that the requests go through")}, problems...)
-	}
-	if err := errors.Join(problems...); err != nil {
-		panic(fmt.Sprintf("%s %q cannot be built:\n%v", kind, *id, err))
-	}
 }

@@ -1,8 +1,6 @@
 package triggers
 
 import (
-	"errors"
-
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awseventstargets"
@@ -36,18 +34,18 @@ func NewRule(scope constructs.Construct, id *string, props *RuleProps) awsevents
 	if props == nil {
 		props = &RuleProps{}
 	}
-	problems := []error{props.Request.validate()}
+	wrong := props.Request.validate()
 	switch {
 	case props.Rule == nil || props.Rule.EventPattern == nil:
-		problems = append(problems, errors.New("Rule has no EventPattern; give one, or use a Schedule for what is sent by time"))
+		wrong.add("Rule has no EventPattern; give one, or use a Schedule for what is sent by time")
 	case props.Rule.Targets != nil:
-		problems = append(problems, errors.New("Rule has Targets; leave them out, the target is the RetryingApiProxy"))
+		wrong.add("Rule has Targets; leave them out, the target is the RetryingApiProxy")
 	}
 	if props.Proxy != nil && *awscdk.Stack_Of(scope).Node().Path() != *awscdk.Stack_Of(props.Proxy).Node().Path() {
-		problems = append(problems, errors.New("the scope is in another stack than Proxy, whose dead letters would need the rule, and the rule them; "+
-			"give a scope in the stack of Proxy, such as Proxy itself. The bus may be in any stack"))
+		wrong.add("the scope is in another stack than Proxy, whose dead letters would need the rule, and the rule them; " +
+			"give a scope in the stack of Proxy, such as Proxy itself. The bus may be in any stack")
 	}
-	check("Rule", id, props.Proxy, problems...)
+	wrong.check("Rule", id, props.Proxy)
 
 	rule := awsevents.NewRule(scope, id, props.Rule)
 	// Two rules may make two requests of one event.

@@ -1,8 +1,6 @@
 package triggers
 
 import (
-	"errors"
-
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsscheduler"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsschedulertargets"
 	"github.com/aws/constructs-go/constructs/v10"
@@ -36,14 +34,14 @@ func NewSchedule(scope constructs.Construct, id *string, props *ScheduleProps) a
 	if props == nil {
 		props = &ScheduleProps{}
 	}
-	problems := []error{props.Request.validate()}
+	wrong := props.Request.validate()
 	switch {
 	case props.Schedule == nil || props.Schedule.Schedule == nil:
-		problems = append(problems, errors.New("Schedule has no expression; give one, such as ScheduleExpression_Rate"))
+		wrong.add("Schedule has no expression; give one, such as ScheduleExpression_Rate")
 	case props.Schedule.Target != nil:
-		problems = append(problems, errors.New("Schedule has a Target; leave it out, the target is the RetryingApiProxy"))
+		wrong.add("Schedule has a Target; leave it out, the target is the RetryingApiProxy")
 	}
-	check("Schedule", id, props.Proxy, problems...)
+	wrong.check("Schedule", id, props.Proxy)
 
 	settings := *props.Schedule
 	settings.Target = awsschedulertargets.NewLambdaInvoke(props.Proxy.Live, &awsschedulertargets.ScheduleTargetBaseProps{

@@ -1,7 +1,6 @@
 package triggers
 
 import (
-	"errors"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -70,13 +69,13 @@ func NewTask(scope constructs.Construct, id *string, props *TaskProps) awsstepfu
 	if props.Task != nil {
 		settings = *props.Task
 	}
-	problems := []error{props.Request.validate()}
+	wrong := props.Request.validate()
 	if s := settings; s.LambdaFunction != nil || s.Payload != nil || s.PayloadResponseOnly != nil || s.RetryOnServiceExceptions != nil ||
-		s.InvocationType != "" || s.Qualifier != nil || s.IntegrationPattern != "" || s.ClientContext != nil {
-		problems = append(problems, errors.New("Task has one of LambdaFunction, Payload, PayloadResponseOnly, RetryOnServiceExceptions, InvocationType, "+
-			"Qualifier, IntegrationPattern and ClientContext; leave them out, they follow from Proxy and Request"))
+		s.InvocationType != "" || s.IntegrationPattern != "" || s.ClientContext != nil {
+		wrong.add("Task has one of LambdaFunction, Payload, PayloadResponseOnly, RetryOnServiceExceptions, InvocationType, " +
+			"IntegrationPattern and ClientContext; leave them out, they follow from Proxy and Request")
 	}
-	check("Task", id, props.Proxy, problems...)
+	wrong.check("Task", id, props.Proxy)
 
 	event := props.Request.event("")
 	settings.LambdaFunction = props.Proxy.Live
