@@ -183,7 +183,7 @@ func TestAnUnmodifiedSDKSeesWhatRan(t *testing.T) {
 		t.Errorf("the functions are %v", found.Functions)
 	}
 	if found.Invoked["statusCode"] != float64(http.StatusBadRequest) {
-		t.Errorf("the gateway, invoked with an empty event, answered %v, want a 400", found.Invoked)
+		t.Errorf("the gateway, invoked with a request that cannot be forwarded, answered %v, want a 400", found.Invoked)
 	}
 }
 

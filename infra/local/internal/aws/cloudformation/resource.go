@@ -86,6 +86,24 @@ func init() {
 			ref:        logicalName,
 			attributes: attributes{"Arn": func(l *loader, r *resource) (any, error) { return arn("cloudwatch", "alarm:"+r.id), nil }},
 		},
+		// Nothing fires here by itself: whoever tests such a trigger hands the function its event.
+		"AWS::Events::Rule": {
+			without:    []string{"Description", "EventBusName", "EventPattern", "Name", "RoleArn", "ScheduleExpression", "State", "Tags", "Targets"},
+			ref:        physicalName("Name"),
+			attributes: attributes{"Arn": func(l *loader, r *resource) (any, error) { return arn("events", "rule/"+r.id), nil }},
+		},
+		"AWS::Scheduler::Schedule": {
+			without: []string{
+				"Description", "EndDate", "FlexibleTimeWindow", "GroupName", "KmsKeyArn", "Name", "ScheduleExpression",
+				"ScheduleExpressionTimezone", "StartDate", "State", "Target",
+			},
+			ref:        physicalName("Name"),
+			attributes: attributes{"Arn": func(l *loader, r *resource) (any, error) { return arn("scheduler", "schedule/default/"+r.id), nil }},
+		},
+		"AWS::Lambda::EventInvokeConfig": {
+			without: []string{"DestinationConfig", "FunctionName", "MaximumEventAgeInSeconds", "MaximumRetryAttempts", "Qualifier"},
+			ref:     logicalName,
+		},
 		"AWS::Logs::LogGroup": {
 			without: []string{"LogGroupName", "RetentionInDays", "KmsKeyId", "Tags", "LogGroupClass"},
 			ref:     physicalName("LogGroupName"),
