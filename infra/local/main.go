@@ -190,6 +190,11 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 	fmt.Fprintln(stdout, "upstream ", s.describeUpstream(upstream))
 	fmt.Fprintln(stdout, "endpoints", running.Endpoint(), "(for --endpoint-url of the AWS CLI)")
 	fmt.Fprintln(stdout, "console  ", consoleURL+console.Path, "(shows in a browser what happens to requests)")
+	for _, q := range running.Template.Queues {
+		if q.Redrive != nil { // the other one has its dead letters
+			fmt.Fprintln(stdout, "queue    ", q.URL, "(its messages are requests; docs/triggers.md)")
+		}
+	}
 	if secrets != nil {
 		fmt.Fprintf(stdout, "secrets   %d, from %s (read again when it changes)\n", len(secretValues), s.secretsFile)
 	}
