@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
@@ -69,7 +69,8 @@ func executionEnded() *problem {
 
 // atExecutions answers a request for what is known of an asynchronous one. Not everything is one, nor is there anything where
 // requests cannot be asynchronous.
-func (g *Gateway) atExecutions(ctx context.Context, event *events.LambdaFunctionURLRequest) (outcome, bool) {
+func (g *Gateway) atExecutions(ctx context.Context, a arrival) (outcome, bool) {
+	event := a.event
 	rest, below := strings.CutPrefix(event.RawPath, executionsPath)
 	if !below || g.asyncMachineARN == "" {
 		return outcome{}, false
@@ -85,7 +86,8 @@ func (g *Gateway) atExecutions(ctx context.Context, event *events.LambdaFunction
 		p.allow = allowed
 		return outcome{problem: p}, true
 	}
-	x, failed := g.lookUp(ctx, id, idempotencyhttp.FromFunctionURL(*event).Caller)
+	caller := cmp.Or(a.caller, idempotencyhttp.FromFunctionURL(*event).Caller)
+	x, failed := g.lookUp(ctx, id, caller)
 	if failed != nil {
 		return outcome{problem: failed}, true
 	}
@@ -96,13 +98,13 @@ func (g *Gateway) atExecutions(ctx context.Context, event *events.LambdaFunction
 	wanted, _ := parsePreferences(field(event, "prefer"), g.forwarding)
 	applied := ""
 	if wanted.wait > 0 {
-		wait := g.patience(&message.Request{}, preferences{wait: wanted.wait}, idempotencyhttp.FromFunctionURL(*event).Caller != "")
+		wait := g.patience(&message.Request{}, preferences{wait: wanted.wait}, caller != "")
 		applied = "wait=" + strconv.FormatInt(int64(wait/time.Second), 10)
 		if x, failed = g.awaitEnd(ctx, x, g.now().Add(wait)); failed != nil {
 			return outcome{problem: failed}, true
 		}
 	}
-	out := outcome{response: g.statusDocument(x, id), attempts: len(x.Attempts)}
+	out := outcome{response: g.statusDocument(x, id), attempts: len(x.Attempts), final: true}
 	if response {
 		out = g.responseOf(ctx, x)
 	}
@@ -273,7 +275,7 @@ func (g *Gateway) stop(ctx context.Context, id string, x *execution.Execution) o
 			g.releaseRecord(ctx, x.Record)
 		}
 	}
-	return outcome{response: g.statusDocument(x, id), attempts: len(x.Attempts)}
+	return outcome{response: g.statusDocument(x, id), attempts: len(x.Attempts), final: true}
 }
 
 // executionARN is the ARN of an execution of a state machine, or of a version of one.
