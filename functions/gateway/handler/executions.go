@@ -44,6 +44,16 @@ const (
 	comeAgainMax = 5 * time.Minute
 )
 
+// executions is what the gateway needs of whoever keeps asynchronous requests, see package executionstore.
+type executions interface {
+	Create(context.Context, *execution.Execution) error
+	Get(ctx context.Context, name string) (*execution.Execution, error)
+	Save(context.Context, *execution.Execution) error
+	PutRequest(ctx context.Context, name string, request *message.Request, expiration int64) error
+	Request(ctx context.Context, name string) (*message.Request, error)
+	Answer(ctx context.Context, part string) (*message.Envelope, error)
+}
+
 func executionNotFound() *problem {
 	return newProblem("execution-not-found", http.StatusNotFound, "There is no such execution",
 		"No asynchronous request has this id, or what is known of it has expired, or somebody else has started it.")

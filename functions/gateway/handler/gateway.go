@@ -78,7 +78,7 @@ type Gateway struct {
 	log       *slog.Logger
 
 	asyncEngine AsyncEngine // nil if requests cannot be asynchronous
-	executions  *executionstore.Store
+	executions  executions
 
 	now    func() time.Time
 	sleep  func(context.Context, time.Duration) error
