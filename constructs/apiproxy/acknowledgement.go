@@ -36,7 +36,7 @@ func acknowledgeFunction(function awslambda.Function, role awsiam.Role) {
 }
 
 // acknowledgePolicy acknowledges what is found of the policy that holds the rights of a role.
-func acknowledgePolicy(role awsiam.Role, a nagrule.Acknowledgement) {
+func acknowledgePolicy(role awsiam.IRole, a nagrule.Acknowledgement) {
 	// Whoever has the CDK use roles that others create (Role_CustomizeRoles) has no policy.
 	if policy := role.Node().TryFindChild(jsii.String("DefaultPolicy")); policy != nil {
 		nagrule.Acknowledge(policy, a)

@@ -124,7 +124,7 @@ func (g *Gateway) startExecution(ctx context.Context, call *message.Call, x *exe
 		return g.unreadable(ctx, err)
 	}
 	envelope := message.ToProxy(call, g.policy, nil, 0)
-	envelope.Start, envelope.Record = g.start(), x.Record
+	envelope.Start, envelope.Record, envelope.Item = g.start(), x.Record, execution.ItemID(g.recordPrefix, x.Name)
 	input, err := message.Marshal(envelope.ByReference())
 	if err != nil {
 		return engineUnavailable("The request cannot be written as JSON: " + err.Error() + ".")
