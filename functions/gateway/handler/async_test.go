@@ -306,7 +306,9 @@ func TestAnExecutionThatGoesOnWhileItIsStoppedIsStoppedAllTheSame(t *testing.T) 
 	b.kept.fails = func(operation string) error {
 		if operation == "save" && once {
 			once = false
-			b.goesOn(t, location, func(x *execution.Execution) { x.State, x.WaitingUntil = execution.Waiting, noon.Add(time.Hour).UnixMilli() })
+			b.goesOn(t, location, func(x *execution.Execution) {
+				x.State, x.WaitingUntil = execution.Waiting, noon.Add(time.Hour).UnixMilli()
+			})
 		}
 		return nil
 	}
