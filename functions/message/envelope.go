@@ -137,6 +137,9 @@ const Stopped retry.Reason = "Stopped"
 // was sent.
 const Superseded retry.Reason = "Superseded"
 
+// judges is how many more proxies of an asynchronous request may be lost than the policy allows attempts after losses.
+const judges = 3
+
 // ToProxy writes the envelope that leads to the next proxy, after a delay. history lists the attempts made before.
 func ToProxy(call *Call, policy retry.Policy, history []retry.Attempt, delay time.Duration) *Envelope {
 	e := &Envelope{
@@ -145,6 +148,11 @@ func ToProxy(call *Call, policy retry.Policy, history []retry.Attempt, delay tim
 		Call:     call,
 		Attempts: append([]retry.Attempt{}, history...), // never null: the Lost states copy it
 		Losses:   &Losses{Allowed: lossesAllowed(policy.For(call.Request.Method, call.Request.Path), call.MaxAttempts, history)},
+	}
+	if call.Execution != "" {
+		// Of a proxy that was lost, the next one knows how far it came. It judges, and only if nobody is left to do that does the
+		// state machine give up.
+		e.Losses.Allowed += judges
 	}
 	e.WaitSeconds, e.SleepMilliseconds = SplitDelay(delay)
 	return e
