@@ -17,7 +17,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/clock"
 )
 
-// A Clock is the clock of state machines. It knows of each execution how far it is ahead of real time.
+// A Clock is the clock of state machines. How far an execution is ahead of real time is its lead; see [clock.WithLead].
 type Clock struct {
 	clock.Clock
 	now func() time.Time
@@ -26,25 +26,23 @@ type Clock struct {
 // New returns a clock that passes as c does. The functions' clock is now, [time.Now] for those that really run.
 func New(c clock.Clock, now func() time.Time) *Clock { return &Clock{Clock: c, now: now} }
 
-// leadKey is the key of an execution's lead in its context: a *time.Duration. An execution waits, and calls functions,
-// from one goroutine.
-type leadKey struct{}
-
-// WithTimeout is that of the clock beneath. An execution, whose time is always limited, begins with it; so it is here
-// that it gets its lead.
-func (c *Clock) WithTimeout(parent context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	if parent.Value(leadKey{}) == nil {
-		parent = context.WithValue(parent, leadKey{}, new(time.Duration))
-	}
-	return c.Clock.WithTimeout(parent, d)
-}
-
 // Wait is that of the clock beneath.
 func (c *Clock) Wait(ctx context.Context, d time.Duration) error {
 	began := c.now()
 	err := c.Clock.Wait(ctx, d)
-	if lead, ok := ctx.Value(leadKey{}).(*time.Duration); ok && err == nil {
+	if lead := clock.LeadOf(ctx); lead != nil && err == nil {
 		*lead += max(d, 0) - c.now().Sub(began)
+	}
+	return err
+}
+
+// WaitUntil is that of the clock beneath. What the wait was shortened by at its beginning is in the lead that the execution
+// goes on with.
+func (c *Clock) WaitUntil(ctx context.Context, moment time.Time) error {
+	rest, began := max(moment.Sub(c.Now()), 0), c.now()
+	err := c.Clock.WaitUntil(ctx, moment)
+	if lead := clock.LeadOf(ctx); lead != nil && err == nil {
+		*lead += rest - c.now().Sub(began)
 	}
 	return err
 }
@@ -52,8 +50,8 @@ func (c *Clock) Wait(ctx context.Context, d time.Duration) error {
 // Lambda returns what state machines on this clock call functions by. The functions are those of next.
 func (c *Clock) Lambda(next asl.Lambda) asl.Lambda {
 	return asl.LambdaFunc(func(ctx context.Context, functionName string, payload []byte) (asl.Invocation, error) {
-		lead, ok := ctx.Value(leadKey{}).(*time.Duration)
-		if !ok {
+		lead := clock.LeadOf(ctx)
+		if lead == nil {
 			return next.Invoke(ctx, functionName, payload)
 		}
 		envelope := decode(payload)
