@@ -47,7 +47,9 @@ type realClock struct{ speed float64 }
 
 func (c realClock) Now() time.Time { return time.Now() }
 
-func (c realClock) Wait(ctx context.Context, d time.Duration) error { return c.pause(ctx, c.shortened(d)) }
+func (c realClock) Wait(ctx context.Context, d time.Duration) error {
+	return c.pause(ctx, c.shortened(d))
+}
 
 func (c realClock) After(d time.Duration) time.Time { return time.Now().Add(max(c.shortened(d), 0)) }
 
