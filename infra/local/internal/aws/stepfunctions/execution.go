@@ -124,6 +124,7 @@ func (s *Service) start(stateMachineARN, name, input string) (*execution, error)
 	if s.closed {
 		return nil, apiError(ServiceUnavailable, "The service has been closed")
 	}
+	defer s.config.Clock.Enter()() // time must not move on between the moment of the start and the first state
 	s.expire()
 	if earlier, exists := s.executions[arn]; exists {
 		if earlier.Status == asl.Running && earlier.Input == input {
@@ -177,6 +178,7 @@ func (s *Service) goOn(e *execution) {
 func (s *Service) Resume() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.config.Clock.Enter()() // they go on at one moment
 	if s.closed {
 		return
 	}

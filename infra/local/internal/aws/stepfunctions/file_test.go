@@ -112,9 +112,16 @@ func TestAWaitGoesOnUntilItsMomentWhenTheServiceIsOpenedAgain(t *testing.T) {
 	if _, err := second.StartExecution(standardARN, digest, `{"a":2}`); code(err) != stepfunctions.ExecutionAlreadyExists {
 		t.Errorf("started with another input: %v", err)
 	}
+	fresh, err := second.StartExecution(standardARN, "two", `{}`)
+	if err != nil {
+		t.Fatal(err)
+	}
 	second.Resume()
 	leave()
 	waitForEnd(t, second.Service)
+	if n := len(second.types(fresh.ARN)); n != 4 {
+		t.Errorf("one that was started in between has %d events, want 4", n)
+	}
 	got := second.execution(e.ARN)
 	if took := got.Stopped.Sub(got.Started).Round(time.Second); got.Status != asl.Succeeded || got.Output != `{"a":1}` || took != time.Hour {
 		t.Errorf("it ended as %+v after %v, want SUCCEEDED after an hour", got, took)
@@ -181,7 +188,7 @@ func TestAnExecutionThatWasLeftCanBeStoppedLater(t *testing.T) {
 	second.leave()
 	third := newClient(t, openFile(t, path, stepfunctions.Config{}, "", waitAnHour).Service)
 	described, err := third.DescribeExecution(t.Context(), &sfn.DescribeExecutionInput{ExecutionArn: &e.ARN})
-	if err != nil || described.Status != types.ExecutionStatusAborted || *described.Error != "Enough" || !described.StopDate.Equal(*stopped.StopDate) {
+	if err != nil || described.Status != types.ExecutionStatusAborted || aws.ToString(described.Error) != "Enough" || !aws.ToTime(described.StopDate).Equal(*stopped.StopDate) {
 		t.Errorf("it is %+v %v, want what was stopped at %v", described, err, stopped.StopDate)
 	}
 }

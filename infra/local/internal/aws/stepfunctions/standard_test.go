@@ -11,7 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
-	"github.com/aws/smithy-go"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
@@ -133,14 +132,7 @@ func TestAnExecutionThatIsStoppedIsAbortedAndItsFunctionGoesOn(t *testing.T) {
 	stop := func(name, cause string) (*sfn.StopExecutionOutput, error) {
 		return client.StopExecution(t.Context(), &sfn.StopExecutionInput{ExecutionArn: started.ExecutionArn, Error: &name, Cause: &cause})
 	}
-	var refused smithy.APIError
-	if _, err := stop(strings.Repeat("e", 257), ""); !errors.As(err, &refused) || refused.ErrorCode() != "ValidationException" {
-		t.Errorf("with an error of 257 characters: %v", err)
-	}
-	if _, err := stop("", strings.Repeat("c", 32769)); !errors.As(err, &refused) || refused.ErrorCode() != "ValidationException" {
-		t.Errorf("with a cause of 32,769 characters: %v", err)
-	}
-	first, err := stop(strings.Repeat("é", 256), strings.Repeat("c", 32768))
+	first, err := stop("Enough", "of this")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,8 +146,8 @@ func TestAnExecutionThatIsStoppedIsAbortedAndItsFunctionGoesOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if described.Status != types.ExecutionStatusAborted || *described.Error != strings.Repeat("é", 256) || described.Output != nil ||
-		!described.StopDate.Equal(*first.StopDate) {
+	if described.Status != types.ExecutionStatusAborted || aws.ToString(described.Error) != "Enough" || aws.ToString(described.Cause) != "of this" || described.Output != nil ||
+		!aws.ToTime(described.StopDate).Equal(*first.StopDate) {
 		t.Errorf("it is %+v", described)
 	}
 	history, err := client.GetExecutionHistory(t.Context(), &sfn.GetExecutionHistoryInput{ExecutionArn: started.ExecutionArn})
@@ -168,6 +160,24 @@ func TestAnExecutionThatIsStoppedIsAbortedAndItsFunctionGoesOn(t *testing.T) {
 	}
 	if text := strings.Join(got, " "); text != "ExecutionStarted TaskStateEntered TaskScheduled TaskStarted ExecutionAborted" {
 		t.Errorf("its history is %s", text)
+	}
+}
+
+func TestWhatIsSaidOfAStopIsLimited(t *testing.T) {
+	t.Parallel()
+	s := newService(t, stepfunctions.Config{}, "", waitLong)
+	e, err := s.StartExecution(standardARN, "one", "{}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, said := range [][2]string{{strings.Repeat("e", 257), ""}, {"", strings.Repeat("c", 32769)}} {
+		if _, err := s.StopExecution(e.ARN, said[0], said[1]); code(err) != stepfunctions.ValidationException {
+			t.Errorf("with an error of %d characters and a cause of %d: %v", len(said[0]), len(said[1]), err)
+		}
+	}
+	longest, cause := strings.Repeat("é", 256), strings.Repeat("c", 32768)
+	if e, err = s.StopExecution(e.ARN, longest, cause); err != nil || e.Status != asl.Aborted || e.Error != longest || e.Cause != cause {
+		t.Errorf("with the longest it is %s %s: %v", e.Status, e.Error, err)
 	}
 }
 
@@ -185,7 +195,7 @@ func TestStoppingAnExecutionThatSucceededTellsWhenItEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	described, err := client.DescribeExecution(t.Context(), &sfn.DescribeExecutionInput{ExecutionArn: started.ExecutionArn})
-	if err != nil || described.Status != types.ExecutionStatusSucceeded || !described.StopDate.Equal(*stopped.StopDate) {
+	if err != nil || described.Status != types.ExecutionStatusSucceeded || !aws.ToTime(described.StopDate).Equal(*stopped.StopDate) {
 		t.Errorf("it was stopped at %v, and is %+v %v", stopped.StopDate, described, err)
 	}
 }
