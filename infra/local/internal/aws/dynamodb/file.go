@@ -50,6 +50,10 @@ func isLink(path string) bool {
 	return err == nil && info.Mode()&os.ModeSymlink != 0
 }
 
+// File is the file, or nil if the items are in memory only. Others may keep what is theirs in it, in buckets whose names no
+// table can have: there is no colon in those.
+func (s *Store) File() *bbolt.DB { return s.file }
+
 // Close closes the file, if there is one. Operations that write fail afterwards.
 func (s *Store) Close() error {
 	if s.file == nil {
