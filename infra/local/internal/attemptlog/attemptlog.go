@@ -66,6 +66,18 @@ func (p *Printer) Event(execution stepfunctions.Execution, event asl.Event) {
 	}
 }
 
+// Printed tells of an execution that another process left, and that goes on now: the attempts in its events so far are not
+// printed again.
+func (p *Printer) Printed(execution stepfunctions.Execution, events []asl.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := &running{request: requestLine(execution.Input)}
+	for _, event := range events {
+		r.attempts = max(r.attempts, len(executionview.Attempts(event)))
+	}
+	p.running[execution.ARN] = r
+}
+
 // remember has the Middleware know of an execution that has started.
 func (p *Printer) remember(name string) {
 	p.started[name] = true

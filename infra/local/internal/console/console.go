@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io/fs"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -79,12 +80,20 @@ func New(config Config) *Console {
 	return c
 }
 
-// Watch shows the executions of a service from now on, and the records in a store. It is called once, when the stack
-// runs.
+// Watch shows the executions of a service, and the records in a store. It is called once, when nothing is executed yet: of
+// the executions that the service has from a file it shows what they did so far.
 func (c *Console) Watch(service *stepfunctions.Service, tables *dynamodb.Store) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.stepFunctions, c.tables = service, tables
-	c.mu.Unlock()
+	earlier, _ := service.Executions("", "") // of all state machines, which cannot be unknown
+	for _, execution := range slices.Backward(earlier[:min(len(earlier), MaxExecutions)]) {
+		events, _ := service.History(execution.ARN) // it was there a moment ago
+		for _, event := range events {
+			c.executions.take(execution, event, c.config.Speed)
+		}
+	}
+	c.executions.attempts = 0 // the upstream that is shown was not called for them
 	service.Observe(c.observe)
 }
 
