@@ -217,6 +217,8 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 // watch has what happens in executions printed and shown. Of those that are there already the printer is told what it
 // printed in its last run.
 func watch(s *stack.Stack, printer *attemptlog.Printer, shown *console.Console) {
+	view := s.View()
+	printer.View = view
 	left, err := s.StepFunctions.Executions("", asl.Running)
 	if err == nil {
 		for _, execution := range left {
@@ -226,7 +228,7 @@ func watch(s *stack.Stack, printer *attemptlog.Printer, shown *console.Console) 
 		}
 	}
 	s.StepFunctions.Observe(printer.Event)
-	shown.Watch(s.StepFunctions, s.DynamoDB)
+	shown.Watch(s.StepFunctions, s.DynamoDB, view)
 }
 
 // readHeaderTimeout ends connections on which no request comes.

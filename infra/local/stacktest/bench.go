@@ -95,6 +95,7 @@ func Load(t testing.TB, dir string, options ...Option) *Bench {
 	if b.stack, err = stack.Start(config); err != nil {
 		t.Fatalf("stacktest: %v", err)
 	}
+	b.executions.view = b.stack.View()
 	b.stack.StepFunctions.Observe(b.executions.observe)
 	b.stack.StepFunctions.Observe(b.prepareUpstream)
 	return b

@@ -14,6 +14,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/demo"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/executionview"
 )
 
 // Path is where the console is. Everything below it is the console's.
@@ -82,9 +83,10 @@ func New(config Config) *Console {
 
 // Watch shows the executions of a service, and the records in a store. It is called once, when nothing is executed yet: of
 // the executions that the service has from a file it shows what they did so far.
-func (c *Console) Watch(service *stepfunctions.Service, tables *dynamodb.Store) {
+func (c *Console) Watch(service *stepfunctions.Service, tables *dynamodb.Store, view executionview.View) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.executions.view = view
 	c.stepFunctions, c.tables = service, tables
 	earlier, _ := service.Executions("", "") // of all state machines, which cannot be unknown
 	for _, execution := range slices.Backward(earlier[:min(len(earlier), MaxExecutions)]) {

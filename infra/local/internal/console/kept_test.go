@@ -18,6 +18,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/clock"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/console"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/executionview"
 )
 
 // shownOf opens a service of an Express and a Standard state machine with a file, runs what is to be run, and gives what a
@@ -52,7 +53,7 @@ func shownOf(t *testing.T, path string, run func(*stepfunctions.Service)) (shown
 		}
 	}
 	c := console.New(console.Config{Now: now})
-	c.Watch(service, tables)
+	c.Watch(service, tables, executionview.View{})
 	if run != nil {
 		run(service)
 	}
