@@ -129,6 +129,9 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 		environment[message.AsyncDeadlineVariable] = jsii.String(props.Async.Deadline.String())
 		environment[message.AnswerTTLVariable] = jsii.String(props.Idempotency.TTL.String())
 	}
+	if props.DeadLetters != nil {
+		environment[message.LetterRetentionVariable] = jsii.String(props.DeadLetters.Retention.String())
+	}
 	if names := props.Idempotency.Caller; len(names) > 0 {
 		environment[message.CallerVariable] = jsii.String(strings.Join(names, ","))
 	}

@@ -60,6 +60,11 @@ type RetryingApiProxyProps struct {
 	// preference goes upstream like any other.
 	Async *Async
 
+	// DeadLetters has asynchronous requests that failed told of in a queue, from where they can be sent again. Messages of a
+	// queue of package triggers are then done once they are accepted. It needs Async. A request that fails is a transition
+	// more. Default: nil; whoever sent them sees.
+	DeadLetters *DeadLetters
+
 	// OmitRetryAdvice leaves out what tells callers that retrying was done for them. Answers that were given up on have
 	// Stripe-Should-Retry: false and X-Should-Retry: false, which the SDKs of Stripe, OpenAI and Anthropic obey, unless the
 	// upstream sent these fields, and a Retry-After of the policy's next backoff where the upstream has not said when to come
@@ -305,6 +310,13 @@ func (p RetryingApiProxyProps) withDefaults() RetryingApiProxyProps {
 			async.Deadline = DefaultAsyncDeadline
 		}
 		p.Async = &async
+	}
+	if p.DeadLetters != nil {
+		letters := *p.DeadLetters
+		if letters.Retention == 0 {
+			letters.Retention = DefaultLetterRetention
+		}
+		p.DeadLetters = &letters
 	}
 	if p.MaxAnonymousWait == 0 {
 		p.MaxAnonymousWait = DefaultMaxAnonymousWait

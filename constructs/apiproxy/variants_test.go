@@ -123,6 +123,9 @@ var variants = sync.OnceValue(func() map[string]template {
 		p.Retry = retry.Policy{AttemptTimeout: time.Second, Deadline: time.Second, MaxDeadline: time.Second}
 	}))
 	build("Async", with(func(p *apiproxy.RetryingApiProxyProps) { p.Async = &apiproxy.Async{} }))
+	build("DeadLetters", with(func(p *apiproxy.RetryingApiProxyProps) {
+		p.Async, p.DeadLetters = &apiproxy.Async{}, &apiproxy.DeadLetters{}
+	}))
 	build("LongAttempts", with(func(p *apiproxy.RetryingApiProxyProps) {
 		p.Retry = retry.Policy{AttemptTimeout: 289 * time.Second}
 	}))

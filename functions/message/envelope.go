@@ -91,6 +91,9 @@ type Envelope struct {
 	// machine needs. Empty if the envelope has it itself.
 	Stored string `json:"stored,omitempty"`
 
+	// Summary says in short why an asynchronous request failed, for its dead letter, if it is to have one.
+	Summary *Summary `json:"summary,omitempty"`
+
 	// Call is what is asked of the proxy. Nil once there is an answer to hand back.
 	Call *Call `json:"call,omitempty"`
 
@@ -184,7 +187,9 @@ func (e *Envelope) ByReference() *Envelope {
 // StoredAs writes the envelope that an execution ends with, and that its record holds, where the whole of it is kept under a
 // name.
 func (e *Envelope) StoredAs(name string) *Envelope {
-	return &Envelope{Version: byReference, Outcome: e.Outcome, Error: e.Error, Expiration: e.Expiration, Release: e.Release, Stored: name}
+	return &Envelope{
+		Version: byReference, Outcome: e.Outcome, Error: e.Error, Expiration: e.Expiration, Release: e.Release, Stored: name, Summary: summarise(e),
+	}
 }
 
 // Moments visits each moment in an envelope that a proxy reads: the deadline of the call, and until when the upstream
