@@ -64,7 +64,7 @@ func newDeadLetterQueue(r *RetryingApiProxy, props RetryingApiProxyProps) awssqs
 const undeliveredState = "Undelivered"
 
 // How a dead letter is sent again that was refused. A letter that comes twice does no harm, one that does not come does: so
-// it is sent again after whatever error, for about half an hour.
+// it is sent again after whatever error, for twelve minutes on average, and 24 at most.
 const (
 	letterTimeout       = 10 * time.Second
 	letterRetries       = 12
@@ -74,9 +74,13 @@ const (
 // newDeadLetterState creates the state that sends the letter of an execution which failed, and then goes on to next, also if
 // that was in vain: the execution has failed in any case.
 func newDeadLetterState(scope constructs.Construct, queue awssqs.IQueue, next awsstepfunctions.IChainable) awsstepfunctionstasks.SqsSendMessage {
+	// The CDK would let it use the queue's key with wildcards in the actions, if it knew that there is one.
+	named := awssqs.Queue_FromQueueAttributes(scope, jsii.String("DeadLetterQueue"), &awssqs.QueueAttributes{
+		QueueArn: queue.QueueArn(), QueueUrl: queue.QueueUrl(),
+	})
 	send := awsstepfunctionstasks.NewSqsSendMessage(scope, jsii.String("DeadLetter"), &awsstepfunctionstasks.SqsSendMessageProps{
 		Comment:     jsii.String("Somebody has to see to the request"),
-		Queue:       queue,
+		Queue:       named,
 		MessageBody: awsstepfunctions.TaskInput_FromObject(parameters(message.DeadLetterBody())),
 		ResultPath:  awsstepfunctions.JsonPath_DISCARD(),
 		TaskTimeout: awsstepfunctions.Timeout_Duration(seconds(letterTimeout)),

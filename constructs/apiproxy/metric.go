@@ -43,7 +43,7 @@ func (r *RetryingApiProxy) MetricFailed(props *awscloudwatch.MetricOptions) awsc
 }
 
 // MetricUndelivered counts the asynchronous requests that failed and of which there is no dead letter, because SQS has refused it
-// for half an hour. What is known of them is in the table all the same. How many letters there are is for the queue to say:
+// for minutes. What is known of them is in the table all the same. How many letters there are is for the queue to say:
 //
 //	proxy.DeadLetterQueue.MetricApproximateNumberOfMessagesVisible(nil)
 //

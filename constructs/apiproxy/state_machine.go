@@ -74,6 +74,9 @@ func newMachine(r *RetryingApiProxy, scope constructs.Construct, props RetryingA
 		// The CDK's own grant is for the key's use with a state machine of a given name.
 		grantUse(props.EncryptionKey, machine)
 	}
+	if own.StateMachineType == awsstepfunctions.StateMachineType_STANDARD && r.DeadLetterQueue != nil && r.DeadLetterQueue.EncryptionMasterKey() != nil {
+		grantUse(r.DeadLetterQueue.EncryptionMasterKey(), machine)
+	}
 	grantKey(r.Table, machine) // the right to update records comes with the states
 	denyOtherRecords(r.Table, machine, recordPrefix(r, props))
 	grantFormerProxies(r, machine, props)

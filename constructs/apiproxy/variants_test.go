@@ -89,7 +89,7 @@ var variants = sync.OnceValue(func() map[string]template {
 	app := newApp(deployed(), nothingBundled)
 	build := func(name string, props func(awscdk.Stack) *apiproxy.RetryingApiProxyProps) *apiproxy.RetryingApiProxy {
 		settings := &awscdk.StackProps{}
-		if name == "EncryptedTable" || name == "Encrypted" { // a table with a key of one's own wants to know its region
+		if name == "EncryptedTable" || name == "Encrypted" || name == "EncryptedDeadLetters" { // a table with a key of one's own wants to know its region
 			settings.Env = &awscdk.Environment{Region: jsii.String("eu-central-1")}
 		}
 		stack := awscdk.NewStack(app, &name, settings)
@@ -154,6 +154,12 @@ var variants = sync.OnceValue(func() map[string]template {
 	build("Encrypted", func(stack awscdk.Stack) *apiproxy.RetryingApiProxyProps {
 		props := minimal()
 		props.EncryptionKey = awskms.NewKey(stack, jsii.String("Key"), &awskms.KeyProps{EnableKeyRotation: jsii.Bool(true)})
+		return props
+	})
+	build("EncryptedDeadLetters", func(stack awscdk.Stack) *apiproxy.RetryingApiProxyProps {
+		props := minimal()
+		props.EncryptionKey = awskms.NewKey(stack, jsii.String("Key"), &awskms.KeyProps{EnableKeyRotation: jsii.Bool(true)})
+		props.Async, props.DeadLetters = &apiproxy.Async{}, &apiproxy.DeadLetters{}
 		return props
 	})
 	build("EncryptedExistingTable", func(stack awscdk.Stack) *apiproxy.RetryingApiProxyProps {

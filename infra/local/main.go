@@ -39,6 +39,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -194,8 +195,11 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 	fmt.Fprintln(stdout, "endpoints", running.Endpoint(), "(for --endpoint-url of the AWS CLI)")
 	fmt.Fprintln(stdout, "console  ", consoleURL+console.Path, "(shows in a browser what happens to requests)")
 	for _, q := range running.Template.Queues {
-		if q.Redrive != nil { // the other one has its dead letters
+		switch {
+		case q.Redrive != nil: // another one has its dead letters
 			fmt.Fprintln(stdout, "queue    ", q.URL, "(its messages are requests; docs/triggers.md)")
+		case strings.Contains(q.Name, "FailedRequests"):
+			fmt.Fprintln(stdout, "letters  ", q.URL, "(asynchronous requests that failed; make redrive sends them again; docs/async.md)")
 		}
 	}
 	if secrets != nil {
