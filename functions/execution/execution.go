@@ -168,11 +168,6 @@ func (x *Execution) Sent() bool {
 // AllAttempts lists the attempts that were made, those of before a redrive among them.
 func (x *Execution) AllAttempts() []retry.Attempt { return slices.Concat(x.Earlier, x.Attempts) }
 
-// MaybeProcessed says whether the upstream may have acted on the request.
-func (x *Execution) MaybeProcessed() bool {
-	return x.UnderWay() || x.Lost != nil || slices.ContainsFunc(x.AllAttempts(), func(a retry.Attempt) bool { return a.MaybeProcessed })
-}
-
 // Run is what the state machine calls the latest start of the execution: its name, and after redrives a hyphen and how many
 // there were. A name can be used only once.
 func (x *Execution) Run() string {

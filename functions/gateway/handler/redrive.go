@@ -12,6 +12,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
 // redriveAttempts is how often an execution that somebody else changes meanwhile is looked at again.
@@ -143,15 +144,16 @@ func (g *Gateway) redriveOnce(ctx context.Context, asked Redrive, x *execution.E
 	case err != nil:
 		return unredriven(RedriveUnavailable, "%v", err)
 	}
-	repeatable := x.Keyed || slices.Contains(g.policy.For(request.Method, request.Path).RepeatableMethods, request.Method)
-	if !asked.Resend && !repeatable && x.MaybeProcessed() {
-		return unredriven(RedriveUnsafe, "the upstream may have acted on the request, which is a %s without an Idempotency-Key: look there first, and then say resend", request.Method)
-	}
-
 	attempts := x.Attempts
 	if !x.Ended() {
 		attempts = g.lost(ctx, x).Attempts
 	}
+	maybeProcessed := slices.ContainsFunc(slices.Concat(x.Earlier, attempts), func(a retry.Attempt) bool { return a.MaybeProcessed })
+	repeatable := x.Keyed || slices.Contains(g.policy.For(request.Method, request.Path).RepeatableMethods, request.Method)
+	if !asked.Resend && !repeatable && maybeProcessed {
+		return unredriven(RedriveUnsafe, "the upstream may have acted on the request, which is a %s without an Idempotency-Key: look there first, and then say resend", request.Method)
+	}
+
 	x.Restart(g.now(), g.asyncDeadline, attempts)
 	x.Expiration = g.keptUntil(time.UnixMilli(x.Deadline))
 	if x.Record != nil {

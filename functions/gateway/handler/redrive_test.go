@@ -73,7 +73,7 @@ func TestARedriveStartsTheRequestAgainWithItsKeyUnderItsIDAndFromTheBeginning(t 
 	event.Body = "tea"
 	location, x := b.failedAt(t, event, broken)
 	owner := x.Record.Owner
-	b.advance(10 * time.Hour)
+	b.clock.now = b.clock.now.Add(10 * time.Hour)
 	out, err := b.redriven(t, letterOf(x))
 	if err != nil || out.Status != RedriveStarted || out.Execution != x.Name+"-1" {
 		t.Fatalf("it is answered with %+v, error %v", out, err)
@@ -110,17 +110,15 @@ func TestARedriveStartsTheRequestAgainWithItsKeyUnderItsIDAndFromTheBeginning(t 
 func TestHoweverOftenALetterIsRedrivenItIsOneExecution(t *testing.T) {
 	for _, key := range []string{"", "k"} {
 		b := newLetterBench(t)
-		location, x := b.failedAt(t, request("PUT", "/orders", "prefer", "respond-async", "idempotency-key", key), broken)
-		if key == "" {
-			b.kept = newLetterBench(t).kept
-			b = newLetterBench(t)
-			location, x = b.failedAt(t, request("PUT", "/orders", "prefer", "respond-async"), broken)
+		fields := []string{"prefer", "respond-async"}
+		if key != "" {
+			fields = append(fields, "idempotency-key", key)
 		}
+		location, x := b.failedAt(t, request("PUT", "/orders", fields...), broken)
 		letter := letterOf(x)
 		var wait sync.WaitGroup
 		var mu sync.Mutex
 		started := 0
-		b.engineLocked()
 		for range 8 {
 			wait.Go(func() {
 				out, err := b.redriven(t, letter)
@@ -215,38 +213,46 @@ func TestARequestIsNotSentAgainWhoseKeyHasSettledOrIsInUse(t *testing.T) {
 	b := newLetterBench(t)
 	event := request("POST", "/orders", "prefer", "respond-async", "idempotency-key", "k")
 	_, x := b.failedAt(t, event, broken)
-	location, other := b.acceptedAt(t, event) // the caller came again
+	_, other := b.acceptedAt(t, event) // the caller came again
 	_, err := b.redriven(t, letterOf(x))
 	wantRefusal(t, err, RedriveKeyBusy)
-	b.releaseRecord(t.Context(), other.Record)
-	changed := event
-	changed.Body = "another"
-	if again := b.send(t, changed); again.StatusCode == 202 {
-		_, err = b.redriven(t, letterOf(x))
-		wantRefusal(t, err, RedriveKeyBusy)
+	if now, err := b.kept.Get(t.Context(), x.Name); err != nil || now.State != execution.Failed || now.Redrives != 0 {
+		t.Errorf("the execution is %+v, error %v", now, err)
 	}
-	_ = location
+	b.releaseRecord(t.Context(), other.Record)
+	event.Body = "another"
+	_, other = b.acceptedAt(t, event) // and with another request, since the key was free
+	_, err = b.redriven(t, letterOf(x))
+	wantRefusal(t, err, RedriveKeyUsed)
+	if len(b.engine.started) != 3 {
+		t.Errorf("%d executions were started, want those of the callers", len(b.engine.started))
+	}
+
+	b = newLetterBench(t)
+	_, x = b.failedAt(t, request("POST", "/orders", "prefer", "respond-async", "idempotency-key", "k"), broken)
+	b.send(t, request("POST", "/orders", "idempotency-key", "k"))
+	if out, err := b.redriven(t, letterOf(x)); err == nil && out.Status == RedriveStarted {
+		t.Errorf("it is sent again beside the request that has the key: %+v", out)
+	}
 }
 
 func TestWhatCannotBeRedrivenIsSaidWithItsReason(t *testing.T) {
 	b := newLetterBench(t)
 	location, x := b.failedAt(t, request("PUT", "/orders", "prefer", "respond-async"), broken)
 	for members, reason := range map[string]string{
-		`7`:                  RedriveMalformed,
-		`{}`:                 RedriveMalformed,
-		`{"execution":"e1"}`: RedriveMalformed,
-		`{"execution":"` + x.Name + `-0"}`:                                             RedriveMalformed,
-		`{"execution":"` + x.Name + `-01"}`:                                            RedriveMalformed,
-		`{"execution":"` + x.Name + `","item":"another#execution:` + x.Name + `"}`:     RedriveMalformed,
-		`{"execution":"` + strings.Repeat("0", 64) + `"}`:                              RedriveNotFound,
-		`{"execution":"` + x.Name + `-1"}`:                                             RedriveNotFound,
+		`7`:                                 RedriveMalformed,
+		`{}`:                                RedriveMalformed,
+		`{"execution":"e1"}`:                RedriveMalformed,
+		`{"execution":"` + x.Name + `-0"}`:  RedriveMalformed,
+		`{"execution":"` + x.Name + `-01"}`: RedriveMalformed,
+		`{"execution":"` + x.Name + `","item":"another#execution:` + x.Name + `"}`: RedriveMalformed,
+		`{"execution":"` + strings.Repeat("0", 64) + `"}`:                          RedriveNotFound,
+		`{"execution":"` + x.Name + `-1"}`:                                         RedriveNotFound,
 	} {
 		_, err := b.redriven(t, members)
 		wantRefusal(t, err, reason)
 	}
-	b.kept.fails = func(string) error { return errors.New("throttled") }
 	b.goesOn(t, location, func(x *execution.Execution) { x.State, x.Answer = execution.Waiting, "" })
-	b.kept.fails = nil
 	_, err := b.redriven(t, letterOf(x))
 	wantRefusal(t, err, RedriveRunning)
 	for state, settled := range map[execution.State]bool{execution.Succeeded: true, execution.Stopped: true} {
@@ -258,26 +264,26 @@ func TestWhatCannotBeRedrivenIsSaidWithItsReason(t *testing.T) {
 	if len(b.engine.started) != 1 {
 		t.Errorf("%d executions were started", len(b.engine.started))
 	}
-	b.advance(30 * 24 * time.Hour)
+	b.clock.now = b.clock.now.Add(30 * 24 * time.Hour)
 	_, err = b.redriven(t, letterOf(x))
 	wantRefusal(t, err, RedriveNotFound)
 }
 
 func TestAnExecutionThatStepFunctionsHasEndedCanBeRedriven(t *testing.T) {
 	b := newLetterBench(t)
-	location, x := b.acceptedAt(t, request("PUT", "/orders", "prefer", "respond-async"))
-	b.advance(6*time.Hour + 2*time.Minute)
+	_, x := b.acceptedAt(t, request("PUT", "/orders", "prefer", "respond-async"))
+	b.clock.now = b.clock.now.Add(6*time.Hour + 2*time.Minute)
 	if out, err := b.redriven(t, letterOf(x)); err != nil || out.Status != RedriveStarted {
 		t.Errorf("%+v, error %v", out, err)
 	}
 	// One whose proxies were lost, too.
 	b = newLetterBench(t)
-	location, x = b.acceptedAt(t, request("PUT", "/orders", "prefer", "respond-async"))
+	location, x := b.acceptedAt(t, request("PUT", "/orders", "prefer", "respond-async"))
 	b.kept.Lose(x.Name, &message.Envelope{Outcome: retry.Failed, Error: message.ProxiesLost, Losses: &message.Losses{Count: 1, Proxy: "proxy-1", Error: "Sandbox.Timedout"}})
 	if out, err := b.redriven(t, letterOf(x)); err != nil || out.Status != RedriveStarted {
 		t.Errorf("%+v, error %v", out, err)
 	}
-	if now := b.at(t, location); now.Lost != nil || now.State != execution.Running || len(now.Earlier) != 1 || !now.MaybeProcessed() {
+	if now := b.at(t, location); now.Lost != nil || now.State != execution.Running || len(now.Earlier) != 1 {
 		t.Errorf("the execution is %+v", now)
 	}
 }
