@@ -199,7 +199,8 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 		case q.Redrive != nil: // another one has its dead letters
 			fmt.Fprintln(stdout, "queue    ", q.URL, "(its messages are requests; docs/triggers.md)")
 		case strings.Contains(q.Name, "FailedRequests"):
-			fmt.Fprintln(stdout, "letters  ", q.URL, "(asynchronous requests that failed; make redrive sends them again; docs/async.md)")
+			fmt.Fprintln(stdout, "letters  ", q.URL, "(asynchronous requests that failed; docs/async.md)")
+			fmt.Fprintf(stdout, "          make redrive LETTERS=%s GATEWAY=%s ENDPOINT=%s\n", q.URL, gatewayOf(running), running.Endpoint())
 		}
 	}
 	if secrets != nil {
@@ -216,6 +217,12 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 	<-ctx.Done()
 	fmt.Fprintln(stdout, "\nstopping")
 	return nil
+}
+
+// gatewayOf is the gateway of a stack, as whoever invokes it names it.
+func gatewayOf(s *stack.Stack) string {
+	url := s.Template.URLs[0]
+	return url.FunctionName + ":" + url.Qualifier
 }
 
 // watch has what happens in executions printed and shown. Of those that are there already the printer is told what it

@@ -2,7 +2,7 @@
 //
 // Environment:
 //
-//	QUEUE      the URL of the queue of dead letters, the output DeadLetterQueueUrl of the stack
+//	LETTERS    the URL of the queue of dead letters, the output DeadLetterQueueUrl of the stack
 //	GATEWAY    the function that sends them again, the output GatewayName
 //	ONE        the member execution of a letter, to redrive that one (default: all)
 //	RESEND     true sends requests without a key again, too, that the upstream may have acted on (default: their letters stay)
@@ -38,10 +38,10 @@ func main() {
 
 // run redrives letters. The error says that one or more of them are left, too.
 func run(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
-	o := redrive.Options{QueueURL: getenv("QUEUE"), Gateway: getenv("GATEWAY"), Execution: getenv("ONE"), Resend: getenv("RESEND") == "true"}
+	o := redrive.Options{QueueURL: getenv("LETTERS"), Gateway: getenv("GATEWAY"), Execution: getenv("ONE"), Resend: getenv("RESEND") == "true"}
 	var problems []error
 	if o.QueueURL == "" {
-		problems = append(problems, errors.New("redrive: QUEUE is empty; give the URL of the queue of dead letters, the output DeadLetterQueueUrl of the stack"))
+		problems = append(problems, errors.New("redrive: LETTERS is empty; give the URL of the queue of dead letters, the output DeadLetterQueueUrl of the stack"))
 	}
 	if o.Gateway == "" {
 		problems = append(problems, errors.New("redrive: GATEWAY is empty; give the name of the gateway, the output GatewayName of the stack"))
