@@ -101,7 +101,7 @@ redrive: prerequisites ## send asynchronous requests that failed again, from the
 
 .PHONY: explain
 explain: prerequisites ## print the timetable and the costs of the stack's retry policy
-	@CDK_CONTEXT_JSON='{"async":"$(or $(ASYNC),false)","proxies":"$(PROXIES)","policy":"$(POLICY)","vendor":"$(VENDOR)"}' go run ./infra explain
+	@CDK_CONTEXT_JSON='{"async":"$(or $(ASYNC),false)","deadletters":"$(or $(DEADLETTERS),false)","proxies":"$(PROXIES)","policy":"$(POLICY)","vendor":"$(VENDOR)"}' go run ./infra explain
 
 .PHONY: snapshots
 snapshots: prerequisites ## rewrite the golden files; read the difference before you commit it

@@ -172,6 +172,21 @@ func TestAStartOfARedriveThatFailedIsMadeByTheNextOne(t *testing.T) {
 	}
 }
 
+func TestARedriveThatDiedWithTheKeyIsMadeByALaterOne(t *testing.T) {
+	b := newLetterBench(t)
+	_, x := b.failedAt(t, request("POST", "/orders", "prefer", "respond-async", "idempotency-key", "k"), broken)
+	died := *x
+	if settled, err := b.acquireAgain(t.Context(), &died); settled || err != nil {
+		t.Fatalf("the key is settled %v, error %v", settled, err)
+	}
+	_, err := b.redriven(t, letterOf(x))
+	wantRefusal(t, err, RedriveKeyBusy)
+	b.clock.now = b.clock.now.Add(2*time.Minute + time.Millisecond)
+	if out, err := b.redriven(t, letterOf(x)); err != nil || out.Status != RedriveStarted {
+		t.Errorf("it is answered with %+v, error %v", out, err)
+	}
+}
+
 func TestARequestThatIsNotSafeToRepeatIsSentAgainOnlyIfThatIsSaid(t *testing.T) {
 	for _, c := range []struct {
 		method  string
