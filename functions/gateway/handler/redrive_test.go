@@ -338,3 +338,17 @@ func TestAMessageCannotRedrive(t *testing.T) {
 		t.Errorf("the batch is answered with %s, error %v", answer, err)
 	}
 }
+
+func TestStoppingARequestThatWasStartedAgainStopsThatRun(t *testing.T) {
+	b := newLetterBench(t)
+	location, x := b.failedAt(t, request("PUT", "/orders", "prefer", "respond-async"), broken)
+	if _, err := b.redriven(t, letterOf(x)); err != nil {
+		t.Fatal(err)
+	}
+	if a := b.send(t, request("DELETE", location)); a.StatusCode != 200 || !strings.Contains(a.Body, `"sent":true`) {
+		t.Errorf("it is answered with %d %s", a.StatusCode, a.Body)
+	}
+	if len(b.engine.stopped) != 1 || !strings.HasSuffix(*b.engine.stopped[0].ExecutionArn, ":"+x.Name+"-1") {
+		t.Errorf("stopped are %+v", b.engine.stopped)
+	}
+}

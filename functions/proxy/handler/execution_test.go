@@ -405,3 +405,17 @@ func TestWhatARequestFailedByIsToldInShort(t *testing.T) {
 		t.Errorf("the state machine is told %+v with %+v", out, out.Summary)
 	}
 }
+
+func TestAnAttemptOfBeforeARedriveChangesNothingOfWhatWasStoppedAfterIt(t *testing.T) {
+	t.Parallel()
+	var k *kept
+	b, k, in := keeping(t, serve(t, func(http.ResponseWriter, *http.Request) {
+		k.change(func(x *execution.Execution) { x.Redrives, x.State, x.Begun = 1, execution.Stopped, nil })
+	}), order)
+	if out, err := b.Handle(t.Context(), in); !errors.Is(err, errOvertaken) {
+		t.Errorf("it answers %+v, error %v", out, err)
+	}
+	if x := k.now(); x.Answer != "" || len(x.Attempts) != 0 || x.Revision != 3 {
+		t.Errorf("the execution is %+v", x)
+	}
+}
