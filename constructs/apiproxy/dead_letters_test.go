@@ -27,7 +27,7 @@ func (t template) queue(tb testing.TB) *resource {
 
 func TestOnlyAStackWithDeadLettersHasAQueueForThem(t *testing.T) {
 	forEachVariant(t, func(t *testing.T, template template) {
-		with := strings.HasSuffix(t.Name(), "DeadLetters")
+		with := strings.HasSuffix(t.Name(), "DeadLetters") || strings.HasSuffix(t.Name(), "Everything")
 		retention := template.gateway().at("Environment", "Variables", "DEAD_LETTER_RETENTION")
 		if got := len(template.ofType("AWS::SQS::Queue")); (got == 1) != with || (retention != nil) != with {
 			t.Errorf("there are %d queues, and the retention of letters is %v", got, retention)
@@ -144,6 +144,16 @@ func TestLettersCanGoToAQueueThatIsThereAlready(t *testing.T) {
 	}
 	if got := template.gateway().at("Environment", "Variables", "DEAD_LETTER_RETENTION"); got != "96h0m0s" {
 		t.Errorf("what they refer to is kept for %v", got)
+	}
+}
+
+func TestAFIFOQueueForLettersIsRefused(t *testing.T) {
+	stack := awscdk.NewStack(newApp(deployed(), nothingBundled), jsii.String("Fifo"), nil)
+	props := minimal()
+	props.Async = &apiproxy.Async{}
+	props.DeadLetters = &apiproxy.DeadLetters{Queue: awssqs.NewQueue(stack, jsii.String("All"), &awssqs.QueueProps{Fifo: jsii.Bool(true)})}
+	if err := props.Validate(); err == nil || !strings.Contains(err.Error(), "DeadLetters.Queue is a FIFO queue") {
+		t.Errorf("the error is %v", err)
 	}
 }
 

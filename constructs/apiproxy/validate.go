@@ -76,6 +76,11 @@ func (p RetryingApiProxyProps) Validate() error {
 			problem("DeadLetters.Retention is %v; give whole seconds from %v to %v, or 0 for the default of %v",
 				letters.Retention, minLetterRetention, DefaultLetterRetention, DefaultLetterRetention)
 		}
+		if letters.Queue != nil {
+			if fifo := letters.Queue.Fifo(); fifo != nil && *fifo {
+				problem("DeadLetters.Queue is a FIFO queue, which wants a group for each message; give a standard queue")
+			}
+		}
 	}
 	if !isRecordPrefix(p.RecordPrefix) && !isToken(p.RecordPrefix) {
 		problem("RecordPrefix is %q; give up to %d printable ASCII characters without *, ?, $ and #, or leave it out for the ids of the construct",

@@ -66,6 +66,7 @@ func everything() *apiproxy.RetryingApiProxyProps {
 			ServerCacheHit: true,
 		},
 		Async:        &apiproxy.Async{Deadline: 6 * time.Hour},
+		DeadLetters:  &apiproxy.DeadLetters{Retention: 4 * 24 * time.Hour},
 		RecordPrefix: "orders",
 		UrlAuthType:  awslambda.FunctionUrlAuthType_NONE,
 		Cors: &awslambda.FunctionUrlCorsOptions{
