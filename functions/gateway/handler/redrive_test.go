@@ -236,7 +236,7 @@ func TestARequestIsNotSentAgainWhoseKeyHasSettledOrIsInUse(t *testing.T) {
 	}
 	b.releaseRecord(t.Context(), other.Record)
 	event.Body = "another"
-	_, other = b.acceptedAt(t, event) // and with another request, since the key was free
+	b.acceptedAt(t, event) // and with another request, since the key was free
 	_, err = b.redriven(t, letterOf(x))
 	wantRefusal(t, err, RedriveKeyUsed)
 	if len(b.engine.started) != 3 {
