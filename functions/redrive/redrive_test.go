@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -24,8 +25,9 @@ type queue struct {
 	next      int
 	deleted   []string
 	visible   []string
-	undeleted bool // it fails to delete
-	broken    bool // it fails to hand out
+	undeleted bool                 // it fails to delete
+	broken    bool                 // it fails to hand out
+	sent      map[string]time.Time // by the body; zero for long ago
 }
 
 func (q *queue) ReceiveMessage(_ context.Context, in *sqs.ReceiveMessageInput, _ ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error) {
@@ -35,7 +37,11 @@ func (q *queue) ReceiveMessage(_ context.Context, in *sqs.ReceiveMessageInput, _
 	out := new(sqs.ReceiveMessageOutput)
 	for ; q.next < len(q.bodies) && len(out.Messages) < 2; q.next++ {
 		id := strconv.Itoa(q.next)
-		out.Messages = append(out.Messages, types.Message{MessageId: &id, ReceiptHandle: aws.String("handle-" + id), Body: &q.bodies[q.next]})
+		m := types.Message{MessageId: &id, ReceiptHandle: aws.String("handle-" + id), Body: &q.bodies[q.next]}
+		if slices.Contains(in.MessageSystemAttributeNames, "SentTimestamp") {
+			m.Attributes = map[string]string{"SentTimestamp": strconv.FormatInt(q.sent[*m.Body].UnixMilli(), 10)}
+		}
+		out.Messages = append(out.Messages, m)
 	}
 	return out, nil
 }
@@ -153,5 +159,55 @@ func TestALetterThatCannotBeDeletedIsLeft(t *testing.T) {
 func TestAQueueThatCannotBeReadIsAnError(t *testing.T) {
 	if _, err := redrive.Run(t.Context(), redrive.Options{Queue: &queue{broken: true}, Functions: newGateway(), Gateway: "g"}); err == nil || !strings.Contains(err.Error(), "could not be received: throttled") {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// failing is a gateway whose requests fail at once, so that there is a new letter for each that it starts.
+type failing struct {
+	queue   *queue
+	started int
+}
+
+func (f *failing) Invoke(context.Context, *lambda.InvokeInput, ...func(*lambda.Options)) (*lambda.InvokeOutput, error) {
+	f.started++
+	next := "a-" + strconv.Itoa(f.started)
+	f.queue.bodies = append(f.queue.bodies, letter(next))
+	return answered(`{"status":"started","execution":"` + next + `"}`), nil
+}
+
+func TestARedriveEndsAlthoughTheUpstreamStillFails(t *testing.T) {
+	q := &queue{bodies: []string{letter("a")}}
+	g := &failing{queue: q}
+	var last error
+	result, err := redrive.Run(t.Context(), redrive.Options{Queue: q, Functions: g, Gateway: "g", Told: func(_ message.DeadLetter, _ string, err error) { last = err }})
+	if err != nil || result != (redrive.Result{Started: 1, Left: 1}) || g.started != 1 || !errors.Is(last, redrive.ErrFailedAgain) {
+		t.Errorf("it does %+v, error %v, last of them %v", result, err, last)
+	}
+}
+
+func TestALetterThatComesMeanwhileIsLeftForTheNextRun(t *testing.T) {
+	noon := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	q := &queue{bodies: []string{letter("a"), letter("b")}, sent: map[string]time.Time{letter("a"): noon, letter("b"): noon.Add(time.Millisecond)}}
+	var last error
+	result, err := redrive.Run(t.Context(), redrive.Options{
+		Queue: q, Functions: newGateway(), Gateway: "g", Now: func() time.Time { return noon },
+		Told: func(_ message.DeadLetter, _ string, err error) { last = err },
+	})
+	if err != nil || result != (redrive.Result{Started: 1, Left: 1}) || !errors.Is(last, redrive.ErrNewer) || !slices.Equal(q.visible, []string{"handle-1"}) {
+		t.Errorf("it does %+v, error %v, last of them %v", result, err, last)
+	}
+}
+
+func TestARedriveEndsAlthoughLettersKeepComing(t *testing.T) {
+	noon := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	q := &queue{sent: map[string]time.Time{}}
+	for i := range 1000 {
+		body := letter("new-" + strconv.Itoa(i))
+		q.bodies, q.sent[body] = append(q.bodies, body), noon.Add(time.Second)
+	}
+	q.bodies[5] = letter("a") // of before
+	result, err := redrive.Run(t.Context(), redrive.Options{Queue: q, Functions: newGateway(), Gateway: "g", Now: func() time.Time { return noon }})
+	if err != nil || result.Started != 1 || q.next > 20 || result.Left+1 != q.next {
+		t.Errorf("it does %+v after %d letters, error %v", result, q.next, err)
 	}
 }
