@@ -111,7 +111,7 @@ func TestAllProblemsOfTheEnvironmentAreSaidAtOnce(t *testing.T) {
 		`VERBOSE is "yes"; give 1, or nothing`,
 		`CONCURRENCY is "0"; give a whole number from 1`,
 		`FAULTS: lost is "2"; give a share of the calls from 0 to 1, such as 0.1`,
-		`FAULTS: "often=1" is not known; throttle, lost, slow, delay and seed are, such as in throttle=0.1,lost=0.1,slow=0.1,delay=1s,seed=7`,
+		`FAULTS: "often=1" is not known; throttle, lost, slow, failed, cut, delay and seed are, such as in throttle=0.1,lost=0.1,slow=0.1,delay=1s,seed=7`,
 		`FREEZE is "0"; give off, or nothing`,
 		`AUTH is "BASIC"; give AWS_IAM, or NONE, which is the default here`,
 		`PROXIES is "0"; give a whole number from 1`,

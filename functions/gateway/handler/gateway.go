@@ -57,7 +57,7 @@ type Dependencies struct {
 	Random func() float64
 }
 
-// A Gateway answers function URL requests. It is safe for concurrent use.
+// A Gateway answers the requests of a function URL, and those that come as events by Invoke. It is safe for concurrent use.
 type Gateway struct {
 	settings
 	pseudonym string
@@ -100,29 +100,53 @@ func newGateway(s settings, store idempotency.Store, d Dependencies) (*Gateway, 
 	return g, nil
 }
 
-// Handle answers one request. It never returns an error: whatever goes wrong is an HTTP answer.
+// Handle answers one request of the function URL. It never returns an error: whatever goes wrong is an HTTP answer.
 func (g *Gateway) Handle(ctx context.Context, event events.LambdaFunctionURLRequest) (events.LambdaFunctionURLResponse, error) {
+	response, _ := g.answer(withRequestID(ctx), arrival{event: &event, endpoint: endpoint(&event)})
+	return response, nil
+}
+
+// An arrival is a request, whichever way it came.
+type arrival struct {
+	// event is the request in the form of a function URL's event.
+	event *events.LambdaFunctionURLRequest
+
+	// refused is why it cannot be read. The event then holds what could be.
+	refused *problem
+
+	// caller is who sends it, where that is not for the event to say. Empty for a request of the URL.
+	caller string
+
+	// endpoint is where links in the answer are made to lead, scheme and host. Empty leaves them as they are.
+	endpoint string
+
+	// lastDeadline is the latest deadline that it may have. The zero time bounds nothing.
+	lastDeadline time.Time
+}
+
+// answer answers a request, and says how it ended.
+func (g *Gateway) answer(ctx context.Context, a arrival) (events.LambdaFunctionURLResponse, outcome) {
 	started := g.now()
-	ctx = withRequestID(ctx)
-	out := g.respond(ctx, &event, started)
+	event := a.event
+	out := g.respond(ctx, a, started)
 	response := out.response
 	if out.problem != nil {
 		if g.hideAttempts {
 			out.problem.attempts = nil
 		}
-		response = out.problem.response(requestID(ctx), field(&event, "accept"))
+		response = out.problem.response(requestID(ctx), field(event, "accept"))
 	}
 	if out.gaveUp && !g.omitRetryAdvice {
 		adviseAgainstRetry(response.Headers)
 	}
-	g.links.rewrite(response.Headers, endpoint(&event))
+	g.links.rewrite(response.Headers, a.endpoint)
 	g.withoutCrossOrigin(response.Headers)
 	if out.applied != "" {
 		response.Headers["preference-applied"] = joinFields(response.Headers["preference-applied"], out.applied)
 	}
 	// A trace that the caller began goes upstream with the request, and comes back with the answer. What is no trace could
 	// not stand in an answer.
-	if parent := field(&event, "traceparent"); message.IsToken(parent) && response.Headers["traceparent"] == "" {
+	if parent := field(event, "traceparent"); message.IsToken(parent) && response.Headers["traceparent"] == "" {
 		response.Headers["traceparent"] = parent
 	}
 	g.tell(ctx, out.level(response.StatusCode), "request",
@@ -130,7 +154,7 @@ func (g *Gateway) Handle(ctx context.Context, event events.LambdaFunctionURLRequ
 		slog.Int("status", response.StatusCode),
 		slog.Int("attempts", out.attempts),
 		slog.Int64("durationMs", g.now().Sub(started).Milliseconds()))
-	return urlResponse(response), nil
+	return urlResponse(response), out
 }
 
 // adviseAgainstRetry tells the clients that look for it that it would be of no use to send the request again at once: that
@@ -156,6 +180,9 @@ type outcome struct {
 	// gaveUp says that the request was tried for as long as it could be, without a final answer.
 	gaveUp bool
 
+	// final says that the response is the last word: the upstream's final answer, from now or from a record.
+	final bool
+
 	// attempts is how many were made.
 	attempts int
 
@@ -176,15 +203,21 @@ func (o outcome) level(status int) slog.Level {
 }
 
 // respond is the way of a request through the gateway.
-func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRequest, started time.Time) outcome {
-	request, refused := readRequest(event, g.pseudonym, g.forwarding)
+func (g *Gateway) respond(ctx context.Context, a arrival, started time.Time) outcome {
+	if a.refused != nil {
+		return outcome{problem: a.refused}
+	}
+	request, refused := readRequest(a.event, g.pseudonym, g.forwarding)
 	if refused != nil {
 		return outcome{problem: refused}
 	}
 	if response, here := maxForwards(request); here {
-		return outcome{response: response}
+		return outcome{response: response, final: true}
 	}
-	asked := idempotencyhttp.FromFunctionURL(*event, g.authReplaces...)
+	asked := idempotencyhttp.FromFunctionURL(*a.event, g.authReplaces...)
+	if a.caller != "" {
+		asked.Caller = a.caller
+	}
 	key, refused := g.keyFor(asked)
 	if refused == nil && key != "" {
 		refused = g.identify(ctx, &asked)
@@ -197,6 +230,9 @@ func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRe
 		delete(request.Headers, "prefer")
 	}
 	patience := g.patience(request, wanted, asked.Caller != "")
+	if !a.lastDeadline.IsZero() && started.Add(patience).After(a.lastDeadline) {
+		return outcome{problem: engineUnavailable("The function's time is up before the request could wait for as long as it may. The upstream was not called.")}
+	}
 	call := &message.Call{
 		Request:     *request,
 		RequestID:   requestID(ctx),
@@ -225,7 +261,7 @@ func (g *Gateway) carryOut(ctx context.Context, call *message.Call, asked idempo
 		}
 		if acquired.Replay {
 			response, unreadable := g.replay(asked, acquired.Record)
-			return outcome{response: response, problem: unreadable}
+			return outcome{response: response, problem: unreadable, final: unreadable == nil}
 		}
 		record = &acquired.Record
 	}
@@ -397,6 +433,7 @@ func (g *Gateway) answered(envelope *message.Envelope, method string) outcome {
 		expiration = time.Unix(0, 0)
 	}
 	out.response = g.decorate(envelope, expiration)
+	out.final = envelope.Outcome == retry.Succeeded
 	// Of a request that was not repeated, because that is not safe, whoever sends it knows more than we do.
 	out.gaveUp = out.gaveUp && envelope.Error != retry.UnsafeToRepeat
 	if known {

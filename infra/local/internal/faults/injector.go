@@ -1,19 +1,25 @@
 package faults
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"hash/fnv"
+	"maps"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda/eventsource"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/sqs"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
 )
 
-// errLost is what a state machine hears of a call whose reply was lost.
+// errLost is what state machines and event sources hear of a call whose reply was lost.
 var errLost = errors.New("the connection was closed before the reply arrived")
 
 // An Injector has calls fail. It may be used by many goroutines at once.
@@ -30,6 +36,8 @@ const (
 	throttled
 	lost
 	slow
+	failed
+	cut
 )
 
 // A source draws the faults of the calls that come one way.
@@ -54,7 +62,7 @@ func (s *source) next() fault {
 	for _, share := range []struct {
 		of    float64
 		fault fault
-	}{{s.settings.Throttle, throttled}, {s.settings.Lost, lost}, {s.settings.Slow, slow}} {
+	}{{s.settings.Throttle, throttled}, {s.settings.Lost, lost}, {s.settings.Slow, slow}, {s.settings.Failed, failed}, {s.settings.Cut, cut}} {
 		if at < share.of {
 			return share.fault
 		}
@@ -84,8 +92,16 @@ func (i *Injector) Handler(service Service, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch source.next() {
 		case throttled:
-			service.throttle(w)
+			service.refuse(w, r, service.throttled)
 			return
+		case failed:
+			service.refuse(w, r, service.failed)
+			return
+		case cut:
+			answer := &unsent{header: http.Header{}}
+			next.ServeHTTP(answer, r)
+			answer.sendHalf(w)
+			panic(http.ErrAbortHandler) // closes the connection
 		case lost:
 			next.ServeHTTP(&unsent{header: http.Header{}}, r)
 			panic(http.ErrAbortHandler) // closes the connection
@@ -98,12 +114,34 @@ func (i *Injector) Handler(service Service, next http.Handler) http.Handler {
 	})
 }
 
-// unsent takes a reply that is lost.
-type unsent struct{ header http.Header }
+// unsent takes a reply that is lost, or cut.
+type unsent struct {
+	header http.Header
+	status int
+	body   []byte
+}
 
-func (u *unsent) Header() http.Header         { return u.header }
-func (u *unsent) Write(p []byte) (int, error) { return len(p), nil }
-func (u *unsent) WriteHeader(int)             {}
+func (u *unsent) Header() http.Header { return u.header }
+
+func (u *unsent) Write(p []byte) (int, error) {
+	u.body = append(u.body, p...)
+	return len(p), nil
+}
+
+func (u *unsent) WriteHeader(status int) { u.status = cmp.Or(u.status, status) }
+
+// sendHalf sends the header section, which says how long the body is, and the first half of that. Of an answer that has no
+// body nothing is sent.
+func (u *unsent) sendHalf(w http.ResponseWriter) {
+	if len(u.body) == 0 {
+		return
+	}
+	maps.Copy(w.Header(), u.header)
+	w.Header().Set("Content-Length", strconv.Itoa(len(u.body)))
+	w.WriteHeader(cmp.Or(u.status, http.StatusOK))
+	_, _ = w.Write(u.body[:len(u.body)/2]) // a caller that is gone needs no answer
+	_ = http.NewResponseController(w).Flush()
+}
 
 // Lambda stands in front of the functions that state machines invoke.
 func (i *Injector) Lambda(next asl.Lambda) asl.Lambda {
@@ -112,7 +150,7 @@ func (i *Injector) Lambda(next asl.Lambda) asl.Lambda {
 	}
 	source := i.source("state machine: " + Lambda.name)
 	return asl.LambdaFunc(func(ctx context.Context, function string, payload []byte) (asl.Invocation, error) {
-		return call(ctx, source, Lambda, func() (asl.Invocation, error) { return next.Invoke(ctx, function, payload) })
+		return call(ctx, source, Lambda, refusal.toStateMachine, func() (asl.Invocation, error) { return next.Invoke(ctx, function, payload) })
 	})
 }
 
@@ -123,17 +161,41 @@ func (i *Injector) DynamoDB(next asl.DynamoDB) asl.DynamoDB {
 	}
 	source := i.source("state machine: " + DynamoDB.name)
 	return asl.DynamoDBFunc(func(ctx context.Context, input json.RawMessage) (json.RawMessage, error) {
-		return call(ctx, source, DynamoDB, func() (json.RawMessage, error) { return next.UpdateItem(ctx, input) })
+		return call(ctx, source, DynamoDB, refusal.toStateMachine, func() (json.RawMessage, error) { return next.UpdateItem(ctx, input) })
 	})
 }
 
-// call is a call of a state machine's to a service.
-func call[R any](ctx context.Context, source *source, service Service, next func() (R, error)) (R, error) {
+// Queues stands in front of the queues that event sources poll.
+func (i *Injector) Queues(next eventsource.Queues) eventsource.Queues {
+	if !i.settings.Any() {
+		return next
+	}
+	source := i.source("event source: " + SQS.name)
+	return eventsource.QueuesFunc(func(ctx context.Context, operation string, input json.RawMessage) (json.RawMessage, error) {
+		return call(ctx, source, SQS, refusal.ofQueue, func() (json.RawMessage, error) { return next.Call(ctx, operation, input) })
+	})
+}
+
+// Functions stands in front of the functions that event sources invoke.
+func (i *Injector) Functions(next eventsource.Functions) eventsource.Functions {
+	if !i.settings.Any() {
+		return next
+	}
+	source := i.source("event source: " + Lambda.name)
+	return eventsource.FunctionsFunc(func(ctx context.Context, name string, payload []byte) (lambda.Result, error) {
+		return call(ctx, source, Lambda, refusal.ofFunction, func() (lambda.Result, error) { return next.Invoke(ctx, name, payload) })
+	})
+}
+
+// call is a call of a service that is made within this process. Refused is the error by which the caller hears of a refusal.
+func call[R any](ctx context.Context, source *source, service Service, refused func(refusal) error, next func() (R, error)) (R, error) {
 	var nothing R
 	switch source.next() {
 	case throttled:
-		return nothing, &asl.ServiceError{Code: service.code, Message: service.message, StatusCode: service.status}
-	case lost:
+		return nothing, refused(service.throttled)
+	case failed:
+		return nothing, refused(service.failed)
+	case lost, cut:
 		if _, err := next(); ctx.Err() != nil {
 			return nothing, err
 		}
@@ -144,4 +206,17 @@ func call[R any](ctx context.Context, source *source, service Service, next func
 		}
 	}
 	return next()
+}
+
+// toStateMachine is the refusal as a state machine hears of it.
+func (r refusal) toStateMachine() error {
+	return &asl.ServiceError{Code: r.code, Message: r.message, StatusCode: r.status}
+}
+
+// ofQueue is the refusal as an event source hears of it from its queue.
+func (r refusal) ofQueue() error { return &sqs.Error{Code: r.code, Message: r.message} }
+
+// ofFunction is the refusal as an event source hears of it from its function.
+func (r refusal) ofFunction() error {
+	return &lambda.Error{Code: r.code, StatusCode: r.status, Message: r.message}
 }

@@ -18,8 +18,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/smithy-go"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
@@ -118,16 +120,24 @@ func TestAWriteWhoseReplyIsLostIsDone(t *testing.T) {
 	if err == nil || errors.As(err, &refused) || written != 1 {
 		t.Errorf("the error is %v after %d writes, want one that is not the service's after 1", err, written)
 	}
+	_, err = faults.New(faults.Settings{Cut: 1}).DynamoDB(tables).UpdateItem(t.Context(), nil)
+	if err == nil || errors.As(err, &refused) || written != 2 {
+		t.Errorf("where the reply is cut, the error is %v after %d writes, want one that is not the service's after 2", err, written)
+	}
+	_, err = faults.New(faults.Settings{Failed: 1}).DynamoDB(tables).UpdateItem(t.Context(), nil)
+	if !errors.As(err, &refused) || refused.Code != "InternalServerError" || refused.StatusCode != 500 || written != 2 {
+		t.Errorf("the error is %v after %d writes, want an InternalServerError, and no further write", err, written)
+	}
 	_, err = faults.New(faults.Settings{Throttle: 1}).DynamoDB(tables).UpdateItem(t.Context(), nil)
-	if !errors.As(err, &refused) || refused.Code != "ThrottlingException" || refused.StatusCode != 400 || written != 1 {
+	if !errors.As(err, &refused) || refused.Code != "ThrottlingException" || refused.StatusCode != 400 || written != 2 {
 		t.Errorf("the error is %v after %d writes, want a ThrottlingException, and no further write", err, written)
 	}
 }
 
-// A call is one of a service, and the error by which that throttles.
+// A call is one of a service, and the errors by which that throttles and fails.
 type call struct {
-	throttled string
-	send      func(context.Context) error
+	throttled, failed string
+	send              func(context.Context) error
 }
 
 // calls are one of each service, by its SDK, which sends it once.
@@ -135,24 +145,43 @@ func calls(endpoint string) map[string]call {
 	keys := credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example", "")
 	base, name := aws.String(endpoint), aws.String("example")
 	return map[string]call{
-		"Lambda": {"TooManyRequestsException: Rate exceeded", func(ctx context.Context) error {
+		"Lambda": {"TooManyRequestsException: Rate exceeded", "ServiceException: An error occurred and the request cannot be processed.", func(ctx context.Context) error {
 			client := awslambda.New(awslambda.Options{Region: "us-east-1", Credentials: keys, BaseEndpoint: base, RetryMaxAttempts: 1})
 			_, err := client.Invoke(ctx, &awslambda.InvokeInput{FunctionName: name})
 			return err
 		}},
-		"Step Functions": {"ThrottlingException: Rate exceeded", func(ctx context.Context) error {
+		"Step Functions": {"ThrottlingException: Rate exceeded", "InternalFailure: Internal error", func(ctx context.Context) error {
 			client := sfn.New(sfn.Options{Region: "us-east-1", Credentials: keys, BaseEndpoint: base, RetryMaxAttempts: 1})
 			_, err := client.StartExecution(ctx, &sfn.StartExecutionInput{StateMachineArn: name})
 			return err
 		}},
-		"DynamoDB": {"ThrottlingException: Rate of requests exceeds the allowed throughput.", func(ctx context.Context) error {
-			client := awsdynamodb.New(awsdynamodb.Options{Region: "us-east-1", Credentials: keys, BaseEndpoint: base, RetryMaxAttempts: 1})
-			_, err := client.DescribeTable(ctx, &awsdynamodb.DescribeTableInput{TableName: name})
-			return err
-		}},
-		"Secrets Manager": {"ThrottlingException: Rate exceeded", func(ctx context.Context) error {
+		"DynamoDB": {"ThrottlingException: Rate of requests exceeds the allowed throughput.",
+			"InternalServerError: The request processing has failed because of an unknown error, exception or failure.",
+			func(ctx context.Context) error {
+				client := awsdynamodb.New(awsdynamodb.Options{Region: "us-east-1", Credentials: keys, BaseEndpoint: base, RetryMaxAttempts: 1})
+				_, err := client.DescribeTable(ctx, &awsdynamodb.DescribeTableInput{TableName: name})
+				return err
+			}},
+		"SQS": {"RequestThrottled: Rate exceeded",
+			"InternalFailure: The request processing has failed because of an unknown error, exception or failure.",
+			func(ctx context.Context) error {
+				client := awssqs.New(awssqs.Options{Region: "us-east-1", Credentials: keys, BaseEndpoint: base, RetryMaxAttempts: 1})
+				_, err := client.SendMessage(ctx, &awssqs.SendMessageInput{QueueUrl: name, MessageBody: name})
+				return err
+			}},
+		"Secrets Manager": {"ThrottlingException: Rate exceeded", "InternalServiceError: An error occurred on the server side.", func(ctx context.Context) error {
 			client := secretsmanager.New(secretsmanager.Options{Region: "us-east-1", Credentials: keys, BaseEndpoint: base, RetryMaxAttempts: 1})
 			_, err := client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: name})
+			return err
+		}},
+		"S3": {"SlowDown: Please reduce your request rate.", "InternalError: We encountered an internal error. Please try again.", func(ctx context.Context) error {
+			client := s3.New(s3.Options{Region: "us-east-1", Credentials: keys, BaseEndpoint: base, UsePathStyle: true, RetryMaxAttempts: 1})
+			got, err := client.GetObject(ctx, &s3.GetObjectInput{Bucket: name, Key: name})
+			if err != nil {
+				return err
+			}
+			defer got.Body.Close()
+			_, err = io.ReadAll(got.Body)
 			return err
 		}},
 	}
@@ -174,8 +203,12 @@ func behind(t *testing.T, settings faults.Settings) (endpoint string, done *atom
 			service = faults.StepFunctions
 		case strings.HasPrefix(target, "DynamoDB_"):
 			service = faults.DynamoDB
+		case strings.HasPrefix(target, "AmazonSQS."):
+			service = faults.SQS
 		case strings.HasPrefix(target, "secretsmanager."):
 			service = faults.SecretsManager
+		case r.URL.Path == "/example/example":
+			service = faults.S3
 		}
 		injector.Handler(service, work).ServeHTTP(w, r)
 	}
@@ -184,27 +217,65 @@ func behind(t *testing.T, settings faults.Settings) (endpoint string, done *atom
 	return server.URL, done
 }
 
-func TestSDKsUnderstandTheErrorsOfServicesThatThrottle(t *testing.T) {
-	endpoint, done := behind(t, faults.Settings{Throttle: 1})
-	for service, call := range calls(endpoint) {
-		var refused smithy.APIError
-		if err := call.send(t.Context()); !errors.As(err, &refused) || refused.ErrorCode()+": "+refused.ErrorMessage() != call.throttled {
-			t.Errorf("the error of %s is %v, want %s", service, err, call.throttled)
+func TestSDKsUnderstandTheErrorsOfServices(t *testing.T) {
+	for fault, settings := range map[string]faults.Settings{"throttles": {Throttle: 1}, "fails": {Failed: 1}} {
+		endpoint, done := behind(t, settings)
+		for service, call := range calls(endpoint) {
+			want := call.throttled
+			if settings.Failed == 1 {
+				want = call.failed
+			}
+			var refused smithy.APIError
+			if err := call.send(t.Context()); !errors.As(err, &refused) || refused.ErrorCode()+": "+refused.ErrorMessage() != want {
+				t.Errorf("where %s %s, the error is %v, want %s", service, fault, err, want)
+			}
 		}
-	}
-	if n := done.Load(); n != 0 {
-		t.Errorf("%d calls were carried out", n)
+		if n := done.Load(); n != 0 {
+			t.Errorf("%d calls were carried out", n)
+		}
 	}
 }
 
-func TestALostReplyCutsTheConnectionAfterTheWorkWasDone(t *testing.T) {
-	endpoint, done := behind(t, faults.Settings{Lost: 1})
-	n := int32(0)
-	for service, call := range calls(endpoint) {
-		n++
-		var refused smithy.APIError
-		if err := call.send(t.Context()); err == nil || errors.As(err, &refused) || done.Load() != n {
-			t.Errorf("with %s, services were called %d times so far, want %d, and the error is %v", service, done.Load(), n, err)
+func TestTheAnswerToAHEADHasNoBodyWhereS3Throttles(t *testing.T) {
+	w := httptest.NewRecorder()
+	faults.New(faults.Settings{Throttle: 1}).Handler(faults.S3, http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest(http.MethodHead, "/b/k", nil))
+	if w.Code != http.StatusServiceUnavailable || w.Body.Len() != 0 {
+		t.Errorf("the answer is %d with %d bytes, want 503 with none", w.Code, w.Body.Len())
+	}
+}
+
+func TestAReplyThatIsCutBreaksOffInTheMiddleAfterTheWorkWasDone(t *testing.T) {
+	done := false
+	work := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		done = true
+		w.Header().Set("ETag", `"1"`)
+		w.WriteHeader(http.StatusCreated)
+		_, _ = io.WriteString(w, "12345678")
+	})
+	server := httptest.NewServer(faults.New(faults.Settings{Cut: 1}).Handler(faults.S3, work))
+	defer server.Close()
+	response, err := http.Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if !done || response.StatusCode != http.StatusCreated || response.Header.Get("ETag") != `"1"` || response.ContentLength != 8 ||
+		string(body) != "1234" || !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("got %d of %d bytes, %q and then %v, want 201 of 8 bytes, 1234 and then an end too early", response.StatusCode, response.ContentLength, body, err)
+	}
+}
+
+func TestALostReplyEndsTheConnectionAfterTheWorkWasDone(t *testing.T) {
+	for _, settings := range []faults.Settings{{Lost: 1}, {Cut: 1}} {
+		endpoint, done := behind(t, settings)
+		n := int32(0)
+		for service, call := range calls(endpoint) {
+			n++
+			var refused smithy.APIError
+			if err := call.send(t.Context()); err == nil || errors.As(err, &refused) || done.Load() != n {
+				t.Errorf("with %s and %v, services were called %d times so far, want %d, and the error is %v", service, settings, done.Load(), n, err)
+			}
 		}
 	}
 }

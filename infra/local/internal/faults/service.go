@@ -6,54 +6,111 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/s3"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/sqs"
 )
 
-// A Service is one of AWS, with the error by which it refuses calls that are too many.
+// A Service is one of AWS, with the errors by which it refuses calls that are too many, and by which it fails.
 type Service struct {
-	name          string
+	name        string
+	throttled   refusal
+	failed      refusal
+	contentType string // of errors in JSON
+	checksum    bool   // SDKs verify that of DynamoDB's answers
+	xml         bool   // errors are in XML, as S3 has them
+}
+
+// A refusal is an error as a service words it.
+type refusal struct {
 	status        int
 	code, message string
 	namespace     string            // before the code, in the body of the error
-	body          map[string]string // members of that body beside the message
-	contentType   string
-	checksum      bool // SDKs verify that of DynamoDB's answers
+	body          map[string]string // members of that body beside the message, in the place of the code
 }
 
 // The services that calls go to.
 var (
 	// Lambda throttles by the rate of calls to its API, which is a limit beside that of concurrent invocations.
 	Lambda = Service{
-		name: "Lambda", status: http.StatusTooManyRequests, code: "TooManyRequestsException", message: "Rate exceeded",
-		body:        map[string]string{"Type": "User", "Reason": "CallerRateLimitExceeded"},
+		name: "Lambda",
+		throttled: refusal{
+			status: http.StatusTooManyRequests, code: "TooManyRequestsException", message: "Rate exceeded",
+			body: map[string]string{"Type": "User", "Reason": "CallerRateLimitExceeded"},
+		},
+		failed: refusal{
+			status: http.StatusInternalServerError, code: "ServiceException",
+			message: "An error occurred and the request cannot be processed.",
+			body:    map[string]string{"Type": "Service"},
+		},
 		contentType: "application/json",
 	}
 
 	StepFunctions = Service{
-		name: "Step Functions", status: http.StatusBadRequest, code: "ThrottlingException", message: "Rate exceeded",
+		name:        "Step Functions",
+		throttled:   refusal{status: http.StatusBadRequest, code: "ThrottlingException", message: "Rate exceeded"},
+		failed:      refusal{status: http.StatusInternalServerError, code: "InternalFailure", message: "Internal error"},
 		contentType: "application/x-amz-json-1.0",
 	}
 
 	DynamoDB = Service{
-		name: "DynamoDB", status: http.StatusBadRequest, code: "ThrottlingException",
-		message:     "Rate of requests exceeds the allowed throughput.",
-		namespace:   "com.amazon.coral.availability#",
+		name: "DynamoDB",
+		throttled: refusal{
+			status: http.StatusBadRequest, code: "ThrottlingException", message: "Rate of requests exceeds the allowed throughput.",
+			namespace: "com.amazon.coral.availability#",
+		},
+		failed: refusal{
+			status: http.StatusInternalServerError, code: "InternalServerError",
+			message:   "The request processing has failed because of an unknown error, exception or failure.",
+			namespace: "com.amazonaws.dynamodb.v20120810#",
+		},
 		contentType: "application/x-amz-json-1.0",
 		checksum:    true,
 	}
 
+	SQS = Service{
+		name: "SQS",
+		throttled: refusal{
+			status: http.StatusForbidden, code: "RequestThrottled", message: "Rate exceeded", namespace: "com.amazonaws.sqs#",
+		},
+		failed: refusal{
+			status: http.StatusInternalServerError, code: sqs.CodeInternalFailure,
+			message:   "The request processing has failed because of an unknown error, exception or failure.",
+			namespace: "com.amazon.coral.service#",
+		},
+		contentType: "application/x-amz-json-1.0",
+	}
+
 	SecretsManager = Service{
-		name: "Secrets Manager", status: http.StatusBadRequest, code: "ThrottlingException", message: "Rate exceeded",
+		name:      "Secrets Manager",
+		throttled: refusal{status: http.StatusBadRequest, code: "ThrottlingException", message: "Rate exceeded"},
+		failed: refusal{
+			status: http.StatusInternalServerError, code: "InternalServiceError", message: "An error occurred on the server side.",
+		},
 		contentType: "application/x-amz-json-1.1",
+	}
+
+	S3 = Service{
+		name:      "S3",
+		throttled: refusal{status: http.StatusServiceUnavailable, code: "SlowDown", message: "Please reduce your request rate."},
+		failed: refusal{
+			status: http.StatusInternalServerError, code: "InternalError", message: "We encountered an internal error. Please try again.",
+		},
+		xml: true,
 	}
 )
 
-// throttle writes the error in the form of the service's API.
-func (s Service) throttle(w http.ResponseWriter) {
-	document := map[string]string{"message": s.message}
-	if s.body == nil {
-		document["__type"] = s.namespace + s.code
+// refuse writes an error in the form of the service's API.
+func (s Service) refuse(w http.ResponseWriter, r *http.Request, by refusal) {
+	if s.xml {
+		s3.WriteError(w, r.Method, by.status, by.code, by.message)
+		return
 	}
-	maps.Copy(document, s.body)
+	document := map[string]string{"message": by.message}
+	if by.body == nil {
+		document["__type"] = by.namespace + by.code
+	}
+	maps.Copy(document, by.body)
 	text, err := json.Marshal(document)
 	if err != nil {
 		panic(err) // strings can be written as JSON
@@ -61,10 +118,10 @@ func (s Service) throttle(w http.ResponseWriter) {
 	header := w.Header()
 	header.Set("Content-Type", s.contentType)
 	header.Set("Content-Length", strconv.Itoa(len(text)))
-	header.Set("X-Amzn-ErrorType", s.code)
+	header.Set("X-Amzn-ErrorType", by.code)
 	if s.checksum {
 		header.Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(text)), 10))
 	}
-	w.WriteHeader(s.status)
+	w.WriteHeader(by.status)
 	_, _ = w.Write(text) // a caller that is gone needs no answer
 }

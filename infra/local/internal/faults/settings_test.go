@@ -13,9 +13,10 @@ import (
 func TestSettingsAreReadInAnyOrder(t *testing.T) {
 	for text, want := range map[string]faults.Settings{
 		"throttle=0.1,lost=0.2,slow=0.3,delay=250ms,seed=7": {Throttle: 0.1, Lost: 0.2, Slow: 0.3, Delay: 250 * time.Millisecond, Seed: 7},
-		"seed=0, lost=1":                         {Lost: 1, Delay: time.Second},
-		"throttle=0.5":                           {Throttle: 0.5, Delay: time.Second, Seed: 1},
-		"delay=0s,slow=0.7,lost=.2,throttle=0.1": {Throttle: 0.1, Lost: 0.2, Slow: 0.7, Seed: 1},
+		"cut=0.25,failed=0.5":                               {Failed: 0.5, Cut: 0.25, Delay: time.Second, Seed: 1},
+		"seed=0, lost=1":                                    {Lost: 1, Delay: time.Second},
+		"throttle=0.5":                                      {Throttle: 0.5, Delay: time.Second, Seed: 1},
+		"delay=0s,slow=0.7,lost=.2,throttle=0.1":            {Throttle: 0.1, Lost: 0.2, Slow: 0.7, Seed: 1},
 	} {
 		got, err := faults.Parse(text)
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
@@ -28,7 +29,7 @@ func TestSettingsAreReadInAnyOrder(t *testing.T) {
 }
 
 func TestAllProblemsAreSaidAtOnce(t *testing.T) {
-	_, err := faults.Parse("throttle=0.6,lost=NaN,slow=0.5,delay=1,seed=-1,fast=1,throttle=0.6")
+	_, err := faults.Parse("throttle=0.6,lost=NaN,slow=0.5,cut=0.25,delay=1,seed=-1,fast=1,throttle=0.6")
 	if err == nil {
 		t.Fatal("there is no error")
 	}
@@ -36,9 +37,9 @@ func TestAllProblemsAreSaidAtOnce(t *testing.T) {
 		`lost is "NaN"; give a share of the calls from 0 to 1, such as 0.1`,
 		`delay is "1"; give a duration, such as 1s or 250ms`,
 		`seed is "-1"; give a whole number from 0, such as 7`,
-		`"fast=1" is not known; throttle, lost, slow, delay and seed are, such as in throttle=0.1,lost=0.1,slow=0.1,delay=1s,seed=7`,
+		`"fast=1" is not known; throttle, lost, slow, failed, cut, delay and seed are, such as in throttle=0.1,lost=0.1,slow=0.1,delay=1s,seed=7`,
 		`throttle is given twice; give it once`,
-		`throttle, lost and slow are 1.1 together; give at most 1, since a call meets one fault`,
+		`throttle, lost, slow, failed and cut are 1.35 together; give at most 1, since a call meets one fault`,
 	}
 	if diff := cmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {
 		t.Errorf("the problems are not those that were expected (-want +got):\n%s", diff)

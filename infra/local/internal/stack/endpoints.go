@@ -7,39 +7,62 @@ import (
 	"strings"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/secretsmanager"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/sqs"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/localonly"
 )
 
 // endpoints answers for the AWS services that the stack uses, told apart by what their protocols put into a request.
 type endpoints struct {
-	lambda, stepFunctions, dynamoDB, secretsManager http.Handler
+	lambda, stepFunctions, dynamoDB, secretsManager, s3, sqs http.Handler
 }
+
+// signedForS3 is in the Authorization of a request to S3: the end of the scope of the credential. Nothing else tells it
+// apart where it is sent to the address of all endpoints, such as by the AWS CLI.
+const signedForS3 = "/s3/aws4_request"
 
 // guarded lets in the functions, which come through HTTP_PROXY by names of their own, and programs of this machine.
 func (e *endpoints) guarded() http.Handler {
-	return localonly.Guard{
+	guarded := localonly.Guard{
 		What:  "The AWS endpoints",
-		Hosts: []string{awsHost, "sync-" + awsHost},
+		Hosts: []string{awsHost, "sync-" + awsHost, s3Host},
 		Refuse: func(w http.ResponseWriter, status int, detail string) {
 			refuse(w, status, "AccessDeniedException", detail)
 		},
 	}.Handler(e)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { guarded.ServeHTTP(w, withBucketInPath(r)) })
+}
+
+// withBucketInPath is a request to S3 that names the bucket in the host, which SDKs do unless they are told otherwise, as one
+// that names it in the path. Others stay as they are.
+func withBucketInPath(r *http.Request) *http.Request {
+	bucket, named := strings.CutSuffix(r.Host, "."+s3Host)
+	if !named {
+		return r
+	}
+	changed := r.Clone(r.Context())
+	changed.Host, changed.URL.Path, changed.URL.RawPath = s3Host, "/"+bucket+r.URL.Path, ""
+	return changed
 }
 
 func (e *endpoints) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	target := r.Header.Get("X-Amz-Target")
 	switch {
+	case r.Host == s3Host, strings.Contains(r.Header.Get("Authorization"), signedForS3):
+		e.s3.ServeHTTP(w, r)
 	case strings.HasPrefix(target, "AWSStepFunctions."):
 		e.stepFunctions.ServeHTTP(w, r)
 	case strings.HasPrefix(target, "DynamoDB_"):
 		e.dynamoDB.ServeHTTP(w, r)
 	case strings.HasPrefix(target, secretsmanager.TargetPrefix):
 		e.secretsManager.ServeHTTP(w, r)
+	case strings.HasPrefix(target, sqs.TargetPrefix):
+		e.sqs.ServeHTTP(w, r)
 	case strings.HasPrefix(r.URL.Path, "/2015-03-31/functions"):
 		e.lambda.ServeHTTP(w, r)
 	default:
 		refuse(w, http.StatusNotImplemented, "UnknownOperationException",
-			fmt.Sprintf("%s %s %s is not an operation of Lambda, Step Functions, DynamoDB or Secrets Manager, which are what runs here", r.Method, r.URL.Path, target))
+			fmt.Sprintf("%s %s %s is not an operation of Lambda, Step Functions, DynamoDB, Secrets Manager, S3 or SQS, which are what runs here; "+
+				"S3 is asked by signed requests, and SQS in its JSON protocol", r.Method, r.URL.Path, target))
 	}
 }
 
