@@ -82,7 +82,7 @@ contract: prerequisites ## run the cases of the contract against an endpoint; do
 
 .PHONY: soak
 soak: prerequisites ## run the tests that take minutes: what only many requests show
-	SOAK=1 go test -count=1 -v -timeout 30m -run TestMemoryIsBounded ./infra/local/internal/stack
+	SOAK=1 SECONDS=$(or $(SECONDS),60) go test -count=1 -v -timeout 60m -run 'TestMemoryIsBounded|TestUnderFaultsAndOverload' ./infra/local/internal/stack
 
 .PHONY: fuzz
 fuzz: prerequisites ## run each fuzz target for a minute, or for FUZZTIME, until one fails
