@@ -13,6 +13,7 @@
 //	policy        the retry policy: JSON, or the name of a file with it (default: the default policy)
 //	vendor        names of vendors with commas between, whose presets the policy is put over; docs/vendors.md lists them
 //	              (default: none)
+//	queue         true adds a queue whose messages are requests; docs/triggers.md (default false)
 //	upstreamauth  how to authenticate to the upstream, and the name of the secret in AWS Secrets Manager: bearer:SECRET,
 //	              basic:SECRET, header/NAME:SECRET, query/NAME:SECRET, oauth2/TOKEN-URL:SECRET or certificate:SECRET, with #FIELD
 //	              behind it for one field of a JSON object (default: not at all)

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy"
+	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy/triggers"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
@@ -33,7 +34,15 @@ func newProxyStack(scope constructs.Construct, id string) (awscdk.Stack, *apipro
 		panic(fmt.Sprintf("%s cannot be built with this context:\n%v", id, err))
 	}
 	props.Upstream.Auth = upstreamAuth(stack, auth)
-	return stack, apiproxy.NewRetryingApiProxy(stack, jsii.String("Proxy"), props)
+	proxy := apiproxy.NewRetryingApiProxy(stack, jsii.String("Proxy"), props)
+	if context(stack.Node(), "queue", "false") == "true" {
+		queue := triggers.NewQueue(stack, jsii.String("Requests"), &triggers.QueueProps{Proxy: proxy})
+		awscdk.NewCfnOutput(stack, jsii.String("QueueUrl"), &awscdk.CfnOutputProps{
+			Value:       queue.Queue.QueueUrl(),
+			Description: jsii.String("The queue whose messages are requests"),
+		})
+	}
+	return stack, proxy
 }
 
 // upstreamAuth is how the proxies authenticate to the upstream, with secrets that are in the account already.
@@ -100,6 +109,10 @@ func propsFrom(node constructs.Node) (*apiproxy.RetryingApiProxyProps, message.U
 		props.UrlAuthType = awslambda.FunctionUrlAuthType_NONE
 	default:
 		problem("context auth is %q; give AWS_IAM or NONE", text)
+	}
+
+	if text := context(node, "queue", "false"); text != "true" && text != "false" {
+		problem("context queue is %q; give true or false", text)
 	}
 
 	var err error

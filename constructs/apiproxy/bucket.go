@@ -5,9 +5,11 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/jsii-runtime-go"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy/internal/nagrule"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/largebody"
 )
 
@@ -37,7 +39,7 @@ func newBucket(r *RetryingApiProxy, props RetryingApiProxyProps) awss3.Bucket {
 		own.BucketKeyEnabled = jsii.Bool(true) // one use of the key for many objects
 	}
 	bucket := awss3.NewBucket(r, jsii.String("Bodies"), own)
-	acknowledge(bucket, accessIsNotLogged)
+	nagrule.Acknowledge(bucket, accessIsNotLogged)
 	return bucket
 }
 
@@ -72,12 +74,18 @@ func (p RetryingApiProxyProps) answerLife() time.Duration {
 
 // grantBodies lets a function do one thing with the objects of a kind, and use the key of the bucket. The CDK's own grants have
 // more actions than that.
-func grantBodies(r *RetryingApiProxy, grantee awsiam.IGrantable, props RetryingApiProxyProps, kind largebody.Kind, action string) {
-	grantee.GrantPrincipal().AddToPrincipalPolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+func grantBodies(r *RetryingApiProxy, function awslambda.Function, props RetryingApiProxyProps, kind largebody.Kind, action string) {
+	objects := r.Bucket.ArnForObjects(jsii.String(largebody.Prefix(recordPrefix(r, props), kind) + "*"))
+	function.AddToRolePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Actions:   jsii.Strings(action),
-		Resources: jsii.Strings(*r.Bucket.ArnForObjects(jsii.String(largebody.Prefix(recordPrefix(r, props), kind) + "*"))),
+		Resources: jsii.Strings(*objects),
 	}))
+	acknowledgePolicy(function.Role(), nagrule.Acknowledgement{
+		Rule:    "AwsSolutions-IAM5",
+		Finding: nagrule.Resource(r, objects),
+		Reason:  "The name of an object is drawn when it is written. Below this prefix are the bodies of this construct alone.",
+	})
 	if key := r.Bucket.EncryptionKey(); key != nil {
-		grantUse(key, grantee)
+		grantUse(key, function)
 	}
 }

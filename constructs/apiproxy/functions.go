@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/jsii-runtime-go"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy/internal/nagrule"
 	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/gofunction"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/largebody"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
@@ -177,7 +178,7 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 	r.StateMachine.GrantStartSyncExecution(gateway)
 	if r.AsyncStateMachine != nil {
 		r.AsyncStateMachine.GrantStartExecution(gateway)
-		r.AsyncStateMachine.GrantExecution(gateway, jsii.String("states:StopExecution"))
+		grantStop(r, gateway)
 	}
 	GrantRecords(r.Table, gateway)
 	denyOtherRecords(r.Table, gateway, recordPrefix(r, props))
@@ -189,6 +190,25 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 		grantUse(props.EncryptionKey, gateway) // who starts a synchronous execution sends and receives its data
 	}
 	return gateway
+}
+
+// grantStop lets the gateway stop executions of asynchronous requests. They have names that are drawn.
+func grantStop(r *RetryingApiProxy, gateway awslambda.Function) {
+	executions := awscdk.Stack_Of(r).FormatArn(&awscdk.ArnComponents{
+		Service:      jsii.String("states"),
+		Resource:     jsii.String("execution"),
+		ResourceName: jsii.String(*r.AsyncStateMachine.StateMachineName() + ":*"),
+		ArnFormat:    awscdk.ArnFormat_COLON_RESOURCE_NAME,
+	})
+	gateway.AddToRolePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Actions:   jsii.Strings("states:StopExecution"),
+		Resources: jsii.Strings(*executions),
+	}))
+	acknowledgePolicy(gateway.Role(), nagrule.Acknowledgement{
+		Rule:    "AwsSolutions-IAM5",
+		Finding: nagrule.Resource(r, executions),
+		Reason:  "An execution has a name that is drawn when it starts. The gateway stops those whose ids it is shown.",
+	})
 }
 
 // reserved has the form that the CDK takes a reservation in; nil is none.

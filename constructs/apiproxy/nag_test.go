@@ -14,8 +14,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsscheduler"
+	"github.com/aws/jsii-runtime-go"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy"
+	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy/triggers"
 	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/npmpackages"
 )
 
@@ -46,6 +52,7 @@ func TestCdkNagFindsNothingButWhatIsAcknowledged(t *testing.T) {
 	for name, template := range withSecrets(t) {
 		templates["Secrets"+name] = template
 	}
+	templates["Triggers"] = withTriggers()
 	t.Parallel() // no more is asked of the kernel
 	found := nag(t, modules, templates)
 	for _, name := range slices.Sorted(maps.Keys(templates)) {
@@ -64,6 +71,22 @@ func TestCdkNagFindsNothingButWhatIsAcknowledged(t *testing.T) {
 			}
 		}
 	}
+}
+
+// withTriggers is a stack with one of each trigger. What they create begins with the id of the construct, as its own parts do.
+func withTriggers() template {
+	app := newApp(nothingBundled)
+	stack := awscdk.NewStack(app, jsii.String("Triggers"), nil)
+	proxy := apiproxy.NewRetryingApiProxy(stack, jsii.String("Orders"), minimal())
+	request := triggers.Request{Method: "POST", Path: "/orders"}
+	triggers.NewQueue(stack, jsii.String("OrdersJobs"), &triggers.QueueProps{Proxy: proxy})
+	triggers.NewSchedule(stack, jsii.String("OrdersNightly"), &triggers.ScheduleProps{Proxy: proxy, Request: request, Schedule: &awsscheduler.ScheduleProps{
+		Schedule: awsscheduler.ScheduleExpression_Rate(awscdk.Duration_Days(jsii.Number(1))),
+	}})
+	triggers.NewRule(stack, jsii.String("OrdersRule"), &triggers.RuleProps{Proxy: proxy, Request: request, Rule: &awsevents.RuleProps{
+		EventPattern: &awsevents.EventPattern{Source: jsii.Strings("shop")},
+	}})
+	return synthesise(app)["Triggers"]
 }
 
 // nag has cdk-nag judge templates, and returns what it finds of resources of the construct by its version, by whether it was

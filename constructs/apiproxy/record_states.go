@@ -82,13 +82,12 @@ func newReleaseState(scope constructs.Construct, table awsdynamodb.ITableV2, nex
 
 // newGiveUpState creates the state that writes to the item of an execution that its proxies were lost, and which, so that
 // whoever asks for it has the policy judge that.
-func newGiveUpState(scope constructs.Construct, table awsdynamodb.ITableV2, prefix string) awsstepfunctionstasks.DynamoUpdateItem {
-	id := awsstepfunctions.JsonPath_Format(jsii.String(execution.ItemID(prefix, "{}")), awsstepfunctions.JsonPath_StringAt(jsii.String(message.ExecutionPath)))
+func newGiveUpState(scope constructs.Construct, table awsdynamodb.ITableV2) awsstepfunctionstasks.DynamoUpdateItem {
 	giveUp := awsstepfunctionstasks.NewDynamoUpdateItem(scope, jsii.String("GiveUp"), &awsstepfunctionstasks.DynamoUpdateItemProps{
 		Comment: jsii.String("No proxy was left to judge; whoever asks for the execution is told"),
 		Table:   table,
 		Key: &map[string]awsstepfunctionstasks.DynamoAttributeValue{
-			recordformat.ID: stringValue(*id),
+			recordformat.ID: stringValue(*awsstepfunctions.JsonPath_StringAt(jsii.String(message.ItemPath))),
 		},
 		UpdateExpression:         jsii.String("SET #lost = :lost"),
 		ConditionExpression:      jsii.String("attribute_exists(#id)"),

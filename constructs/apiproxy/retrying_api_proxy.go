@@ -26,6 +26,9 @@ type RetryingApiProxy struct {
 	// version of the state machine that it starts change together, and can be rolled back together.
 	Gateway awslambda.Function
 
+	// Live is that alias. Whoever invokes the gateway, rather than call the URL, invokes it by this alias: docs/triggers.md.
+	Live awslambda.Alias
+
 	// Proxies are the functions that make the attempts, proxy-1 first.
 	Proxies []awslambda.Function
 
@@ -87,7 +90,8 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 		r.AsyncStateMachine = newAsyncStateMachine(r, settled, aliases)
 	}
 	r.Gateway = newGateway(r, settled)
-	r.Url = r.Gateway.AddAlias(jsii.String(liveAlias), nil).AddFunctionUrl(&awslambda.FunctionUrlOptions{
+	r.Live = r.Gateway.AddAlias(jsii.String(liveAlias), nil)
+	r.Url = r.Live.AddFunctionUrl(&awslambda.FunctionUrlOptions{
 		AuthType: settled.UrlAuthType,
 		Cors:     settled.cors(),
 	})

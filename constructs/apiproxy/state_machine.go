@@ -33,7 +33,7 @@ func newStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps, aliases [
 // asked and answered is in its states.
 func newAsyncStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps, aliases []awslambda.Alias) awsstepfunctions.StateMachine {
 	scope := constructs.NewConstruct(r, jsii.String("Async"))
-	giveUp := newGiveUpState(scope, r.Table, recordPrefix(r, props))
+	giveUp := newGiveUpState(scope, r.Table)
 	return newMachine(r, scope, props, newRing(scope, props, aliases, r.Table, giveUp), awsstepfunctions.StateMachineProps{
 		StateMachineType: awsstepfunctions.StateMachineType_STANDARD,
 		Timeout:          seconds(roundUp(props.Async.Deadline, time.Second) + deadlineMargin),

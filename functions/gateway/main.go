@@ -1,5 +1,6 @@
 // Command gateway is the handler behind the function URL. It turns an HTTP request into a call, has the state machine
-// carry it out, and turns what comes back into an HTTP response.
+// carry it out, and turns what comes back into an HTTP response. Requests also come as events of their own, and as messages
+// of a queue: docs/triggers.md.
 //
 // Environment:
 //
@@ -74,5 +75,5 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	lambda.StartWithOptions(gateway.Handle, lambda.WithSetEscapeHTML(false))
+	lambda.StartWithOptions(gateway)
 }

@@ -86,6 +86,10 @@ type Envelope struct {
 	// starts with, where the state machine finds it at the end.
 	Record *Record `json:"record,omitempty"`
 
+	// Item is the id of the item with what is known of an asynchronous request. It stands in the envelope that an execution
+	// starts with, where the state machine finds it if no proxy is left to write there.
+	Item string `json:"item,omitempty"`
+
 	// Protocol is the version of HTTP that the upstream answered in, as Via has it, if that is not 1.1.
 	Protocol string `json:"protocol,omitempty"`
 
@@ -135,7 +139,7 @@ const (
 	ReleasePath       = "$.release"
 	LossesCountPath   = "$.losses.count"
 	LossesAllowedPath = "$.losses.allowed"
-	ExecutionPath     = "$.call.execution"
+	ItemPath          = "$$.Execution.Input.item"
 	RecordIDPath      = "$$.Execution.Input.record.id"
 	RecordOwnerPath   = "$$.Execution.Input.record.owner"
 )

@@ -64,6 +64,7 @@ func TestEnvelopesOfEarlierVersionsAreRead(t *testing.T) {
 		},
 		"v2/first.json": {
 			Version: 2, Start: 2, Outcome: retry.Again, Record: &message.Record{ID: "gateway#orders", Owner: "owner-1"}, Attempts: []retry.Attempt{},
+			Item:   "gateway#execution:8c2f",
 			Call:   &message.Call{Execution: "8c2f", RequestID: call.RequestID, Deadline: call.Deadline, MaxAttempts: 5, Keyed: true, Recorded: true},
 			Losses: none,
 		},

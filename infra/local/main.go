@@ -7,8 +7,8 @@
 //	UPSTREAM     base URL of the API that is called (default: a demo upstream that limits and fails)
 //	SPEED        waits between attempts pass so many times faster (default 1)
 //	PROXIES      number of proxies (default: that of the stack)
-//	DATA         a file that keeps the idempotency records and the objects in buckets when the program ends (default: they are
-//	             kept in memory)
+//	DATA         a file that keeps the idempotency records, the objects in buckets and the messages of queues when the program
+//	             ends (default: they are kept in memory)
 //	SECRETS      a JSON file with the secrets in Secrets Manager, by their names: strings, or objects, each of which stands for
 //	             its JSON text. It is read again when it changes (default: there are those of the stack only)
 //	VERBOSE      1 prints what the functions write, too
@@ -190,6 +190,11 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 	fmt.Fprintln(stdout, "upstream ", s.describeUpstream(upstream))
 	fmt.Fprintln(stdout, "endpoints", running.Endpoint(), "(for --endpoint-url of the AWS CLI)")
 	fmt.Fprintln(stdout, "console  ", consoleURL+console.Path, "(shows in a browser what happens to requests)")
+	for _, q := range running.Template.Queues {
+		if q.Redrive != nil { // the other one has its dead letters
+			fmt.Fprintln(stdout, "queue    ", q.URL, "(its messages are requests; docs/triggers.md)")
+		}
+	}
 	if secrets != nil {
 		fmt.Fprintf(stdout, "secrets   %d, from %s (read again when it changes)\n", len(secretValues), s.secretsFile)
 	}

@@ -38,7 +38,7 @@ const (
 
 // accept begins a request whose answer is fetched later. What is known of it is written first, then it is started: a caller who
 // is told that it was accepted finds it.
-func (g *Gateway) accept(ctx context.Context, call *message.Call, asked idempotencyhttp.Request, key string, wanted preferences, started time.Time) outcome {
+func (g *Gateway) accept(ctx context.Context, call *message.Call, asked idempotencyhttp.Request, key string, wanted preferences, started, lastDeadline time.Time) outcome {
 	applied := []string{"respond-async"}
 	limit := g.asyncDeadline
 	if wanted.deadline > 0 {
@@ -49,6 +49,9 @@ func (g *Gateway) accept(ctx context.Context, call *message.Call, asked idempote
 	if wanted.wait > 0 {
 		wait = g.patience(&call.Request, wanted, asked.Caller != "")
 		applied = append(applied, "wait="+strconv.FormatInt(int64(wait/time.Second), 10))
+	}
+	if left := lastDeadline.Sub(started); !lastDeadline.IsZero() && left < wait {
+		wait = max(left, 0)
 	}
 	if wanted.attempts > 0 {
 		applied = append(applied, "attempts="+strconv.Itoa(wanted.attempts))
@@ -126,7 +129,7 @@ func (g *Gateway) startExecution(ctx context.Context, call *message.Call, x *exe
 		return g.unreadable(ctx, err)
 	}
 	envelope := message.ToProxy(call, g.policy, nil, 0)
-	envelope.Start, envelope.Record = g.start(), x.Record
+	envelope.Start, envelope.Record, envelope.Item = g.start(), x.Record, execution.ItemID(g.recordPrefix, x.Name)
 	input, err := message.Marshal(envelope.ByReference())
 	if err != nil {
 		return engineUnavailable("The request cannot be written as JSON: " + err.Error() + ".")
@@ -175,7 +178,7 @@ func (g *Gateway) told(ctx context.Context, id string, x *execution.Execution, u
 	response.StatusCode = http.StatusAccepted
 	response.Headers["location"] = executionsPath + id
 	response.Headers["retry-after"] = retryAfterSeconds(g.comeAgain(x))
-	return outcome{response: response, attempts: len(x.Attempts)}
+	return outcome{response: response, attempts: len(x.Attempts), final: true} // nobody has to ask for it again
 }
 
 // awaitEnd looks at an execution until it has ended, or until a moment.

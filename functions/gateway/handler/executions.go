@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
@@ -45,6 +45,16 @@ const (
 	comeAgainMax = 5 * time.Minute
 )
 
+// executions is what the gateway needs of whoever keeps asynchronous requests, see package executionstore.
+type executions interface {
+	Create(context.Context, *execution.Execution) error
+	Get(ctx context.Context, name string) (*execution.Execution, error)
+	Save(context.Context, *execution.Execution) error
+	PutRequest(ctx context.Context, name string, request *message.Request, expiration int64) error
+	Request(ctx context.Context, name string) (*message.Request, error)
+	Answer(ctx context.Context, part string) (*message.Envelope, error)
+}
+
 func executionNotFound() *problem {
 	return newProblem("execution-not-found", http.StatusNotFound, "There is no such execution",
 		"No asynchronous request has this id, or what is known of it has expired, or somebody else has started it.")
@@ -70,7 +80,8 @@ func executionEnded() *problem {
 
 // atExecutions answers a request for what is known of an asynchronous one. Not everything is one, nor is there anything where
 // requests cannot be asynchronous.
-func (g *Gateway) atExecutions(ctx context.Context, event *events.LambdaFunctionURLRequest) (outcome, bool) {
+func (g *Gateway) atExecutions(ctx context.Context, a arrival) (outcome, bool) {
+	event := a.event
 	rest, below := strings.CutPrefix(event.RawPath, executionsPath)
 	if !below || g.asyncMachineARN == "" {
 		return outcome{}, false
@@ -86,7 +97,8 @@ func (g *Gateway) atExecutions(ctx context.Context, event *events.LambdaFunction
 		p.allow = allowed
 		return outcome{problem: p}, true
 	}
-	x, failed := g.lookUp(ctx, id, idempotencyhttp.FromFunctionURL(*event).Caller)
+	caller := cmp.Or(a.caller, idempotencyhttp.FromFunctionURL(*event).Caller)
+	x, failed := g.lookUp(ctx, id, caller)
 	if failed != nil {
 		return outcome{problem: failed}, true
 	}
@@ -97,13 +109,13 @@ func (g *Gateway) atExecutions(ctx context.Context, event *events.LambdaFunction
 	wanted, _ := parsePreferences(field(event, "prefer"), g.forwarding)
 	applied := ""
 	if wanted.wait > 0 {
-		wait := g.patience(&message.Request{}, preferences{wait: wanted.wait}, idempotencyhttp.FromFunctionURL(*event).Caller != "")
+		wait := g.patience(&message.Request{}, preferences{wait: wanted.wait}, caller != "")
 		applied = "wait=" + strconv.FormatInt(int64(wait/time.Second), 10)
 		if x, failed = g.awaitEnd(ctx, x, g.now().Add(wait)); failed != nil {
 			return outcome{problem: failed}, true
 		}
 	}
-	out := outcome{response: g.statusDocument(x, id), attempts: len(x.Attempts)}
+	out := outcome{response: g.statusDocument(x, id), attempts: len(x.Attempts), final: true}
 	if response {
 		out = g.responseOf(ctx, x)
 	}
@@ -280,7 +292,7 @@ func (g *Gateway) stop(ctx context.Context, id string, x *execution.Execution) o
 			g.releaseRecord(ctx, x.Record)
 		}
 	}
-	return outcome{response: g.statusDocument(x, id), attempts: len(x.Attempts)}
+	return outcome{response: g.statusDocument(x, id), attempts: len(x.Attempts), final: true}
 }
 
 // executionARN is the ARN of an execution of a state machine, or of a version of one.

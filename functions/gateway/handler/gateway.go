@@ -72,7 +72,7 @@ type Dependencies struct {
 	Random func() float64
 }
 
-// A Gateway answers function URL requests. It is safe for concurrent use.
+// A Gateway answers the requests of a function URL, and those that come as events by Invoke. It is safe for concurrent use.
 type Gateway struct {
 	settings
 	pseudonym string
@@ -82,7 +82,7 @@ type Gateway struct {
 	log       *slog.Logger
 
 	asyncEngine AsyncEngine // nil if requests cannot be asynchronous
-	executions  *executionstore.Store
+	executions  executions
 	bodies      Bodies // nil if none is kept in a bucket
 
 	now    func() time.Time
@@ -130,38 +130,62 @@ func newGateway(s settings, store idempotency.Store, d Dependencies) (*Gateway, 
 	return g, nil
 }
 
-// Handle answers one request. It never returns an error: whatever goes wrong is an HTTP answer.
+// Handle answers one request of the function URL. It never returns an error: whatever goes wrong is an HTTP answer.
 func (g *Gateway) Handle(ctx context.Context, event events.LambdaFunctionURLRequest) (events.LambdaFunctionURLResponse, error) {
+	response, _ := g.answer(withRequestID(ctx), arrival{event: &event, endpoint: endpoint(&event)})
+	return response, nil
+}
+
+// An arrival is a request, whichever way it came.
+type arrival struct {
+	// event is the request in the form of a function URL's event.
+	event *events.LambdaFunctionURLRequest
+
+	// refused is why it cannot be read. The event then holds what could be.
+	refused *problem
+
+	// caller is who sends it, where that is not for the event to say. Empty for a request of the URL.
+	caller string
+
+	// endpoint is where links in the answer are made to lead, scheme and host. Empty leaves them as they are.
+	endpoint string
+
+	// lastDeadline is the latest deadline that it may have. The zero time bounds nothing.
+	lastDeadline time.Time
+}
+
+// answer answers a request, and says how it ended.
+func (g *Gateway) answer(ctx context.Context, a arrival) (events.LambdaFunctionURLResponse, outcome) {
 	started := g.now()
-	ctx = withRequestID(ctx)
-	out := g.respond(ctx, &event, started)
+	event := a.event
+	out := g.respond(ctx, a, started)
 	response := out.response
 	if out.problem != nil {
 		if g.hideAttempts {
 			out.problem.attempts = nil
 		}
-		response = out.problem.response(requestID(ctx), field(&event, "accept"))
+		response = out.problem.response(requestID(ctx), field(event, "accept"))
 	}
 	if out.gaveUp && !g.omitRetryAdvice {
 		adviseAgainstRetry(response.Headers)
 	}
-	g.links.rewrite(response.Headers, endpoint(&event))
+	g.links.rewrite(response.Headers, a.endpoint)
 	g.withoutCrossOrigin(response.Headers)
 	if out.applied != "" {
 		response.Headers["preference-applied"] = joinFields(response.Headers["preference-applied"], out.applied)
 	}
 	// A trace that the caller began goes upstream with the request, and comes back with the answer. What is no trace could
 	// not stand in an answer.
-	if parent := field(&event, "traceparent"); message.IsToken(parent) && response.Headers["traceparent"] == "" {
+	if parent := field(event, "traceparent"); message.IsToken(parent) && response.Headers["traceparent"] == "" {
 		response.Headers["traceparent"] = parent
 	}
-	response = g.carried(ctx, &event, out, response)
+	response = g.carried(ctx, event, out, response)
 	g.tell(ctx, out.level(response.StatusCode), "request",
 		slog.String("method", event.RequestContext.HTTP.Method),
 		slog.Int("status", response.StatusCode),
 		slog.Int("attempts", out.attempts),
 		slog.Int64("durationMs", g.now().Sub(started).Milliseconds()))
-	return urlResponse(response), nil
+	return urlResponse(response), out
 }
 
 // adviseAgainstRetry tells the clients that look for it that it would be of no use to send the request again at once: that
@@ -202,6 +226,9 @@ type outcome struct {
 	// bodiless is the problem that takes the place of the body of the response, which was too large. Nil if it has its body.
 	bodiless *problem
 
+	// final says that the response is the last word: the upstream's final answer, from now or from a record.
+	final bool
+
 	// attempts is how many were made.
 	attempts int
 
@@ -222,18 +249,24 @@ func (o outcome) level(status int) slog.Level {
 }
 
 // respond is the way of a request through the gateway.
-func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRequest, started time.Time) outcome {
-	if out, here := g.atExecutions(ctx, event); here {
+func (g *Gateway) respond(ctx context.Context, a arrival, started time.Time) outcome {
+	if a.refused != nil {
+		return outcome{problem: a.refused}
+	}
+	if out, here := g.atExecutions(ctx, a); here {
 		return out
 	}
-	request, refused := readRequest(event, g.pseudonym, g.forwarding)
+	request, refused := readRequest(a.event, g.pseudonym, g.forwarding)
 	if refused != nil {
 		return outcome{problem: refused}
 	}
 	if response, here := maxForwards(request); here {
-		return outcome{response: response}
+		return outcome{response: response, final: true}
 	}
-	asked := idempotencyhttp.FromFunctionURL(*event, g.authReplaces...)
+	asked := idempotencyhttp.FromFunctionURL(*a.event, g.authReplaces...)
+	if a.caller != "" {
+		asked.Caller = a.caller
+	}
 	key, refused := g.keyFor(asked)
 	if refused == nil && key != "" {
 		refused = g.identify(ctx, &asked)
@@ -246,6 +279,9 @@ func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRe
 		delete(request.Headers, "prefer")
 	}
 	patience := g.patience(request, wanted, asked.Caller != "")
+	if !a.lastDeadline.IsZero() && !wanted.async && started.Add(patience).After(a.lastDeadline) {
+		return outcome{problem: engineUnavailable("The function's time is up before the request could wait for as long as it may. The upstream was not called.")}
+	}
 	call := &message.Call{
 		Request:     *request,
 		RequestID:   requestID(ctx),
@@ -260,7 +296,7 @@ func (g *Gateway) respond(ctx context.Context, event *events.LambdaFunctionURLRe
 		delete(call.Request.Headers, "if-none-match")
 	}
 	if wanted.async {
-		return g.accept(ctx, call, asked, key, wanted, started)
+		return g.accept(ctx, call, asked, key, wanted, started, a.lastDeadline)
 	}
 	out := g.carryOut(ctx, call, asked, key)
 	out.applied = wanted.applied(patience)
@@ -466,6 +502,7 @@ func (g *Gateway) answered(envelope *message.Envelope, method string) outcome {
 	if envelope.Bodiless {
 		out.bodiless = answerTooLarge(envelope, method)
 	}
+	out.final = envelope.Outcome == retry.Succeeded
 	// Of a request that was not repeated, because that is not safe, whoever sends it knows more than we do.
 	out.gaveUp = out.gaveUp && envelope.Error != retry.UnsafeToRepeat
 	if known {

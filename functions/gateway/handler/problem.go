@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"fmt"
 	"mime"
 	"net/http"
 	"strconv"
@@ -53,6 +54,12 @@ func refused(r *message.Refusal, forwarding message.Forwarding) *problem {
 		return p
 	}
 	return invalidRequest(r.Detail)
+}
+
+// malformedKey is for a key that cannot be used, for this reason.
+func malformedKey(reason string) *problem {
+	refused, _ := idempotencyhttp.ProblemFor(fmt.Errorf("%w: %s", idempotencyhttp.ErrMalformedKey, reason), time.Time{})
+	return &problem{Problem: refused}
 }
 
 func requestTooLarge(detail string) *problem {

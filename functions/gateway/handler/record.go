@@ -137,9 +137,9 @@ func (g *Gateway) replay(ctx context.Context, request idempotencyhttp.Request, r
 	response := g.decorate(envelope, record.Expiration)
 	response = idempotencyhttp.Replayed(response, g.serverCacheHit)
 	if notModified, matches := idempotencyhttp.NotModified(request, response); matches {
-		return outcome{response: notModified}
+		return outcome{response: notModified, final: true}
 	}
-	out := outcome{response: response}
+	out := outcome{response: response, final: true}
 	if envelope.Bodiless {
 		out.bodiless = answerTooLarge(envelope, request.Method)
 	}

@@ -2,12 +2,10 @@ package handler
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -19,22 +17,18 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
-// kept is [Executions] in memory. before and after are asked about each operation: their error is that of the operation, after
-// which it has had no effect, or all of it.
+// kept is what is kept of one asynchronous request, in memory. before and after are asked about each operation: their error is
+// that of the operation, after which it has had no effect, or all of it.
 type kept struct {
-	mu      sync.Mutex
-	x       execution.Execution
-	request message.Request
-	answers map[string]*message.Envelope
-	lost    bool // the record has another owner
-	before  func(operation string) error
-	after   func(operation string) error
-	held    time.Time
+	execution.MemoryStore
+	t      testing.TB
+	before func(operation string) error
+	after  func(operation string) error
+	lost   bool // the record has another owner
+	held   time.Time
 }
 
 func (k *kept) do(operation string, effect func() error) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
 	if k.before != nil {
 		if err := k.before(operation); err != nil {
 			return err
@@ -49,46 +43,16 @@ func (k *kept) do(operation string, effect func() error) error {
 	return nil
 }
 
-func (k *kept) Get(_ context.Context, name string) (*execution.Execution, error) {
-	var x execution.Execution
-	err := k.do("get", func() error {
-		if name != k.x.Name {
-			return execution.ErrNotFound
-		}
-		x = k.x
-		x.Attempts = slices.Clone(k.x.Attempts)
-		if k.x.Begun != nil {
-			begun := *k.x.Begun
-			x.Begun = &begun
-		}
-		return nil
-	})
-	return &x, err
+func (k *kept) Get(ctx context.Context, name string) (x *execution.Execution, err error) {
+	return x, k.do("get", func() error { x, err = k.MemoryStore.Get(ctx, name); return err })
 }
 
-// Save keeps what is read back through JSON, as the table does.
-func (k *kept) Save(_ context.Context, x *execution.Execution) error {
-	return k.do("save", func() error {
-		if x.Revision != k.x.Revision {
-			return execution.ErrChanged
-		}
-		text, err := json.Marshal(x)
-		if err != nil {
-			return err
-		}
-		saved := execution.Execution{Name: x.Name, Revision: x.Revision + 1, Expiration: x.Expiration}
-		if err := json.Unmarshal(text, &saved); err != nil {
-			return err
-		}
-		k.x = saved
-		x.Revision++
-		return nil
-	})
+func (k *kept) Save(ctx context.Context, x *execution.Execution) error {
+	return k.do("save", func() error { return k.MemoryStore.Save(ctx, x) })
 }
 
-func (k *kept) Request(context.Context, string) (*message.Request, error) {
-	r := k.request
-	return &r, k.do("request", func() error { return nil })
+func (k *kept) Request(ctx context.Context, name string) (r *message.Request, err error) {
+	return r, k.do("request", func() error { r, err = k.MemoryStore.Request(ctx, name); return err })
 }
 
 func (k *kept) HoldRecord(_ context.Context, _ message.Record, until time.Time) error {
@@ -101,35 +65,56 @@ func (k *kept) HoldRecord(_ context.Context, _ message.Record, until time.Time) 
 	})
 }
 
-func (k *kept) PutAnswer(_ context.Context, name string, number int, answer *message.Envelope, _ int64) (string, error) {
-	part := "answer:" + name + ":" + strconv.Itoa(number)
+func (k *kept) PutAnswer(ctx context.Context, name string, number int, answer *message.Envelope, expiration int64) (part string, err error) {
 	return part, k.do("answer", func() error {
-		k.answers[part] = answer
-		return nil
+		part, err = k.MemoryStore.PutAnswer(ctx, name, number, answer, expiration)
+		return err
 	})
 }
 
-func (k *kept) Answer(_ context.Context, part string) (*message.Envelope, error) {
-	var answer *message.Envelope
-	err := k.do("read answer", func() error {
-		if answer = k.answers[part]; answer == nil {
-			return execution.ErrNotFound
-		}
-		return nil
-	})
-	return answer, err
+func (k *kept) Answer(ctx context.Context, part string) (answer *message.Envelope, err error) {
+	return answer, k.do("read answer", func() error { answer, err = k.MemoryStore.Answer(ctx, part); return err })
+}
+
+// now is the execution as it is.
+func (k *kept) now() *execution.Execution {
+	k.t.Helper()
+	x, err := k.MemoryStore.Get(context.Background(), "e1")
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return x
+}
+
+// change changes the execution as somebody else would.
+func (k *kept) change(to func(*execution.Execution)) {
+	k.t.Helper()
+	x := k.now()
+	to(x)
+	if err := k.MemoryStore.Save(context.Background(), x); err != nil {
+		k.t.Fatal(err)
+	}
+}
+
+// answer is what was kept of an answer; nil if nothing was.
+func (k *kept) answer(part string) *message.Envelope {
+	answer, _ := k.MemoryStore.Answer(context.Background(), part)
+	return answer
 }
 
 // keeping makes a bench whose asynchronous requests are kept in memory, with one request that has an hour.
 func keeping(t testing.TB, url string, r message.Request) (*bench, *kept, message.Envelope) {
 	b := newBench(t, url)
-	k := &kept{request: r, answers: map[string]*message.Envelope{}}
-	k.x = execution.Execution{
-		Name: "e1", Revision: 1, State: execution.Running, Method: r.Method, RequestID: "request-1",
+	k := &kept{t: t}
+	x := &execution.Execution{
+		Name: "e1", State: execution.Running, Method: r.Method, RequestID: "request-1",
 		Deadline: b.Now().Add(time.Hour).UnixMilli(), Expiration: b.Now().Add(25 * time.Hour).Unix(),
 	}
+	if err := errors.Join(k.Create(t.Context(), x), k.PutRequest(t.Context(), x.Name, &r, x.Expiration)); err != nil {
+		t.Fatal(err)
+	}
 	b.executions = k
-	call := &message.Call{Request: r, Execution: "e1", RequestID: "request-1", Deadline: k.x.Deadline}
+	call := &message.Call{Request: r, Execution: "e1", RequestID: "request-1", Deadline: x.Deadline}
 	return b, k, *message.ToProxy(call, b.policy, nil, 0).ByReference()
 }
 
@@ -139,7 +124,7 @@ func TestAnAttemptForAnAsynchronousRequestIsWrittenDownBeforeItIsMadeAndAfter(t 
 	t.Parallel()
 	var k *kept
 	b, k, in := keeping(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
-		if x := k.x; x.State != execution.Running || !x.UnderWay() {
+		if x := k.now(); x.State != execution.Running || !x.UnderWay() {
 			t.Errorf("while the attempt is made, the execution is %+v", x)
 		}
 		w.Header().Set("Retry-After", "1800")
@@ -149,7 +134,7 @@ func TestAnAttemptForAnAsynchronousRequestIsWrittenDownBeforeItIsMadeAndAfter(t 
 	if out.Outcome != retry.Again || out.WaitSeconds < 1800 || out.Version != 2 || len(out.Attempts) != 0 || out.Call.Request.Method != "" || out.Call.Made != 1 {
 		t.Errorf("the state machine is told %+v with the call %+v", out, out.Call)
 	}
-	if x := k.x; x.State != execution.Waiting || x.UnderWay() || len(x.Attempts) != 1 || !x.Sent() ||
+	if x := k.now(); x.State != execution.Waiting || x.UnderWay() || len(x.Attempts) != 1 || !x.Sent() ||
 		time.UnixMilli(x.WaitingUntil).Before(b.Now().Add(30*time.Minute)) {
 		t.Errorf("the execution is %+v", x)
 	}
@@ -162,8 +147,8 @@ func TestAnAnswerIsKeptAndTheStateMachineIsToldWhere(t *testing.T) {
 	if out.Outcome != retry.Succeeded || out.Stored != "answer:e1:1" || out.Body != "" || out.StatusCode != 0 {
 		t.Errorf("the state machine is told %+v", out)
 	}
-	if k.x.State != execution.Succeeded || k.x.Answer != out.Stored || k.answers[out.Stored].Body != "made" {
-		t.Errorf("the execution is %+v, and the answer %+v", k.x, k.answers)
+	if x := k.now(); x.State != execution.Succeeded || x.Answer != out.Stored || k.answer(out.Stored).Body != "made" {
+		t.Errorf("the execution is %+v, and the answer %+v", x, k.answer(out.Stored))
 	}
 }
 
@@ -182,7 +167,7 @@ func TestAProxyThatComesAfterALostReplyGoesOnWhereTheOtherEnded(t *testing.T) {
 	lost := in
 	lost.Losses = &message.Losses{Count: 1, Allowed: 2, Proxy: "proxy-1", Error: "Lambda.Unknown", Before: in.Losses}
 	out := b.invoke(t, lost)
-	if out.Outcome != retry.Again || out.WaitSeconds < 599 || sent != 1 || out.Losses.Count != 0 || out.Call.Made != 1 || len(k.x.Attempts) != 1 {
+	if out.Outcome != retry.Again || out.WaitSeconds < 599 || sent != 1 || out.Losses.Count != 0 || out.Call.Made != 1 || len(k.now().Attempts) != 1 {
 		t.Errorf("after %d calls the state machine is told %+v, want the wait that the other had in mind", sent, out)
 	}
 	b.Sleep(t.Context(), 11*time.Minute)
@@ -203,7 +188,7 @@ func TestALostProxyHasSentNothingUnlessItHadBegun(t *testing.T) {
 		sent := 0
 		b, k, in := keeping(t, serve(t, func(w http.ResponseWriter, _ *http.Request) { sent++ }), order)
 		if begun {
-			k.x.Begun = &execution.Begun{At: b.Now().UnixMilli()}
+			k.change(func(x *execution.Execution) { x.Begun = &execution.Begun{At: b.Now().UnixMilli()} })
 		}
 		in.Losses = &message.Losses{Count: 1, Allowed: 2, Proxy: "proxy-1", Error: "States.Timeout", Before: in.Losses}
 		out := b.invoke(t, in)
@@ -217,7 +202,7 @@ func TestAProxyOfAnExecutionThatWasStoppedSendsNothing(t *testing.T) {
 	t.Parallel()
 	sent := 0
 	b, k, in := keeping(t, serve(t, func(w http.ResponseWriter, _ *http.Request) { sent++ }), order)
-	k.x.State = execution.Stopped
+	k.change(func(x *execution.Execution) { x.State = execution.Stopped })
 	if out := b.invoke(t, in); out.Outcome != retry.Failed || out.Error != message.Stopped || sent != 0 {
 		t.Errorf("%d requests were sent, and the state machine is told %+v", sent, out)
 	}
@@ -229,7 +214,7 @@ func TestAProxyThatIsOvertakenSendsNothing(t *testing.T) {
 	b, k, in := keeping(t, serve(t, func(w http.ResponseWriter, _ *http.Request) { sent++ }), order)
 	k.after = func(operation string) error {
 		if operation == "request" {
-			k.x.Revision++ // somebody else
+			k.change(func(*execution.Execution) {})
 		}
 		return nil
 	}
@@ -243,12 +228,13 @@ func TestTheFirstAttemptLocksTheRecordAndIsNotMadeIfAnotherHasTheKey(t *testing.
 	for _, lost := range []bool{false, true} {
 		sent := 0
 		b, k, in := keeping(t, serve(t, func(w http.ResponseWriter, _ *http.Request) { sent++ }), order)
-		k.x.Record, k.lost = &message.Record{ID: "r", Owner: "me"}, lost
+		k.lost = lost
+		k.change(func(x *execution.Execution) { x.Record = &message.Record{ID: "r", Owner: "me"} })
 		out := b.invoke(t, in)
-		if !lost && (sent != 1 || !k.held.Equal(time.UnixMilli(k.x.Deadline).Add(30*time.Second))) {
+		if !lost && (sent != 1 || !k.held.Equal(time.UnixMilli(k.now().Deadline).Add(30*time.Second))) {
 			t.Errorf("%d requests were sent, and the record is locked until %v", sent, k.held)
 		}
-		if lost && (sent != 0 || out.Outcome != retry.Failed || out.Error != message.Superseded || k.x.State != execution.Failed) {
+		if lost && (sent != 0 || out.Outcome != retry.Failed || out.Error != message.Superseded || k.now().State != execution.Failed) {
 			t.Errorf("%d requests were sent, and the state machine is told %+v", sent, out)
 		}
 	}
@@ -373,20 +359,21 @@ func TestNoScheduleOfFaultsDoublesAnEffect(t *testing.T) {
 			rt.Fatalf("%d effects: %v", effects, turns)
 		}
 		k.before, k.after = nil, nil
+		x := k.now()
 		switch {
 		case final == nil: // given up; whoever asks has the losses judged
 			unknown++
 		case final.Outcome == retry.Succeeded:
 			succeeded++
-			if k.answers[final.Stored] == nil || k.answers[final.Stored].StatusCode != 201 || k.x.State != execution.Succeeded {
-				rt.Fatalf("it has succeeded, with the answers %v and the execution %+v", k.answers, k.x)
+			if answer := k.answer(final.Stored); answer == nil || answer.StatusCode != 201 || x.State != execution.Succeeded {
+				rt.Fatalf("it has succeeded, with the answer %+v and the execution %+v", answer, x)
 			}
 		default:
-			if k.x.State != execution.Failed || k.answers[k.x.Answer] == nil {
-				rt.Fatalf("it has failed, and the execution is %+v with the answers %v", k.x, k.answers)
+			if x.State != execution.Failed || k.answer(x.Answer) == nil {
+				rt.Fatalf("it has failed, and the execution is %+v", x)
 			}
-			if effects > 0 && !slices.ContainsFunc(k.x.Attempts, func(a retry.Attempt) bool { return a.MaybeProcessed }) {
-				rt.Fatalf("an effect that nobody is told of: %v, %+v", turns, k.x.Attempts)
+			if effects > 0 && !slices.ContainsFunc(x.Attempts, func(a retry.Attempt) bool { return a.MaybeProcessed }) {
+				rt.Fatalf("an effect that nobody is told of: %v, %+v", turns, x.Attempts)
 			}
 		}
 	})

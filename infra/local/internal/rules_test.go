@@ -44,6 +44,13 @@ var rules = []rule{
 	{packages: "constructs/...", only: []string{
 		"constructs/...", "functions/retry", "functions/message", "functions/gate", "functions/idempotency/recordformat",
 	}},
+	// Whoever imports the construct alone does not compile them.
+	{packages: "constructs/apiproxy", only: []string{
+		"constructs/...", "functions/retry", "functions/message", "functions/gate", "functions/idempotency/recordformat",
+	}, never: []string{
+		"github.com/aws/aws-cdk-go/awscdk/v2/awsscheduler", "github.com/aws/aws-cdk-go/awscdk/v2/awsschedulertargets",
+		"github.com/aws/aws-cdk-go/awscdk/v2/awseventstargets",
+	}},
 	{packages: "constructs/gofunction/gobuild", only: nil, never: cdk},
 	{packages: "infra/local/...", only: []string{"infra/local/...", "functions/...", "constructs/gofunction/gobuild"}, never: cdk},
 	{packages: "infra/local/internal/aws/...", only: []string{"infra/local/internal/aws/...", "infra/local/internal/localonly"}},

@@ -27,6 +27,9 @@
 // attempt's timeout, which is 10 s if the policy does not say otherwise; give the bench a policy with a shorter one (see
 // [Policy]). The gateway's own wait, for an earlier request with the same Idempotency-Key, is real, too.
 //
+// Queues of the stack, and the event sources that read them, go by real time: a message that failed comes again after its
+// visibility timeout.
+//
 // # Level of the definition
 //
 // [Bench.Machine] runs any state machine of the stack by itself, with any input, and with functions of the test in the

@@ -57,7 +57,8 @@ func Start(proxy int) Option {
 //	throttle=0.1,failed=0.1,lost=0.1,cut=0.1,slow=0.1,delay=50ms,seed=7
 //
 // Calls are throttled, fail with the service's 500, are carried out with the reply lost or broken off in the middle, or are
-// held up by the delay, which is in real time. Parts that are left out are 0; delay is then 1s, and seed 1. The n-th call of a service meets the same fault in every run.
+// held up by the delay, which is in real time. Parts that are left out are 0; delay is then 1s, and seed 1. The n-th call of
+// a service meets the same fault in every run.
 func Faults(shares string) Option {
 	return func(s *settings) { s.faultShares = shares }
 }

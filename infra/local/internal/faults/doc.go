@@ -2,11 +2,12 @@
 // service's, a share is carried out and the reply is lost or breaks off, and a share is slow.
 //
 // [Parse] reads the shares, and an [Injector] stands in front of what answers the calls: of the handlers of the services
-// ([Injector.Handler]), and of what the Task states of state machines call ([Injector.Lambda], [Injector.DynamoDB]).
+// ([Injector.Handler]), of what the Task states of state machines call ([Injector.Lambda], [Injector.DynamoDB]), and of what
+// event sources poll and invoke ([Injector.Queues], [Injector.Functions]).
 //
 // # What can be repeated
 //
 // What becomes of a call is drawn from a source that the seed determines, and each service has a source of its own, as has
-// each integration of the state machines. So the n-th call of a service meets the same fault in every run. Calls at the
-// same time may come in another order in another run; which of them is the n-th, the seed does not say.
+// each integration of the state machines and of the event sources. So the n-th call of a service meets the same fault in every
+// run. Calls at the same time may come in another order in another run; which of them is the n-th, the seed does not say.
 package faults

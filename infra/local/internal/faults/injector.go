@@ -13,10 +13,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda/eventsource"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/sqs"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
 )
 
-// errLost is what a state machine hears of a call whose reply was lost.
+// errLost is what state machines and event sources hear of a call whose reply was lost.
 var errLost = errors.New("the connection was closed before the reply arrived")
 
 // An Injector has calls fail. It may be used by many goroutines at once.
@@ -147,7 +150,7 @@ func (i *Injector) Lambda(next asl.Lambda) asl.Lambda {
 	}
 	source := i.source("state machine: " + Lambda.name)
 	return asl.LambdaFunc(func(ctx context.Context, function string, payload []byte) (asl.Invocation, error) {
-		return call(ctx, source, Lambda, func() (asl.Invocation, error) { return next.Invoke(ctx, function, payload) })
+		return call(ctx, source, Lambda, refusal.toStateMachine, func() (asl.Invocation, error) { return next.Invoke(ctx, function, payload) })
 	})
 }
 
@@ -158,18 +161,40 @@ func (i *Injector) DynamoDB(next asl.DynamoDB) asl.DynamoDB {
 	}
 	source := i.source("state machine: " + DynamoDB.name)
 	return asl.DynamoDBFunc(func(ctx context.Context, input json.RawMessage) (json.RawMessage, error) {
-		return call(ctx, source, DynamoDB, func() (json.RawMessage, error) { return next.UpdateItem(ctx, input) })
+		return call(ctx, source, DynamoDB, refusal.toStateMachine, func() (json.RawMessage, error) { return next.UpdateItem(ctx, input) })
 	})
 }
 
-// call is a call of a state machine's to a service.
-func call[R any](ctx context.Context, source *source, service Service, next func() (R, error)) (R, error) {
+// Queues stands in front of the queues that event sources poll.
+func (i *Injector) Queues(next eventsource.Queues) eventsource.Queues {
+	if !i.settings.Any() {
+		return next
+	}
+	source := i.source("event source: " + SQS.name)
+	return eventsource.QueuesFunc(func(ctx context.Context, operation string, input json.RawMessage) (json.RawMessage, error) {
+		return call(ctx, source, SQS, refusal.ofQueue, func() (json.RawMessage, error) { return next.Call(ctx, operation, input) })
+	})
+}
+
+// Functions stands in front of the functions that event sources invoke.
+func (i *Injector) Functions(next eventsource.Functions) eventsource.Functions {
+	if !i.settings.Any() {
+		return next
+	}
+	source := i.source("event source: " + Lambda.name)
+	return eventsource.FunctionsFunc(func(ctx context.Context, name string, payload []byte) (lambda.Result, error) {
+		return call(ctx, source, Lambda, refusal.ofFunction, func() (lambda.Result, error) { return next.Invoke(ctx, name, payload) })
+	})
+}
+
+// call is a call of a service that is made within this process. Refused is the error by which the caller hears of a refusal.
+func call[R any](ctx context.Context, source *source, service Service, refused func(refusal) error, next func() (R, error)) (R, error) {
 	var nothing R
 	switch source.next() {
 	case throttled:
-		return nothing, service.throttled.toStateMachine()
+		return nothing, refused(service.throttled)
 	case failed:
-		return nothing, service.failed.toStateMachine()
+		return nothing, refused(service.failed)
 	case lost, cut:
 		if _, err := next(); ctx.Err() != nil {
 			return nothing, err
@@ -183,7 +208,15 @@ func call[R any](ctx context.Context, source *source, service Service, next func
 	return next()
 }
 
-// toStateMachine is the error as a state machine hears of it.
+// toStateMachine is the refusal as a state machine hears of it.
 func (r refusal) toStateMachine() error {
 	return &asl.ServiceError{Code: r.code, Message: r.message, StatusCode: r.status}
+}
+
+// ofQueue is the refusal as an event source hears of it from its queue.
+func (r refusal) ofQueue() error { return &sqs.Error{Code: r.code, Message: r.message} }
+
+// ofFunction is the refusal as an event source hears of it from its function.
+func (r refusal) ofFunction() error {
+	return &lambda.Error{Code: r.code, StatusCode: r.status, Message: r.message}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	awssqs "github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/smithy-go"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
@@ -161,6 +162,13 @@ func calls(endpoint string) map[string]call {
 				_, err := client.DescribeTable(ctx, &awsdynamodb.DescribeTableInput{TableName: name})
 				return err
 			}},
+		"SQS": {"RequestThrottled: Rate exceeded",
+			"InternalFailure: The request processing has failed because of an unknown error, exception or failure.",
+			func(ctx context.Context) error {
+				client := awssqs.New(awssqs.Options{Region: "us-east-1", Credentials: keys, BaseEndpoint: base, RetryMaxAttempts: 1})
+				_, err := client.SendMessage(ctx, &awssqs.SendMessageInput{QueueUrl: name, MessageBody: name})
+				return err
+			}},
 		"Secrets Manager": {"ThrottlingException: Rate exceeded", "InternalServiceError: An error occurred on the server side.", func(ctx context.Context) error {
 			client := secretsmanager.New(secretsmanager.Options{Region: "us-east-1", Credentials: keys, BaseEndpoint: base, RetryMaxAttempts: 1})
 			_, err := client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: name})
@@ -195,6 +203,8 @@ func behind(t *testing.T, settings faults.Settings) (endpoint string, done *atom
 			service = faults.StepFunctions
 		case strings.HasPrefix(target, "DynamoDB_"):
 			service = faults.DynamoDB
+		case strings.HasPrefix(target, "AmazonSQS."):
+			service = faults.SQS
 		case strings.HasPrefix(target, "secretsmanager."):
 			service = faults.SecretsManager
 		case r.URL.Path == "/example/example":

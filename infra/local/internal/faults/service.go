@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/s3"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/sqs"
 )
 
 // A Service is one of AWS, with the errors by which it refuses calls that are too many, and by which it fails.
@@ -65,6 +66,19 @@ var (
 		},
 		contentType: "application/x-amz-json-1.0",
 		checksum:    true,
+	}
+
+	SQS = Service{
+		name: "SQS",
+		throttled: refusal{
+			status: http.StatusForbidden, code: "RequestThrottled", message: "Rate exceeded", namespace: "com.amazonaws.sqs#",
+		},
+		failed: refusal{
+			status: http.StatusInternalServerError, code: sqs.CodeInternalFailure,
+			message:   "The request processing has failed because of an unknown error, exception or failure.",
+			namespace: "com.amazon.coral.service#",
+		},
+		contentType: "application/x-amz-json-1.0",
 	}
 
 	SecretsManager = Service{

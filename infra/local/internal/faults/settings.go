@@ -39,8 +39,7 @@ func (s Settings) String() string {
 }
 
 // Parse reads settings such as throttle=0.1,lost=0.1,slow=0.1,failed=0.1,cut=0.1,delay=1s,seed=7, in any order, where each
-// may be left out.
-// The error says all that is wrong.
+// may be left out. The error says all that is wrong.
 func Parse(text string) (Settings, error) {
 	s := Settings{Delay: DefaultDelay, Seed: DefaultSeed}
 	var problems []error

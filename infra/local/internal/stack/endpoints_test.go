@@ -21,14 +21,14 @@ func TestAnOperationOfAnotherServiceIsRefusedByName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header.Set("X-Amz-Target", "AmazonSQS.SendMessage")
+	request.Header.Set("X-Amz-Target", "AmazonSNS.Publish")
 	response, err := caller.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
 	body, _ := io.ReadAll(response.Body)
-	if response.StatusCode != http.StatusNotImplemented || !strings.Contains(string(body), "AmazonSQS.SendMessage") {
+	if response.StatusCode != http.StatusNotImplemented || !strings.Contains(string(body), "AmazonSNS.Publish") {
 		t.Errorf("the answer is %d %s, want 501 and the operation named", response.StatusCode, body)
 	}
 }
@@ -56,6 +56,7 @@ func TestTheEndpointsAnswerProgramsOfThisMachineOnly(t *testing.T) {
 			{http.MethodPost, "/", "AWSStepFunctions.ListStateMachines"},
 			{http.MethodPost, "/", "DynamoDB_20120810.ListTables"},
 			{http.MethodPost, "/", "secretsmanager.GetSecretValue"},
+			{http.MethodPost, "/", "AmazonSQS.ListQueues"},
 			{http.MethodGet, "/other", ""},
 		} {
 			request, err := http.NewRequest(asked.method, s.Endpoint()+asked.path, strings.NewReader("{}"))
@@ -182,7 +183,7 @@ func TestAnUnmodifiedSDKSeesWhatRan(t *testing.T) {
 		t.Errorf("the functions are %v", found.Functions)
 	}
 	if found.Invoked["statusCode"] != float64(http.StatusBadRequest) {
-		t.Errorf("the gateway, invoked with an empty event, answered %v, want a 400", found.Invoked)
+		t.Errorf("the gateway, invoked with a request that cannot be forwarded, answered %v, want a 400", found.Invoked)
 	}
 }
 

@@ -57,7 +57,6 @@ func TestTheLocalDynamoDBIsAStoreOfRecords(t *testing.T) {
 			t.Parallel()
 			storetest.Run(t, func(t *testing.T) idempotency.Store {
 				local := dynamodb.New()
-				t.Cleanup(func() { _ = local.Close() })
 				if err := local.CreateTable(dynamodb.TableDefinition{Name: "records", PartitionKey: key, SortKey: c.sortKey, TTLAttribute: "expiration"}); err != nil {
 					t.Fatal(err)
 				}

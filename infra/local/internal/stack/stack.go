@@ -18,10 +18,12 @@ import (
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudformation"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/datafile"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/dynamodb"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/s3"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/secretsmanager"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/sqs"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/clock"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/egress"
@@ -61,6 +63,12 @@ type Config struct {
 	// time; see package timeshift. Default: the real clock.
 	Clock clock.Clock
 
+	// QueueClock is the clock of the queues and of the event sources that read them: of visibility timeouts, delays, retention
+	// and long polls. It must not be the state machines': those wait on theirs while an event source's function runs, for
+	// which time stands still on this one. See [eventsource.Config]. Default: the real clock, whatever Speed is, since a
+	// visibility timeout is about how long a function may run.
+	QueueClock clock.Clock
+
 	// KeepRunning lets the functions run on between invocations, such as under a debugger. Default: they are frozen.
 	KeepRunning bool
 
@@ -75,7 +83,7 @@ type Config struct {
 	// nothing is asked. Default: DefaultIdleTimeout.
 	URLIdleTimeout, EndpointIdleTimeout time.Duration
 
-	// DataFile is where the tables and the objects in buckets are kept; empty keeps them in memory.
+	// DataFile is where tables, the objects in buckets, and queues are kept; empty keeps them in memory.
 	DataFile string
 
 	// Secrets are the values of secrets, by their names, or by their complete ARNs if the stack refers to them by those. A
@@ -115,11 +123,13 @@ type Stack struct {
 	DynamoDB       *dynamodb.Store
 	SecretsManager *secretsmanager.Store
 	S3             *s3.Store
+	SQS            *sqs.Store
 
 	url      string
 	endpoint string
 	prefix   string // of the functions' names
 	faults   *faults.Injector
+	file     *datafile.File
 	closers  []func()
 }
 
@@ -130,9 +140,13 @@ const awsHost = "aws.local"
 // s3Host is the host under which they reach S3, whose requests tell no other way whom they are for.
 const s3Host = "s3." + awsHost
 
+// queueBaseURL is what the URLs of queues begin with. Requests are sent to the endpoint, whatever host a queue's URL has, and
+// those that go to it all the same come from functions.
+const queueBaseURL = "http://" + awsHost
+
 // Load reads the cloud assembly in dir, for a stack whose function URL is served at a listener.
 func Load(dir string, functionURL net.Listener) (*cloudformation.Stack, error) {
-	return cloudformation.Load(dir, cloudformation.Options{FunctionURL: urlOf(functionURL) + "/"})
+	return cloudformation.Load(dir, cloudformation.Options{FunctionURL: urlOf(functionURL) + "/", QueueBaseURL: queueBaseURL})
 }
 
 // urlOf is where a listener can be reached from this machine. One that listens on all addresses is not reached under the
@@ -173,13 +187,19 @@ func Start(config Config) (_ *Stack, err error) {
 	}
 	s.url, s.endpoint = urlOf(config.Listener), urlOf(config.EndpointListener)
 
-	if err := s.createTables(config); err != nil {
+	if err := s.openFile(config.DataFile); err != nil {
+		return nil, err
+	}
+	if err := s.createTables(); err != nil {
 		return nil, err
 	}
 	if err := s.createBuckets(); err != nil {
 		return nil, err
 	}
 	if err := s.createSecrets(config); err != nil {
+		return nil, err
+	}
+	if err := s.createQueues(config); err != nil {
 		return nil, err
 	}
 	if err := s.createFunctions(config); err != nil {
@@ -209,7 +229,11 @@ func Start(config Config) (_ *Stack, err error) {
 		dynamoDB:       s.faults.Handler(faults.DynamoDB, s.DynamoDB),
 		secretsManager: s.faults.Handler(faults.SecretsManager, s.SecretsManager),
 		s3:             s.faults.Handler(faults.S3, s.S3),
+		sqs:            s.faults.Handler(faults.SQS, s.SQS),
 	}).guarded(), config.EndpointIdleTimeout)
+	if err := s.startEventSources(config); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -250,18 +274,25 @@ type discard struct{}
 
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
 
-func (s *Stack) createTables(config Config) error {
-	s.DynamoDB = dynamodb.New()
-	if config.DataFile != "" {
-		if err := os.MkdirAll(filepath.Dir(config.DataFile), 0o700); err != nil {
-			return fmt.Errorf("stack: %w", err)
-		}
-		var err error
-		if s.DynamoDB, err = dynamodb.Open(config.DataFile); err != nil {
-			return err
-		}
+// openFile opens the file in which tables, objects and queues are kept. Without one they are kept in memory.
+func (s *Stack) openFile(path string) error {
+	if path == "" {
+		return nil
 	}
-	s.onClose(func() { _ = s.DynamoDB.Close() })
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("stack: %w", err)
+	}
+	file, err := datafile.Open(path)
+	if err != nil {
+		return err
+	}
+	s.file = file
+	s.onClose(func() { _ = file.Close() })
+	return nil
+}
+
+func (s *Stack) createTables() error {
+	s.DynamoDB = dynamodb.New(dynamodb.WithFile(s.file))
 	var problems []error
 	for _, t := range s.Template.Tables {
 		definition := dynamodb.TableDefinition{Name: t.Name, ARN: t.ARN, TTLAttribute: t.TTLAttribute}
@@ -280,9 +311,8 @@ func (s *Stack) createTables(config Config) error {
 	return errors.Join(append(problems, err)...)
 }
 
-// createBuckets keeps objects where the tables are.
 func (s *Stack) createBuckets() error {
-	s.S3 = s3.New(s3.Config{AccountID: cloudformation.AccountID, File: s.DynamoDB.File()})
+	s.S3 = s3.New(s3.Config{AccountID: cloudformation.AccountID, File: s.file})
 	var problems []error
 	for _, b := range s.Template.Buckets {
 		problems = append(problems, s.S3.CreateBucket(s3.Bucket{Name: b.Name, Lifecycle: b.Lifecycle}))

@@ -82,9 +82,9 @@ func TestAStateThatIsNotKnownIsRefusedByName(t *testing.T) {
 func TestAResourceThatIsNotKnownIsRefusedByName(t *testing.T) {
 	t.Parallel()
 	changed := edited(t, func(template map[string]any) {
-		template["Resources"].(map[string]any)["Queue"] = map[string]any{"Type": "AWS::SQS::Queue"}
+		template["Resources"].(map[string]any)["Topic"] = map[string]any{"Type": "AWS::SNS::Topic"}
 	})
-	says(t, refused(t, from(changed)), "Queue", "AWS::SQS::Queue")
+	says(t, refused(t, from(changed)), "Topic", "AWS::SNS::Topic")
 }
 
 func TestAStackWithoutAURLIsRefused(t *testing.T) {

@@ -27,6 +27,8 @@ type Stack struct {
 	Tables        []Table
 	Secrets       []Secret
 	Buckets       []Bucket
+	Queues        []Queue
+	EventSources  []EventSource
 	URLs          []URL
 	Outputs       map[string]string
 }
@@ -104,6 +106,9 @@ type CORS struct {
 type Options struct {
 	// FunctionURL is the address under which the stack's function URL will be reached.
 	FunctionURL string
+
+	// QueueBaseURL is what the URLs of queues begin with, without a slash at its end.
+	QueueBaseURL string
 }
 
 // Load reads the one stack of the cloud assembly in dir. All problems of the template are in the error.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudformation"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/s3"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/sqs"
 )
 
 // load reads a template of testdata as the one stack, named Shop, of a cloud assembly with two assets.
@@ -30,7 +31,7 @@ func loadText(t *testing.T, text string) (*cloudformation.Stack, string, error) 
 		"Shop.assets.json":   `{"files":{"aaaa":{"source":{"path":"asset.aaaa"}},"bbbb":{"source":{"path":"asset.bbbb"}}}}`,
 		"Shop.template.json": text,
 	})
-	stack, err := cloudformation.Load(dir, cloudformation.Options{FunctionURL: "http://127.0.0.1:8787/"})
+	stack, err := cloudformation.Load(dir, cloudformation.Options{FunctionURL: "http://127.0.0.1:8787/", QueueBaseURL: "http://aws.local"})
 	return stack, dir, err
 }
 
@@ -107,6 +108,24 @@ func TestEveryKindOfResourceIsRead(t *testing.T) {
 		}, {
 			Name: "Later", ARN: "arn:aws:secretsmanager:us-east-1:000000000000:secret:Later-LaUibh",
 		}},
+		Queues: []cloudformation.Queue{{
+			Queue: sqs.Queue{
+				Name: "shop-jobs", VisibilityTimeout: new(time.Duration), Retention: 2 * time.Minute, Delay: 3 * time.Second, ReceiveWait: 20 * time.Second,
+				MaxMessageSize: 2048, Redrive: &sqs.Redrive{DeadLetterTargetARN: "arn:aws:sqs:us-east-1:000000000000:Shop-JobsDead", MaxReceiveCount: 5},
+			},
+			ARN: "arn:aws:sqs:us-east-1:000000000000:shop-jobs", URL: "http://aws.local/000000000000/shop-jobs",
+		}, {
+			Queue: sqs.Queue{Name: "Shop-JobsDead", RedriveAllow: &sqs.RedriveAllow{
+				Permission: "byQueue", SourceQueueARNs: []string{"arn:aws:sqs:us-east-1:000000000000:shop-jobs"},
+			}},
+			ARN: "arn:aws:sqs:us-east-1:000000000000:Shop-JobsDead", URL: "http://aws.local/000000000000/Shop-JobsDead",
+		}},
+		EventSources: []cloudformation.EventSource{{
+			QueueARN: "arn:aws:sqs:us-east-1:000000000000:shop-jobs", Function: "arn:aws:lambda:us-east-1:000000000000:function:shop-gateway:live",
+			BatchSize: 20, BatchingWindow: 2 * time.Second, ReportBatchItemFailures: true, MaximumConcurrency: 7,
+		}, {
+			QueueARN: "arn:aws:sqs:us-east-1:000000000000:Shop-JobsDead", Function: "shop-gateway",
+		}},
 		Buckets: []cloudformation.Bucket{{
 			Name: "shop-bodies", ARN: "arn:aws:s3:::shop-bodies",
 			Lifecycle: []s3.Rule{{Prefix: "requests/", Days: 1}, {Days: 14}},
@@ -157,6 +176,14 @@ func TestEveryIntrinsicFunctionAndAttributeIsResolved(t *testing.T) {
 		"RefNamedBucket":    "shop-us-east-1",
 		"BucketArn":         "arn:aws:s3:::shop-bucket",
 		"BucketDomainName":  "shop-us-east-1.s3.amazonaws.com",
+		"RefQueue":          "http://aws.local/000000000000/Shop-Queue",
+		"RefNamedQueue":     "http://aws.local/000000000000/orders",
+		"RefQueuePolicy":    "Shop-QueuePolicy",
+		"RefSource":         "Shop-Source",
+		"QueueArn":          "arn:aws:sqs:us-east-1:000000000000:Shop-Queue",
+		"QueueName":         "orders",
+		"QueueUrl":          "http://aws.local/000000000000/orders",
+		"SourceId":          "Shop-Source",
 		"RefMachine":        "arn:aws:states:us-east-1:000000000000:stateMachine:Shop-Machine",
 		"RoleArn":           "arn:aws:iam::000000000000:role/Role",
 		"LogGroupArn":       "arn:aws:logs:us-east-1:000000000000:log-group:Shop-Logs:*",
@@ -187,17 +214,22 @@ func TestAllThatIsNotKnownIsNamedInOneError(t *testing.T) {
 	_, _, err := load(t, "unknown.json")
 	problems(t, err,
 		`resource AFunction, property Environment: Fn::GetAtt Table.StreamArn: that attribute of AWS::DynamoDB::GlobalTable is not known here`,
+		`resource Answering (AWS::Lambda::EventSourceMapping): its FunctionResponseTypes has ReportAll; Lambda knows ReportBatchItemFailures`,
 		`resource BFunction (AWS::Lambda::Function) has the property Layers, which is not known here`,
 		`resource BFunction (AWS::Lambda::Function) has the property VpcConfig, which is not known here`,
 		`resource BFunction (AWS::Lambda::Function): its code cccc.zip is not an asset of the cloud assembly`,
 		`resource CFunction (AWS::Lambda::Function): runtime nodejs22.x with handler index.handler cannot be run here; provided.al2023 with bootstrap can`,
+		`resource Fifo (AWS::SQS::Queue) has the property ContentBasedDeduplication, which is not known here`,
+		`resource Fifo (AWS::SQS::Queue) has the property FifoQueue, which is not known here`,
+		`resource Filtered (AWS::Lambda::EventSourceMapping) has the property FilterCriteria, which is not known here`,
 		`resource Machine, property DefinitionString: intrinsic function Fn::ImportValue is not known here`,
 		`resource Many (AWS::DynamoDB::GlobalTable): it has 2 replicas; one can be run here`,
 		`resource Nested (AWS::DynamoDB::GlobalTable): json: unknown field "KinesisStreamSpecification"`,
 		`resource OnlySometimes depends on condition IsProduction; conditions are not known here`,
-		`resource Queue has type AWS::SQS::Queue, which is not known here`,
+		`resource Stream (AWS::Lambda::EventSourceMapping): its event source arn:aws:kinesis:us-east-1:000000000000:stream/s is no SQS queue; only those can be run here`,
+		`resource Topic has type AWS::SNS::Topic, which is not known here`,
 		`output Missing: a Ref to Nowhere: there is no such resource`,
-		`output QueueUrl: resource Queue has type AWS::SQS::Queue, which is not known here`,
+		`output TopicArn: resource Topic has type AWS::SNS::Topic, which is not known here`,
 	)
 	if !strings.Contains(err.Error(), "Shop.template.json") {
 		t.Errorf("the error is %q, want the template named", err)
@@ -308,5 +340,16 @@ func TestWhatTheCorsOfAURLCannotHoldIsNamed(t *testing.T) {
 	} {
 		_, _, err := loadText(t, `{"Resources":{"U":{"Type":"AWS::Lambda::Url","Properties":{"AuthType":"NONE","Cors":`+cors+`}}}}`)
 		problems(t, err, want)
+	}
+}
+
+func TestALongNameOfAQueueIsShortenedAsCloudFormationDoesToTheOnesThatItMakes(t *testing.T) {
+	id := strings.Repeat("Q", 79) + "0A1B2C3D"
+	stack, _, err := loadText(t, `{"Resources":{"`+id+`":{"Type":"AWS::SQS::Queue"}}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name := stack.Queues[0].Name; len(name) != 80 || !strings.HasSuffix(id, name) {
+		t.Errorf("the name is %s", name)
 	}
 }

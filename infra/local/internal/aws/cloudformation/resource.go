@@ -86,6 +86,24 @@ func init() {
 			ref:        logicalName,
 			attributes: attributes{"Arn": func(l *loader, r *resource) (any, error) { return arn("cloudwatch", "alarm:"+r.id), nil }},
 		},
+		// Nothing fires here by itself: whoever tests such a trigger hands the function its event.
+		"AWS::Events::Rule": {
+			without:    []string{"Description", "EventBusName", "EventPattern", "Name", "RoleArn", "ScheduleExpression", "State", "Tags", "Targets"},
+			ref:        physicalName("Name"),
+			attributes: attributes{"Arn": func(l *loader, r *resource) (any, error) { return arn("events", "rule/"+r.id), nil }},
+		},
+		"AWS::Scheduler::Schedule": {
+			without: []string{
+				"Description", "EndDate", "FlexibleTimeWindow", "GroupName", "KmsKeyArn", "Name", "ScheduleExpression",
+				"ScheduleExpressionTimezone", "StartDate", "State", "Target",
+			},
+			ref:        physicalName("Name"),
+			attributes: attributes{"Arn": func(l *loader, r *resource) (any, error) { return arn("scheduler", "schedule/default/"+r.id), nil }},
+		},
+		"AWS::Lambda::EventInvokeConfig": {
+			without: []string{"DestinationConfig", "FunctionName", "MaximumEventAgeInSeconds", "MaximumRetryAttempts", "Qualifier"},
+			ref:     logicalName,
+		},
 		"AWS::Logs::LogGroup": {
 			without: []string{"LogGroupName", "RetentionInDays", "KmsKeyId", "Tags", "LogGroupClass"},
 			ref:     physicalName("LogGroupName"),
@@ -142,6 +160,13 @@ func init() {
 			},
 			load: loadURL,
 		},
+		"AWS::Lambda::EventSourceMapping": {
+			used:       []string{"EventSourceArn", "FunctionName", "BatchSize", "MaximumBatchingWindowInSeconds", "FunctionResponseTypes", "ScalingConfig", "Enabled"},
+			without:    []string{"KmsKeyArn", "Tags"},
+			ref:        logicalName,
+			attributes: attributes{"Id": logicalName},
+			load:       loadEventSource,
+		},
 		// Objects are encrypted by nobody here, and whoever can reach the endpoint can read and write them.
 		"AWS::S3::Bucket": {
 			used:       []string{"BucketName", "LifecycleConfiguration"},
@@ -152,6 +177,20 @@ func init() {
 		},
 		"AWS::S3::BucketPolicy": {
 			without: []string{"Bucket", "PolicyDocument"},
+			ref:     logicalName,
+		},
+		"AWS::SQS::Queue": {
+			used: []string{
+				"QueueName", "VisibilityTimeout", "MessageRetentionPeriod", "DelaySeconds", "ReceiveMessageWaitTimeSeconds", "MaximumMessageSize",
+				"RedrivePolicy", "RedriveAllowPolicy",
+			},
+			without:    []string{"SqsManagedSseEnabled", "KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds", "Tags"},
+			ref:        queueURL,
+			attributes: attributes{"Arn": queueARN, "QueueName": queueName, "QueueUrl": queueURL},
+			load:       loadQueue,
+		},
+		"AWS::SQS::QueuePolicy": {
+			without: []string{"PolicyDocument", "Queues"},
 			ref:     logicalName,
 		},
 		"AWS::SecretsManager::Secret": {

@@ -26,7 +26,7 @@ var benchmarkRequests = map[string]string{
 const benchmarkKeys = 1000
 
 func benchmarkStores(b *testing.B) map[string]*dynamodb.Store {
-	return map[string]*dynamodb.Store{"memory": newStore(b), "file": open(b, filepath.Join(b.TempDir(), "tables.db"))}
+	return map[string]*dynamodb.Store{"memory": newStore(b), "file": open(b, openFile(b, filepath.Join(b.TempDir(), "tables.db")))}
 }
 
 func BenchmarkDirect(b *testing.B) {

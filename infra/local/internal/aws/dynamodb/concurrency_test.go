@@ -29,7 +29,7 @@ func atOnce(count int, run func(number int)) {
 // stores are a store of each kind.
 func stores(t *testing.T) map[string]*dynamodb.Store {
 	t.Helper()
-	return map[string]*dynamodb.Store{"memory": newStore(t), "file": open(t, filepath.Join(t.TempDir(), "tables.db"))}
+	return map[string]*dynamodb.Store{"memory": newStore(t), "file": open(t, openFile(t, filepath.Join(t.TempDir(), "tables.db")))}
 }
 
 func TestOnlyOneOfManyConditionalPutsSucceeds(t *testing.T) {

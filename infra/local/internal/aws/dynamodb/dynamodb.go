@@ -10,14 +10,14 @@ import (
 	"sync"
 	"time"
 
-	"go.etcd.io/bbolt"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/datafile"
 )
 
 // A Store holds tables. It is safe for concurrent use; each operation on an item is atomic.
 type Store struct {
 	now           func() time.Time
 	deletionDelay time.Duration
-	file          *bbolt.DB // nil if the items are in memory only
+	file          *datafile.File // nil if the items are in memory only
 
 	mu     sync.RWMutex
 	tables map[string]*table
@@ -33,7 +33,7 @@ func WithClock(now func() time.Time) Option { return func(s *Store) { s.now = no
 // [DefaultDeletionDelay].
 func WithDeletionDelay(delay time.Duration) Option { return func(s *Store) { s.deletionDelay = delay } }
 
-// New makes a store that keeps its items in memory.
+// New makes a store without tables.
 func New(options ...Option) *Store {
 	s := &Store{now: time.Now, deletionDelay: DefaultDeletionDelay, tables: map[string]*table{}}
 	for _, option := range options {

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"go.etcd.io/bbolt"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/datafile"
 )
 
 // The limits of a table's items.
@@ -175,7 +175,7 @@ type table struct {
 	definition TableDefinition // of which only TTLAttribute changes
 	created    time.Time
 	items      map[string]item
-	file       *bbolt.DB // nil if the items are in memory only
+	file       *datafile.File // nil if the items are in memory only
 
 	// order lists the keys of items in their order, or is nil if it has to be made again.
 	order []string

@@ -8,20 +8,19 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-cmp/cmp"
-	"go.etcd.io/bbolt"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/datafile"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/s3"
 )
 
-// open opens a file as the stack does.
-func open(t testing.TB, path string) *bbolt.DB {
+// open opens a file until the test ends.
+func open(t testing.TB, path string) *datafile.File {
 	t.Helper()
-	file, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, NoSync: true})
+	file, err := datafile.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,9 +29,9 @@ func open(t testing.TB, path string) *bbolt.DB {
 }
 
 // stores are the ways to keep objects: nil stands for the memory.
-func stores(t testing.TB) map[string]*bbolt.DB {
+func stores(t testing.TB) map[string]*datafile.File {
 	t.Helper()
-	return map[string]*bbolt.DB{"in memory": nil, "in a file": open(t, filepath.Join(t.TempDir(), "objects.db"))}
+	return map[string]*datafile.File{"in memory": nil, "in a file": open(t, filepath.Join(t.TempDir(), "objects.db"))}
 }
 
 // copied is a copy of a file as it is, which is what a process that is killed now leaves behind.
@@ -74,6 +73,7 @@ func TestObjectsAreThereAgainAfterARestart(t *testing.T) {
 	c := client(t, newStore(t, s3.Config{File: file}))
 	put(t, c, "replaced", "first")
 	put(t, c, "replaced", "second")
+	put(t, c, "empty", "")
 	put(t, c, "deleted", "gone")
 	if _, err := c.DeleteObject(t.Context(), &sdk.DeleteObjectInput{Bucket: aws.String("bodies"), Key: aws.String("deleted")}); err != nil {
 		t.Fatal(err)
@@ -82,11 +82,14 @@ func TestObjectsAreThereAgainAfterARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	c = client(t, newStore(t, s3.Config{File: open(t, path)}))
-	if got := keys(t, c, ""); !cmp.Equal(got, []string{"replaced"}) {
+	if got := keys(t, c, ""); !cmp.Equal(got, []string{"empty", "replaced"}) {
 		t.Errorf("the keys are %q", got)
 	}
 	if got := content(t, c, "replaced"); got != "second" {
 		t.Errorf("the content is %q, want second", got)
+	}
+	if got := content(t, c, "empty"); got != "" {
+		t.Errorf("the content that had no bytes is %q", got)
 	}
 	head, err := c.HeadObject(t.Context(), &sdk.HeadObjectInput{Bucket: aws.String("bodies"), Key: aws.String("replaced"), IfMatch: aws.String(`"a9f0e61a137d86aa9db53465e0801612"`)})
 	if err != nil || !head.LastModified.Equal(written) { // the MD5 of "second"
@@ -141,13 +144,13 @@ func TestAnObjectThatIsNotWholeIsSaidToBe(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "objects.db")
 	file := open(t, path)
 	put(t, client(t, newStore(t, s3.Config{File: file})), "k", "content")
-	if err := file.Update(func(transaction *bbolt.Tx) error {
-		return transaction.Bucket([]byte("s3:bodies")).Bucket([]byte("contents")).Put([]byte("k"), []byte("con"))
-	}); err != nil {
-		t.Fatal(err)
-	}
-	err := s3.New(s3.Config{File: file}).CreateBucket(s3.Bucket{Name: "bodies"})
-	if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), `the object "k" of the bucket bodies`) {
-		t.Errorf("got %v, want the file and the object in it", err)
+	for what, content := range map[string][]byte{"shorter than it was": []byte("con"), "not there": nil} {
+		if err := file.Write(datafile.Change{Bucket: "s3:bodies:contents", Key: "k", Value: content}); err != nil {
+			t.Fatal(err)
+		}
+		err := s3.New(s3.Config{File: file}).CreateBucket(s3.Bucket{Name: "bodies"})
+		if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), `the object "k" of the bucket bodies`) {
+			t.Errorf("where the content is %s: got %v, want the file and the object in it", what, err)
+		}
 	}
 }

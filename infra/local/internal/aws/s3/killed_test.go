@@ -9,10 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"go.etcd.io/bbolt"
-
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/datafile"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/s3"
 )
 
@@ -27,7 +25,7 @@ func TestMain(m *testing.M) {
 }
 
 func serveUntilKilled(path string) {
-	file, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, NoSync: true})
+	file, err := datafile.Open(path)
 	if err != nil {
 		panic(err)
 	}

@@ -14,7 +14,8 @@ import (
 	"time"
 
 	"github.com/rclone/gofakes3"
-	"go.etcd.io/bbolt"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/datafile"
 )
 
 // Config says whose a store is, where it keeps objects, and what time it is.
@@ -23,9 +24,8 @@ type Config struct {
 	// 123456789012.
 	AccountID string
 
-	// File keeps objects, in a bucket of bbolt's for each bucket of S3's, whose name begins with "s3:". Others may keep
-	// theirs in the same file. Whoever opened it closes it. Default: objects are kept in memory.
-	File *bbolt.DB
+	// File keeps objects. Whoever opened it closes it. Default: objects are kept in memory.
+	File *datafile.File
 
 	// Clock tells the time. Default: time.Now.
 	Clock func() time.Time
@@ -133,7 +133,7 @@ func (s *Store) bucket(name string) (*bucket, error) {
 type bucket struct {
 	Bucket
 	created time.Time
-	file    *bbolt.DB // nil if objects are in memory
+	file    *datafile.File // nil if objects are in memory
 
 	mu      sync.RWMutex
 	objects map[string]*object // by key, expired ones among them

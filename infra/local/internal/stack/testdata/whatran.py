@@ -32,7 +32,7 @@ tables = [name for page in table.get_paginator("list_tables").paginate() for nam
 items = [item for name in tables for page in table.get_paginator("scan").paginate(TableName=name) for item in page["Items"]]
 names = [f["FunctionName"] for page in functions.get_paginator("list_functions").paginate() for f in page["Functions"]]
 gateway = next(name for name in names if name.endswith("-gateway"))
-invoked = functions.invoke(FunctionName=gateway, Payload=b"{}")
+invoked = functions.invoke(FunctionName=gateway, Payload=b'{"method": "GET", "path": "no-slash"}')
 
 print(json.dumps({
     "Machines": [{"Name": m["name"], "Type": m["type"]} for m in machines],
