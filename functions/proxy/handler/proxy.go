@@ -322,6 +322,9 @@ func withoutItsBody(call *message.Call, out *message.Envelope, kind retry.ErrorT
 
 // canCarry says whether the state machine can carry an envelope to its end, and into the record if it goes there.
 func canCarry(call *message.Call, out *message.Envelope) (bool, error) {
+	if len(out.Body) > execution.MaxPartBytes {
+		return false, nil // the largest of the limits; a body takes its length at least
+	}
 	text, err := message.Marshal(out)
 	if err != nil {
 		return false, err
