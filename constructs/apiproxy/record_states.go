@@ -9,7 +9,6 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
-	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/recordformat"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
@@ -91,7 +90,7 @@ func newGiveUpState(scope constructs.Construct, table awsdynamodb.ITableV2) awss
 		},
 		UpdateExpression:         jsii.String("SET #lost = :lost"),
 		ConditionExpression:      jsii.String("attribute_exists(#id)"),
-		ExpressionAttributeNames: &map[string]*string{"#lost": jsii.String(execution.LostAttribute), "#id": jsii.String(recordformat.ID)},
+		ExpressionAttributeNames: &map[string]*string{"#lost": jsii.String(message.LostAttribute), "#id": jsii.String(recordformat.ID)},
 		ExpressionAttributeValues: &map[string]awsstepfunctionstasks.DynamoAttributeValue{
 			":lost": stringValue(*awsstepfunctions.JsonPath_JsonToString(awsstepfunctions.JsonPath_ObjectAt(jsii.String("$")))),
 		},

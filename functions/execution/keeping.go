@@ -20,7 +20,3 @@ var (
 
 // ItemID is the id of the item of the execution with a name, in a table whose ids begin with prefix.
 func ItemID(prefix, name string) string { return prefix + "#execution:" + name }
-
-// LostAttribute is the attribute of that item where the state machine writes the envelope whose losses no proxy was left to
-// judge, as JSON text.
-const LostAttribute = "lost"

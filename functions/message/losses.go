@@ -50,6 +50,10 @@ func (l *Losses) Since(known int, begun bool) *Losses {
 // the losses then.
 const ProxiesLost retry.Reason = "ProxiesLost"
 
+// LostAttribute is the attribute of the item of an execution, see package execution, where the state machine writes the
+// envelope whose losses no proxy was left to judge, as JSON text.
+const LostAttribute = "lost"
+
 // MaxLossSleep is the longest backoff that a proxy which judges a loss sleeps before it makes the attempt itself. The
 // default policy draws none that is longer. What is longer is for the state machine to wait, and then another proxy makes
 // the attempt: a whole ring of them may have to be gone round to come to one that works.

@@ -85,7 +85,7 @@ func read(name string, item map[string]types.AttributeValue) (*execution.Executi
 		return nil, "", fmt.Errorf("executionstore: the item has no revision: %w", err)
 	}
 	x.Expiration, _ = numberOf(item[recordformat.Expiration])
-	if lost := textOf(item[execution.LostAttribute]); lost != "" {
+	if lost := textOf(item[message.LostAttribute]); lost != "" {
 		if x.Lost, err = message.Unmarshal([]byte(lost)); err != nil {
 			return nil, "", fmt.Errorf("executionstore: the losses in the item cannot be read: %w", err)
 		}
@@ -122,7 +122,7 @@ func (s *Store) Save(ctx context.Context, x *execution.Execution) error {
 	}
 	if x.Revision > 0 {
 		put.ConditionExpression = aws.String("#revision = :revision AND attribute_not_exists(#lost)")
-		put.ExpressionAttributeNames = map[string]string{"#revision": revisionAttribute, "#lost": execution.LostAttribute}
+		put.ExpressionAttributeNames = map[string]string{"#revision": revisionAttribute, "#lost": message.LostAttribute}
 		put.ExpressionAttributeValues = map[string]types.AttributeValue{":revision": number(x.Revision)}
 	}
 	_, err = s.client.PutItem(ctx, put)

@@ -153,7 +153,7 @@ func TestNobodyWritesAnExecutionThatTheStateMachineHasGivenUp(t *testing.T) {
 	lost := `{"version":2,"outcome":"retry","call":{"execution":"x","deadline":1,"made":3},"losses":{"count":2,"allowed":1,"proxy":"proxy-2","error":"States.Timeout"}}`
 	_, err := client.UpdateItem(t.Context(), &sdk.UpdateItemInput{
 		TableName: aws.String("records"), Key: map[string]types.AttributeValue{recordformat.ID: &types.AttributeValueMemberS{Value: execution.ItemID("orders", x.Name)}},
-		UpdateExpression: aws.String("SET #lost = :lost"), ExpressionAttributeNames: map[string]string{"#lost": execution.LostAttribute},
+		UpdateExpression: aws.String("SET #lost = :lost"), ExpressionAttributeNames: map[string]string{"#lost": message.LostAttribute},
 		ExpressionAttributeValues: map[string]types.AttributeValue{":lost": &types.AttributeValueMemberS{Value: lost}},
 	})
 	if err != nil {
