@@ -54,10 +54,10 @@ func New(client Client, bucket, recordPrefix string) *Store {
 	return &Store{client, bucket, recordPrefix}
 }
 
-// key is the key of an object, or the error that its name is none.
+// key is the key of an object, or the error that its name is none, so that there is no such object.
 func (s *Store) key(kind largebody.Kind, name string) (*string, error) {
 	if !largebody.IsName(name) {
-		return nil, fmt.Errorf("bucketstore: %+q is no name of an object, which has 32 hexadecimal digits", name)
+		return nil, fmt.Errorf("bucketstore: %+q is no name of an object, which has 32 hexadecimal digits: %w", name, largebody.ErrNotFound)
 	}
 	return aws.String(largebody.Prefix(s.prefix, kind) + name), nil
 }
