@@ -57,6 +57,8 @@ func newRing(scope constructs.Construct, props RetryingApiProxyProps, proxies []
 	release := newReleaseState(scope, table, released)
 	var allLost awsstepfunctions.IChainable = newAllLostState(scope, release, failed)
 	if giveUp != nil {
+		// What has come of it is known, though not here: the key stays locked, and whoever asks with it is told.
+		giveUp.AddCatch(failed, &awsstepfunctions.CatchProps{Errors: jsii.Strings(settledAlready), ResultPath: jsii.String(message.FaultPath)})
 		giveUp.AddCatch(allLost, &awsstepfunctions.CatchProps{Errors: jsii.Strings("States.ALL"), ResultPath: jsii.String(message.FaultPath)})
 		giveUp.Next(allLost)
 		allLost = giveUp

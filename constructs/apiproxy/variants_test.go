@@ -124,6 +124,7 @@ var variants = sync.OnceValue(func() map[string]template {
 	build("ShortDeadline", with(func(p *apiproxy.RetryingApiProxyProps) {
 		p.Retry = retry.Policy{AttemptTimeout: time.Second, Deadline: time.Second, MaxDeadline: time.Second}
 	}))
+	build("Async", with(func(p *apiproxy.RetryingApiProxyProps) { p.Async = &apiproxy.Async{} }))
 	build("LongAttempts", with(func(p *apiproxy.RetryingApiProxyProps) {
 		p.Retry = retry.Policy{AttemptTimeout: 289 * time.Second}
 	}))

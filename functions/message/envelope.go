@@ -166,6 +166,9 @@ const Stopped retry.Reason = "Stopped"
 // was sent.
 const Superseded retry.Reason = "Superseded"
 
+// judges is how many more proxies of an asynchronous request may be lost than the policy allows attempts after losses.
+const judges = 3
+
 // ToProxy writes the envelope that leads to the next proxy, after a delay. history lists the attempts made before.
 func ToProxy(call *Call, policy retry.Policy, history []retry.Attempt, delay time.Duration) *Envelope {
 	e := &Envelope{
@@ -177,6 +180,11 @@ func ToProxy(call *Call, policy retry.Policy, history []retry.Attempt, delay tim
 	}
 	if call.Request.BodyObject != "" {
 		e.Version = byReference
+	}
+	if call.Execution != "" {
+		// Of a proxy that was lost, the next one knows how far it came. It judges, and only if nobody is left to do that does the
+		// state machine give up.
+		e.Losses.Allowed += judges
 	}
 	e.WaitSeconds, e.SleepMilliseconds = SplitDelay(delay)
 	return e

@@ -54,6 +54,9 @@ const ProxiesLost retry.Reason = "ProxiesLost"
 // envelope whose losses no proxy was left to judge, as JSON text.
 const LostAttribute = "lost"
 
+// EndedAttribute is the attribute of that item that says that the execution has ended.
+const EndedAttribute = "ended"
+
 // MaxLossSleep is the longest backoff that a proxy which judges a loss sleeps before it makes the attempt itself. The
 // default policy draws none that is longer. What is longer is for the state machine to wait, and then another proxy makes
 // the attempt: a whole ring of them may have to be gone round to come to one that works.

@@ -120,6 +120,9 @@ func (s *Store) Save(ctx context.Context, x *execution.Execution) error {
 		ExpressionAttributeNames:            map[string]string{"#id": recordformat.ID},
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}
+	if x.Ended() {
+		put.Item[message.EndedAttribute] = text(string(x.State))
+	}
 	if x.Revision > 0 {
 		put.ConditionExpression = aws.String("#revision = :revision AND attribute_not_exists(#lost)")
 		put.ExpressionAttributeNames = map[string]string{"#revision": revisionAttribute, "#lost": message.LostAttribute}

@@ -107,7 +107,11 @@ func (g *Gateway) join(ctx context.Context, busy *idempotency.InProgressError, u
 	if x.State == execution.Stopped {
 		return outcome{problem: g.unacquired(ctx, busy)} // its last attempt is still under way
 	}
-	return g.told(ctx, id, x, until)
+	out := g.told(ctx, id, x, until)
+	if out.response.StatusCode != http.StatusAccepted {
+		out = g.replayed(out)
+	}
+	return out
 }
 
 // startExecution writes down a request and starts its execution. After an error it is certain that nothing is sent.

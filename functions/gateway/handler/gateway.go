@@ -307,9 +307,9 @@ func (g *Gateway) respond(ctx context.Context, a arrival, started time.Time) out
 func (g *Gateway) carryOut(ctx context.Context, call *message.Call, asked idempotencyhttp.Request, key string) outcome {
 	var record *idempotency.Record
 	if call.Recorded {
-		acquired, refused := g.acquire(ctx, asked, key, call.DeadlineTime())
-		if refused != nil {
-			return outcome{problem: refused}
+		acquired, err := g.acquire(ctx, asked, key, call.DeadlineTime())
+		if err != nil {
+			return g.refusedKey(ctx, err)
 		}
 		if acquired.Replay {
 			return g.replay(ctx, asked, acquired.Record)

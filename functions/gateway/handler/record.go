@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/largebody"
@@ -94,14 +95,31 @@ func (g *Gateway) fingerprint(request idempotencyhttp.Request) string {
 
 // acquire asks for the record of a request with a key, and waits, within the request's own deadline, for another one
 // that has it.
-func (g *Gateway) acquire(ctx context.Context, request idempotencyhttp.Request, key string, deadline time.Time) (idempotency.Acquisition, *problem) {
+func (g *Gateway) acquire(ctx context.Context, request idempotencyhttp.Request, key string, deadline time.Time) (idempotency.Acquisition, error) {
 	claim := g.claim(request, key, deadline)
 	claim.Wait = deadline.Sub(g.now())
-	acquired, err := g.records.Acquire(ctx, claim)
-	if err == nil {
-		return acquired, nil
+	return g.records.Acquire(ctx, claim)
+}
+
+// refusedKey answers a request whose key could not be acquired. If an asynchronous request has it that has ended without that
+// being in its record, the answer is what came of it.
+func (g *Gateway) refusedKey(ctx context.Context, err error) outcome {
+	var busy *idempotency.InProgressError
+	if errors.As(err, &busy) && busy.Record.Reference != "" && g.asyncMachineARN != "" {
+		x, failed := g.executions.Get(ctx, execution.Name(busy.Record.Reference))
+		if failed == nil && x.State == execution.Succeeded {
+			return g.replayed(g.responseOf(ctx, x))
+		}
 	}
-	return idempotency.Acquisition{}, g.unacquired(ctx, err)
+	return outcome{problem: g.unacquired(ctx, err)}
+}
+
+// replayed marks a response as that of an earlier request.
+func (g *Gateway) replayed(out outcome) outcome {
+	if out.problem == nil {
+		out.response = idempotencyhttp.Replayed(out.response, g.serverCacheHit)
+	}
+	return out
 }
 
 // claim asks for the record of a request with a key, until its deadline.

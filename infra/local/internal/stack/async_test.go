@@ -55,8 +55,8 @@ func accepted(t testing.TB, s *stack.Stack, method, target, body string, fields 
 	return location, a
 }
 
-// ended waits for the end of an asynchronous request, in the way that the document says.
-func ended(t testing.TB, s *stack.Stack, location string) job {
+// endOf waits for the end of an asynchronous request, in the way that the document says.
+func endOf(t testing.TB, s *stack.Stack, location string) job {
 	t.Helper()
 	for range 20 {
 		if j := get(t, s, location, "Prefer", "wait=10").job(t); j.Status != "running" && j.Status != "waiting" {
@@ -86,7 +86,7 @@ func TestAnAsynchronousRequestIsAcceptedCarriedOutAndItsAnswerFetched(t *testing
 	if early := get(t, s, location+"/response"); early.Status != http.StatusConflict || early.problemName() != "execution-running" || early.Header.Get("Retry-After") == "" {
 		t.Errorf("before its end, the response is %d %s", early.Status, early.Body)
 	}
-	if j = ended(t, s, location); j.Status != "succeeded" || len(j.Attempts) != 3 || j.Attempts[0].Status != 429 || !strings.Contains(j.Attempts[1].Why, "Retry-After asks for") {
+	if j = endOf(t, s, location); j.Status != "succeeded" || len(j.Attempts) != 3 || j.Attempts[0].Status != 429 || !strings.Contains(j.Attempts[1].Why, "Retry-After asks for") {
 		t.Errorf("at its end, the status is %+v", j)
 	}
 	for range 2 {
@@ -144,7 +144,7 @@ func TestDuplicatesJoinTheExecutionSynchronousOrNot(t *testing.T) {
 	if a := <-waiting; a.Status != 201 || a.Body != "made" || !a.replayed() {
 		t.Errorf("the synchronous duplicate is answered with %d %q", a.Status, a.Body)
 	}
-	if j := ended(t, s, location); j.Status != "succeeded" {
+	if j := endOf(t, s, location); j.Status != "succeeded" {
 		t.Errorf("the status is %s", j.Status)
 	}
 	for _, fields := range [][]string{{"Prefer", "respond-async"}, nil} {
@@ -244,7 +244,7 @@ func TestALostProxyOfAnAsynchronousRequestIsJudgedByWhetherItHadBegun(t *testing
 	u := play(t, respond(201, "made"))
 	s := start(t, u.URL, from(asyncRing), crashing("proxy-1"), withoutBackoff)
 	location, _ := accepted(t, s, http.MethodPost, "/orders", "tea") // without a key, and the crasher never begins an attempt
-	if j := ended(t, s, location); j.Status != "succeeded" || len(j.Attempts) != 2 {
+	if j := endOf(t, s, location); j.Status != "succeeded" || len(j.Attempts) != 2 {
 		t.Errorf("the status is %+v", j)
 	}
 	get(t, s, location+"/response").expect(t, 201, "made", `proxy-1; error=proxy_internal_error; details="Runtime.ExitError", proxy-2; received-status=201`)
@@ -254,7 +254,7 @@ func TestAnAsynchronousRequestWhoseProxiesAreAllLostHasFailed(t *testing.T) {
 	t.Parallel()
 	s := start(t, "http://127.0.0.1:1", from(asyncRing), crashing("proxy-1", "proxy-2", "proxy-3"), withoutBackoff)
 	location, _ := accepted(t, s, http.MethodPost, "/orders", "tea", "Idempotency-Key", "order-1")
-	if j := ended(t, s, location); j.Status != "failed" {
+	if j := endOf(t, s, location); j.Status != "failed" {
 		t.Errorf("the status is %+v", j)
 	}
 	if a := get(t, s, location+"/response"); a.Status != http.StatusBadGateway || a.problemName() != "no-answer" {
@@ -268,7 +268,7 @@ func TestALastErrorOfAnAsynchronousRequestComesBackWhole(t *testing.T) {
 	u := play(t, respond(500, body), respond(500, body), respond(500, body, "X-Part", "3"))
 	s := start(t, u.URL, from(asyncRing))
 	location, _ := accepted(t, s, http.MethodGet, "/report", "")
-	if j := ended(t, s, location); j.Status != "failed" {
+	if j := endOf(t, s, location); j.Status != "failed" {
 		t.Errorf("the status is %s, want failed", j.Status)
 	}
 	a := get(t, s, location+"/response")
@@ -297,7 +297,7 @@ func TestNothingOfWhatIsAskedAndAnsweredIsInTheHistoryOfAnAsynchronousRequest(t 
 			}()
 			s := start(t, play(t, answers...).URL, from(asyncRing), logged(func(e lambda.LogEvent) { lines <- e.Message }))
 			location, _ := accepted(t, s, http.MethodPost, "/orders?token=CANARY-QUERY", "CANARY-BODY", "Authorization", "Bearer CANARY-AUTH", "Idempotency-Key", "CANARY-KEY", "X-Own", "CANARY-FIELD")
-			ended(t, s, location)
+			endOf(t, s, location)
 			executions := standard(t, s)
 			if len(executions) != 1 {
 				t.Fatalf("there are %d executions", len(executions))

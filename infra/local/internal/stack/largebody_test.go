@@ -116,7 +116,7 @@ func TestAnAsynchronousRequestOf4MBIsAnsweredWith4MB(t *testing.T) {
 	s := start(t, u.URL, from(largeRing))
 	fields := append([]string{"Idempotency-Key", "upload-1"}, binaryType...)
 	location, _ := accepted(t, s, http.MethodPut, "/blob", sent, fields...)
-	if j := ended(t, s, location); j.Status != "succeeded" || len(j.Attempts) != 2 {
+	if j := endOf(t, s, location); j.Status != "succeeded" || len(j.Attempts) != 2 {
 		t.Errorf("the status is %+v", j)
 	}
 	if a := get(t, s, location+"/response"); a.Status != http.StatusCreated || a.Body != back {
@@ -139,7 +139,7 @@ func TestALargeLastErrorComesBackWhole(t *testing.T) {
 		t.Errorf("the answer is %d with %d bytes and %v", a.Status, len(a.Body), a.Header)
 	}
 	location, _ := accepted(t, s, http.MethodGet, "/report", "")
-	if j := ended(t, s, location); j.Status != "failed" {
+	if j := endOf(t, s, location); j.Status != "failed" {
 		t.Errorf("the status is %s, want failed", j.Status)
 	}
 	if a := get(t, s, location+"/response"); a.Status != 500 || a.Body != body || a.Header.Get("X-Order") != "7" {
@@ -330,7 +330,7 @@ func TestNothingOfALargeBodyIsInHistoriesAndLogs(t *testing.T) {
 	body := strings.Repeat("CANARY-BODY ", 40_000)
 	send(t, s, http.MethodPut, "/blob", body, "Content-Type", "text/plain", "Idempotency-Key", "CANARY-KEY")
 	location, _ := accepted(t, s, http.MethodPut, "/blob", body, "Content-Type", "text/plain")
-	ended(t, s, location)
+	endOf(t, s, location)
 	all, err := s.StepFunctions.Executions("", "")
 	if err != nil || len(all) != 2 {
 		t.Fatalf("there are %d executions, error %v", len(all), err)
