@@ -4,6 +4,7 @@ package apiproxy_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,10 +17,45 @@ import (
 
 const bucketType = "AWS::S3::Bucket"
 
+// largeBodies says whether the functions are told of a bucket.
+func (t template) largeBodies() bool {
+	return t.gateway().at("Environment", "Variables", "LARGE_BODIES_BUCKET") != nil
+}
+
+func TestTheGatewayWritesRequestsAndReadsAnswersAndTheProxiesTheOtherWayRound(t *testing.T) {
+	for name, objects := range map[string]string{
+		"LargeBodies":     "${OrdersBodiesB89E061F.Arn}/Orders/",
+		"EncryptedBodies": "${OrdersBodiesB89E061F.Arn}/Orders/",
+		"ExistingBucket":  "arn:${AWS::Partition}:s3:::bodies/Orders/",
+		"Everything":      "${OrdersBodiesB89E061F.Arn}/orders/",
+	} {
+		template := variants()[name]
+		may := func(role *resource, read, write string) {
+			t.Helper()
+			for action, kind := range map[string]string{"s3:GetObject": read, "s3:PutObject": write} {
+				if got := template.resourcesOf(role, action); len(got) != 1 || got[0] != objects+kind+"/*" {
+					t.Errorf("%s: %s may %s on %q, want %s%s/*", name, role.id, action, got, objects, kind)
+				}
+			}
+			keyed := slices.Contains(template.actionsOf(role), "kms:GenerateDataKey") && slices.Contains(template.actionsOf(role), "kms:Decrypt")
+			if want := name == "EncryptedBodies" || name == "ExistingBucket"; keyed != want {
+				t.Errorf("%s: %s may use the key: %v", name, role.id, keyed)
+			}
+		}
+		may(template.roleOf(template.gateway()), "answers", "requests")
+		for _, proxy := range template.proxies() {
+			may(template.roleOf(proxy), "requests", "answers")
+		}
+		if actions := template.actionsOf(template.machineRole()); slices.ContainsFunc(actions, func(a string) bool { return strings.HasPrefix(a, "s3:") }) {
+			t.Errorf("%s: the state machine may %q", name, actions)
+		}
+	}
+}
+
 func TestOnlyLargeBodiesBringABucketAndTheProxiesThatReachIt(t *testing.T) {
 	forEachVariant(t, func(t *testing.T, template template) {
 		buckets := len(template.ofType(bucketType))
-		asked := strings.Contains(string(template.text), `"LARGE_BODIES_BUCKET"`)
+		asked := template.largeBodies()
 		existing := strings.Contains(string(template.text), `"LARGE_BODIES_BUCKET": "bodies"`)
 		if want := asked && !existing; want != (buckets == 1) {
 			t.Errorf("there are %d buckets; the functions are told of one: %v, and of an existing one: %v", buckets, asked, existing)
