@@ -87,7 +87,7 @@ func bodyOf(t testing.TB, response events.LambdaFunctionURLResponse) []byte {
 	return body
 }
 
-var broken = errors.New("SlowDown")
+var errBroken = errors.New("SlowDown")
 
 func TestTheBodyOfARequestGoesToTheBucketIfNoStateHoldsIt(t *testing.T) {
 	engine := ends(ok)
@@ -123,7 +123,7 @@ func TestFieldsThatNoStateHoldsAreRefused(t *testing.T) {
 func TestABucketThatCannotBeWrittenToStartsNothingAndFreesTheKey(t *testing.T) {
 	b, engine := newRecordingBench(t, message.Response{StatusCode: 201, Body: "made"})
 	o := withBucket(b)
-	o.fault = broken
+	o.fault = errBroken
 	event := uploaded("POST", randomBytes(1<<20), "idempotency-key", `"k"`)
 	response := b.send(t, event)
 	if d := wantProblem(t, response, http.StatusServiceUnavailable, "large-bodies-unavailable"); d.Processed != "no" || response.Headers["retry-after"] != "5" {
@@ -182,7 +182,7 @@ func TestAnAnswerInTheBucketIsHandedOutAndReplayed(t *testing.T) {
 			t.Errorf("%s: %d executions were started", name, len(engine.inputs))
 		}
 
-		o.fault = broken
+		o.fault = errBroken
 		wantProblem(t, b.send(t, request("POST", "/", "idempotency-key", `"k"`)), http.StatusServiceUnavailable, "idempotency-store-unavailable")
 		o.fault = largebody.ErrNotFound
 		wantProblem(t, b.send(t, request("POST", "/", "idempotency-key", `"k"`)), http.StatusConflict, "idempotency-result-unavailable")
@@ -195,7 +195,7 @@ func TestAnAnswerThatCannotBeReadIsNoneAndItsRequestMayHaveBeenProcessed(t *test
 	for method, name := range map[string]string{"POST": "outcome-unknown", "GET": "no-answer"} {
 		answer := message.Answer("", retry.Succeeded, "", message.Response{StatusCode: 200}, []retry.Attempt{{Proxy: "proxy-1", Status: 200}}).WithBodyIn(largebody.Name())
 		b := newBench(t, ends(answer))
-		withBucket(b).fault = broken
+		withBucket(b).fault = errBroken
 		response := b.send(t, request(method, "/"))
 		if d := wantProblem(t, response, http.StatusBadGateway, name); len(d.Attempts) != 1 {
 			t.Errorf("the attempts are %+v", d.Attempts)
@@ -254,7 +254,12 @@ func TestAnAnswerThatTheURLCannotCarryHasAProblemInThePlaceOfItsBody(t *testing.
 		}
 	}
 	answer := message.Answer("", retry.Succeeded, "", message.Response{StatusCode: 200}, []retry.Attempt{{Proxy: "proxy-1", Status: 200}}).WithoutBody()
+	answer.Expiration = noon.Add(time.Hour).Unix()
 	b := newBench(t, ends(answer))
+	b.cache = cacheHeaders
+	if response := b.send(t, request("GET", "/")); response.Headers["etag"] != "" {
+		t.Errorf("a problem has the tag %s", response.Headers["etag"]) // of an empty body
+	}
 	b.hideAttempts = true
 	if d := wantProblem(t, b.send(t, request("GET", "/")), 200, "answer-too-large"); d.Attempts != nil {
 		t.Errorf("hidden attempts are told: %+v", d.Attempts)
@@ -310,13 +315,13 @@ func TestTheBodyOfAnAsynchronousRequestGoesToTheBucketIfTheTableDoesNotHoldIt(t 
 			t.Errorf("the response is %d with %d bytes", response.StatusCode, len(response.Body))
 		}
 	}
-	o.fault = broken
+	o.fault = errBroken
 	wantProblem(t, b.send(t, request("GET", location+"/response")), http.StatusServiceUnavailable, "large-bodies-unavailable")
 	o.fault = largebody.ErrNotFound
 	wantProblem(t, b.send(t, request("GET", location+"/response")), http.StatusNotFound, "execution-not-found")
 
 	started := len(b.engine.started)
-	o.fault = broken
+	o.fault = errBroken
 	wantProblem(t, b.send(t, event), http.StatusServiceUnavailable, "large-bodies-unavailable")
 	b.bodies = nil
 	wantProblem(t, b.send(t, event), http.StatusRequestEntityTooLarge, "request-too-large")

@@ -89,8 +89,8 @@ func randomBytes(n int) []byte {
 	return body
 }
 
-// broken is the fault of a bucket.
-var broken = errors.New("SlowDown")
+// errBroken is the fault of a bucket.
+var errBroken = errors.New("SlowDown")
 
 func TestTheBodyOfARequestIsReadFromTheBucketForEachAttemptAndDoesNotTravelOn(t *testing.T) {
 	t.Parallel()
@@ -111,6 +111,26 @@ func TestTheBodyOfARequestIsReadFromTheBucketForEachAttemptAndDoesNotTravelOn(t 
 	}
 }
 
+func TestARequestThatIsRepeatedWithANewCredentialHasItsBodyAgain(t *testing.T) {
+	t.Parallel()
+	sent := randomBytes(1 << 20)
+	var v *vault
+	var got [][]byte
+	b, o := withBucket(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		got = append(got, body)
+		if r.Header.Get("Authorization") != "Bearer new" {
+			v.put("orders/token", "new") // it is rotated
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))
+	v = b.with(bearer, map[string]string{"orders/token": "old"})
+	out := b.invoke(t, b.call(message.Request{Method: "POST", BodyObject: o.requested(t, sent)}))
+	if out.StatusCode != 200 || len(got) != 2 || !bytes.Equal(got[0], sent) || !bytes.Equal(got[1], sent) || o.asked != 1 {
+		t.Errorf("it ended with %d after %d requests and %d reads of the bucket", out.StatusCode, len(got), o.asked)
+	}
+}
+
 // The next proxy tries it again, and knows that nothing was sent: also what is not safe to repeat goes on.
 func TestABodyThatCannotBeReadIsProofThatNothingWasSent(t *testing.T) {
 	t.Parallel()
@@ -118,7 +138,7 @@ func TestABodyThatCannotBeReadIsProofThatNothingWasSent(t *testing.T) {
 		bodies Bodies
 		want   error
 	}{
-		"fault":     {&objects{before: func(string) error { return broken }}, broken},
+		"fault":     {&objects{before: func(string) error { return errBroken }}, errBroken},
 		"gone":      {&objects{}, largebody.ErrNotFound},
 		"no bucket": {nil, errNoBodies},
 	} {
@@ -272,7 +292,7 @@ func TestTheBucketIsTriedAgainUntilTheBodyIsThere(t *testing.T) {
 		}
 		c(o, func(string) error {
 			if o.asked < 4 {
-				return broken
+				return errBroken
 			}
 			return nil
 		})
@@ -293,7 +313,7 @@ func TestAnAnswerThatCannotBeKeptIsAnErrorWithoutItsBodyOrNoAnswerAndSettlesTheO
 			w.WriteHeader(status)
 			_, _ = w.Write(make([]byte, 1<<20))
 		}))
-		o.before = func(string) error { return broken }
+		o.before = func(string) error { return errBroken }
 		in := b.call(message.Request{Method: "POST"})
 		in.Call.Recorded, in.Call.MaxAttempts = true, 1
 		out := b.invoke(t, in)
@@ -325,7 +345,7 @@ func TestForABodyThereIsASecondAfterTheDeadline(t *testing.T) {
 		b.mu.Unlock()
 		_, _ = w.Write(make([]byte, 1<<20))
 	}))
-	o.before = func(string) error { return broken }
+	o.before = func(string) error { return errBroken }
 	b.invoke(t, b.call(message.Request{Method: "POST"}))
 	if late := b.Now().Sub(morning.Add(time.Minute)); o.asked != 4 || late != 700*time.Millisecond {
 		t.Errorf("it was tried %d times, until %v after the deadline; want 4 times, until 700ms after it", o.asked, late)
@@ -343,7 +363,7 @@ func TestAnAsynchronousRequestWithALargeBodyBothWays(t *testing.T) {
 	o := new(objects)
 	b, k, in := keeping(t, url, message.Request{Method: http.MethodPost, Path: "/orders", BodyObject: o.requested(t, sent)})
 	b.bodies = o
-	o.before = func(string) error { return broken }
+	o.before = func(string) error { return errBroken }
 	if _, err := b.Handle(t.Context(), in); err == nil || k.now().Begun != nil {
 		t.Errorf("without the body the error is %v, and an attempt was begun: %v", err, k.now().Begun)
 	}
