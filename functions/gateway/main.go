@@ -37,6 +37,7 @@
 //	ASYNC_STATE_MACHINE_ARN       the Standard state machine that carries such requests out
 //	ASYNC_DEADLINE                how long they may take at most, such as 24h0m0s
 //	ASYNC_ANSWER_TTL              how long their answers are kept after that
+//	LARGE_BODIES_BUCKET           the bucket for bodies that do not fit into a state; empty refuses them
 //	CROSS_ORIGIN                  true takes Access-Control fields out of the upstream's answers, because the URL has its own
 package main
 
@@ -51,6 +52,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gateway/handler"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/largebody/bucketstore"
 )
 
 func main() {
@@ -64,7 +66,10 @@ func main() {
 		Engine:      engine,
 		AsyncEngine: engine,
 		DynamoDB:    dynamodb.NewFromConfig(awsConfig),
-		Log:         slog.New(slog.NewJSONHandler(os.Stdout, nil)),
+		Bodies: func(bucket, prefix string) handler.Bodies {
+			return bucketstore.New(bucketstore.NewClient(awsConfig), bucket, prefix)
+		},
+		Log: slog.New(slog.NewJSONHandler(os.Stdout, nil)),
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

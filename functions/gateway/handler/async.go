@@ -83,8 +83,7 @@ func (g *Gateway) begin(ctx context.Context, call *message.Call, asked idempoten
 		case err != nil:
 			return outcome{problem: g.unacquired(ctx, err)}
 		case acquired.Replay:
-			response, unreadable := g.replay(ctx, asked, acquired.Record)
-			return outcome{response: response, problem: unreadable, final: unreadable == nil}
+			return g.replay(ctx, asked, acquired.Record)
 		}
 		x.Record = &message.Record{ID: acquired.Record.ID, Owner: acquired.Record.Owner}
 	}
@@ -118,6 +117,12 @@ func (g *Gateway) join(ctx context.Context, busy *idempotency.InProgressError, u
 // startExecution writes down a request and starts its execution. After an error it is certain that nothing is sent.
 func (g *Gateway) startExecution(ctx context.Context, call *message.Call, x *execution.Execution) *problem {
 	err := g.executions.PutRequest(ctx, x.Name, &call.Request, x.Expiration)
+	if errors.Is(err, execution.ErrTooLarge) && g.bodies != nil {
+		if failed := g.keepBody(ctx, call); failed != nil {
+			return failed
+		}
+		err = g.executions.PutRequest(ctx, x.Name, &call.Request, x.Expiration)
+	}
 	switch {
 	case errors.Is(err, execution.ErrTooLarge):
 		return requestTooLarge(fmt.Sprintf("An asynchronous request can take %d bytes as JSON, and this one takes more. In JSON text a quote takes two bytes and a control character up to six, and a body that is not text takes a third more than its size.", execution.MaxPartBytes))

@@ -18,6 +18,7 @@ import (
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/largebody"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
@@ -221,6 +222,12 @@ func (g *Gateway) responseOf(ctx context.Context, x *execution.Execution) outcom
 		return outcome{problem: executionNotFound()}
 	case err != nil:
 		return outcome{problem: g.unreadable(ctx, err)}
+	}
+	switch err := g.loadBody(ctx, envelope); {
+	case errors.Is(err, largebody.ErrNotFound):
+		return outcome{problem: executionNotFound()}
+	case err != nil:
+		return outcome{problem: bodiesUnavailable("The answer could not be read from the bucket of large bodies. It is there, and can be asked for again.")}
 	}
 	return g.answered(envelope, x.Method)
 }

@@ -39,6 +39,8 @@ type settings struct {
 	asyncDeadline   time.Duration // how long asynchronous requests may take
 	answerTTL       time.Duration // how long their answers are kept after that
 
+	bodiesBucket string // of large bodies; empty if there is none
+
 	links           linkRewriter
 	omitRetryAdvice bool
 
@@ -87,6 +89,7 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	if s.recordPrefix = getenv(message.RecordPrefixVariable); s.recordPrefix == "" {
 		problem("%s is empty; it must be what the ids of records begin with", message.RecordPrefixVariable)
 	}
+	s.bodiesBucket = getenv(message.BodiesVariable)
 	fields := func(variable string) []string {
 		var names []string
 		for _, name := range strings.FieldsFunc(getenv(variable), func(r rune) bool { return r == ',' || r == ' ' }) {
