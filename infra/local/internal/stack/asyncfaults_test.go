@@ -13,12 +13,23 @@ import (
 // TestWhateverHappensAnAsynchronousRequestEndsAsPromised lets the upstream answer, limit and fail, proxies crash and be throttled,
 // and the table fail before or after it has done what it was asked, in any order.
 func TestWhateverHappensAnAsynchronousRequestEndsAsPromised(t *testing.T) {
-	var accepted, refused, succeeded, failed, stopped, faults, attempts int
+	var accepted, refused, succeeded, failed, stopped, faults int
 	rapid.Check(t, func(t *rapid.T) {
 		method, keyed := methods.Draw(t, "method"), rapid.Bool().Draw(t, "with a key")
 		c := drawCourse(t)
 		c.kept = true
-		w, end := newWhole(t, `{"networkFailures":{"attempts":4}}`, c.random)
+		var w *whole
+		var end func()
+		// The gateway and the state machine are at work at the same time.
+		locked := func(f func()) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			f()
+		}
+		w, end = newWhole(t, `{"networkFailures":{"attempts":4}}`, func() (drawn float64) {
+			locked(func() { drawn = c.random() })
+			return drawn
+		})
 		defer end()
 		c.of(w)
 		fates := rapid.SliceOfN(rapid.IntRange(0, 39), 0, 60).Draw(t, "table")
@@ -33,21 +44,18 @@ func TestWhateverHappensAnAsynchronousRequestEndsAsPromised(t *testing.T) {
 			}
 			return next != 17, next != 23
 		}
-		calm := func() {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.table = nil
-		}
-
 		answer := w.ask(method, "/", append(key(keyed), "prefer", "respond-async")...)
-		attempts += len(w.sent)
+		calls := func() (n int) {
+			locked(func() { n = len(w.sent) })
+			return n
+		}
 		if answer.StatusCode != 202 {
 			refused++
 			if answer.StatusCode != 503 && answer.StatusCode != 502 {
 				t.Fatalf("it is answered with %d %s", answer.StatusCode, answer.Body)
 			}
-			if answer.StatusCode == 503 && len(w.sent) > 0 {
-				t.Fatalf("the caller was told that nothing was sent, and %d requests were", len(w.sent))
+			if answer.StatusCode == 503 && calls() > 0 {
+				t.Fatalf("the caller was told that nothing was sent, and %d requests were", calls())
 			}
 			return
 		}
@@ -73,18 +81,17 @@ func TestWhateverHappensAnAsynchronousRequestEndsAsPromised(t *testing.T) {
 				break
 			}
 		}
-		calm()
-		w.mu.Lock()
-		if method == "POST" && !keyed && c.repeated {
-			t.Fatalf("a POST without a key was sent %d times, although nothing proved that nothing was done", len(w.sent))
+		sent := calls()
+		var repeated, done bool
+		locked(func() { w.table, repeated, done = nil, c.repeated, c.succeeded })
+		if method == "POST" && !keyed && repeated {
+			t.Fatalf("a POST without a key was sent %d times, although nothing proved that nothing was done", sent)
 		}
-		sent := len(w.sent)
-		w.mu.Unlock()
 		response := w.ask("GET", location+"/response")
 		switch status.Status {
 		case "succeeded":
 			succeeded++
-			if response.StatusCode != 200 || !c.succeeded {
+			if response.StatusCode != 200 || !done {
 				t.Fatalf("it has succeeded, and the response is %d %s", response.StatusCode, response.Body)
 			}
 		case "failed":
@@ -92,7 +99,7 @@ func TestWhateverHappensAnAsynchronousRequestEndsAsPromised(t *testing.T) {
 			if response.StatusCode == 404 || response.StatusCode < 400 {
 				t.Fatalf("it has failed, and the response is %d %s", response.StatusCode, response.Body)
 			}
-			if c.succeeded && method == "POST" && !keyed && !strings.Contains(response.Body, `"processed":"unknown"`) && isProblem(response) {
+			if done && method == "POST" && !keyed && !strings.Contains(response.Body, `"processed":"unknown"`) && isProblem(response) {
 				t.Fatalf("the upstream has done it, and the caller is told %s", response.Body)
 			}
 		case "stopped":
@@ -113,13 +120,11 @@ func TestWhateverHappensAnAsynchronousRequestEndsAsPromised(t *testing.T) {
 			return
 		}
 		// Whatever came of it, the next request with the key is answered, and from the record if that was final.
-		w.mu.Lock()
-		c.succeedsFromNowOn()
-		w.mu.Unlock()
+		locked(c.succeedsFromNowOn)
 		again := w.ask(method, "/", key(true)...)
 		replayed := again.Headers["idempotent-replayed"] == "true"
-		if status.Status == "succeeded" && (again.StatusCode != 200 || !replayed || len(w.sent) != sent) {
-			t.Fatalf("after a success the next request with the key is answered with %d %s, replayed %v, after %d more requests", again.StatusCode, again.Body, replayed, len(w.sent)-sent)
+		if status.Status == "succeeded" && (again.StatusCode != 200 || !replayed || calls() != sent) {
+			t.Fatalf("after a success the next request with the key is answered with %d %s, replayed %v, after %d more requests", again.StatusCode, again.Body, replayed, calls()-sent)
 		}
 	})
 	t.Logf("%d requests were accepted and %d refused, with %d faults of the table: %d succeeded, %d failed, %d were stopped; 0 were lost, 0 sent twice without proof",
