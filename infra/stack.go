@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
@@ -117,6 +118,26 @@ func propsFrom(node constructs.Node) (*apiproxy.RetryingApiProxyProps, message.U
 	var err error
 	if props.Retry, err = policyFrom(node); err != nil {
 		problems = append(problems, err)
+	}
+
+	switch text := context(node, "async", "false"); text {
+	case "false":
+	case "true":
+		props.Async = &apiproxy.Async{}
+	default:
+		deadline, err := time.ParseDuration(text)
+		if err != nil {
+			problem("context async is %q; give true, false, or how long asynchronous requests may take, such as 6h", text)
+		}
+		props.Async = &apiproxy.Async{Deadline: deadline}
+	}
+
+	switch text := context(node, "largebodies", "false"); text {
+	case "false":
+	case "true":
+		props.LargeBodies = &apiproxy.LargeBodies{}
+	default:
+		problem("context largebodies is %q; give true or false", text)
 	}
 
 	var auth message.UpstreamAuth

@@ -17,6 +17,9 @@ const (
 	// priceExpressGBSecond is the price of a second of an Express workflow, per GB of memory.
 	priceExpressGBSecond = 0.00001667
 
+	// priceTransition is the price of a state transition of a Standard workflow.
+	priceTransition = 25.00 / 1e6
+
 	// priceLambdaRequest is the price of invoking a function.
 	priceLambdaRequest = 0.20 / 1e6
 
@@ -66,6 +69,10 @@ type Cost struct {
 	// Express is dollars per million requests, for Step Functions and Lambda.
 	Express float64
 
+	// Standard is dollars per million asynchronous requests with an Idempotency-Key, for Step Functions and Lambda. The answer
+	// is fetched once.
+	Standard float64
+
 	// GatewaySlots and ProxySlots are the concurrency that slotsRate requests per second hold: of the gateway, and of
 	// all proxies together. Another rate holds as much more or less.
 	GatewaySlots int
@@ -98,11 +105,14 @@ func costs(table retry.Timetable, ring int) []Cost {
 		proxies := float64(n)*priceLambdaRequest + lambda(working+slept)
 		express := priceExpressRequest + roundUp(held, expressBilling).Seconds()*costExpressMemoryGB*priceExpressGBSecond
 		gateway := priceLambdaRequest + lambda(costGatewayTime+held)
+		transitions := enter + 2*n + waits + 1
+		standard := float64(transitions+1)*priceTransition + 2*(priceLambdaRequest+lambda(costGatewayTime))
 		all = append(all, Cost{
 			Attempts:    n,
-			Transitions: enter + 2*n + waits + 1,
+			Transitions: transitions,
 			Waiting:     waiting,
 			Express:     cents(proxies + express + gateway),
+			Standard:    cents(proxies + standard),
 
 			GatewaySlots: slots(costGatewayTime + held),
 			ProxySlots:   slots(working + slept),

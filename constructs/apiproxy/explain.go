@@ -18,6 +18,7 @@ type Explanation struct {
 	Costs []Cost
 
 	deadline, maxDeadline time.Duration
+	async                 *Async
 }
 
 // Explain explains the retry policy for the number of proxies of the props, and for requests with the credential of
@@ -27,7 +28,7 @@ type Explanation struct {
 //	fmt.Print(props.Explain())
 func (p RetryingApiProxyProps) Explain() Explanation {
 	p = p.withDefaults()
-	e := Explanation{Explanation: p.Retry.ExplainFor(p.judged()), deadline: p.Retry.Deadline, maxDeadline: p.Retry.MaxDeadline}
+	e := Explanation{Explanation: p.Retry.ExplainFor(p.judged()), deadline: p.Retry.Deadline, maxDeadline: p.Retry.MaxDeadline, async: p.Async}
 	var longest retry.Timetable
 	for _, table := range e.Timetables {
 		if len(table.Starts) > len(longest.Starts) {
@@ -58,5 +59,17 @@ func (e Explanation) String() string {
 	fmt.Fprintf(&out, "An attempt that no other may follow, such as that of a POST without an Idempotency-Key, gets what is left of the\n"+
 		"deadline: up to %v, or %v with Prefer: wait. At an upstream that hangs, %d such requests a second hold %d proxies.\n",
 		e.deadline, e.maxDeadline, slotsRate, slots(e.deadline))
+	if e.async != nil {
+		fmt.Fprintf(&out, "\nAsynchronous requests may take up to %v, and wait for the upstream as long as that. Dollars per million of them, with\n"+
+			"an Idempotency-Key, in a Standard workflow at $%.3f per thousand transitions:\n", e.async.Deadline, priceTransition*1000)
+		w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "attempts\ttransitions\tStandard")
+		for _, c := range e.Costs {
+			fmt.Fprintf(w, "%d\t%d\t%.2f\n", c.Attempts, c.Transitions+1, c.Standard)
+		}
+		w.Flush()
+		fmt.Fprintln(&out, "Each lost proxy is a transition more. Waiting costs nothing. DynamoDB is not in it: two writes for each attempt, four more\n"+
+			"for each request, and one for each KB of request and answer.")
+	}
 	return out.String()
 }

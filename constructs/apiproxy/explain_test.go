@@ -68,3 +68,19 @@ func TestAnExplanationKnowsOfTheCredentialForTheUpstream(t *testing.T) {
 		}
 	}
 }
+
+func TestAnExplanationHasTheCostsOfAsynchronousRequestsIfThereAreSuch(t *testing.T) {
+	text := props(func(p *apiproxy.RetryingApiProxyProps) { p.Async = &apiproxy.Async{} }).Explain().String()
+	const want = `
+Asynchronous requests may take up to 24h0m0s, and wait for the upstream as long as that. Dollars per million of them, with
+an Idempotency-Key, in a Standard workflow at $0.025 per thousand transitions:
+attempts  transitions  Standard
+1         5            126.73
+`
+	if !strings.Contains(text, want) {
+		t.Errorf("the explanation is\n%s", text)
+	}
+	if text := (apiproxy.RetryingApiProxyProps{}).Explain().String(); strings.Contains(text, "synchronous") {
+		t.Errorf("without the prop it speaks of them:\n%s", text)
+	}
+}

@@ -11,7 +11,9 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/jsii-runtime-go"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy/internal/nagrule"
 	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/gofunction"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/largebody"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
@@ -20,8 +22,8 @@ const (
 	gatewayImportPath = "github.com/retrying-api-proxy/retrying-api-proxy/functions/gateway"
 	proxyImportPath   = "github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy"
 
-	// authenticatingImportPath is of the proxies whose upstream asks for a credential. They take longer to start.
-	authenticatingImportPath = "github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/authenticating"
+	// withSDKImportPath is of the proxies that ask AWS for something. They take longer to start.
+	withSDKImportPath = "github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/withsdk"
 )
 
 // maxFunctionNameLength is Lambda's limit.
@@ -51,9 +53,20 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 		}
 		importPath := proxyImportPath
 		if !props.Upstream.Auth.isZero() {
-			importPath = authenticatingImportPath
+			importPath = withSDKImportPath
 			environment[message.UpstreamAuthVariable] = props.Upstream.Auth.environment(props.Upstream.AllowAuthOverride)
 			environment[message.SecretCacheVariable] = jsii.String(props.Upstream.SecretCacheTime.String())
+		}
+		if props.Async != nil {
+			importPath = withSDKImportPath
+			environment[message.AsyncVariable] = jsii.String("true")
+			environment[message.TableVariable] = r.Table.TableName()
+			environment[message.RecordPrefixVariable] = jsii.String(recordPrefix(r, props))
+		}
+		if r.Bucket != nil {
+			importPath = withSDKImportPath
+			environment[message.BodiesVariable] = r.Bucket.BucketName()
+			environment[message.RecordPrefixVariable] = jsii.String(recordPrefix(r, props))
 		}
 		if len(props.Upstream.Headers) > 0 {
 			environment[message.FixedFieldsVariable] = props.Upstream.headersJSON()
@@ -69,6 +82,15 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 			ReservedConcurrentExecutions: reserved(props.ReservedConcurrency.EachProxy),
 		})
 		props.Upstream.Auth.grantRead(proxies[i])
+		if props.Async != nil {
+			grantKey(r.Table, proxies[i])
+			r.Table.Grant(proxies[i], jsii.String("dynamodb:GetItem"), jsii.String("dynamodb:PutItem"), jsii.String("dynamodb:UpdateItem"))
+			denyOtherRecords(r.Table, proxies[i], recordPrefix(r, props))
+		}
+		if r.Bucket != nil {
+			grantBodies(r, proxies[i], props, largebody.Requests, "s3:GetObject")
+			grantBodies(r, proxies[i], props, largebody.Answers, "s3:PutObject")
+		}
 	}
 	return proxies
 }
@@ -97,7 +119,7 @@ func (u Upstream) fence() map[string]string {
 // newGateway creates the function behind the URL.
 func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Function {
 	environment := map[string]*string{
-		message.StateMachineVariable:    newStateMachineVersion(r),
+		message.StateMachineVariable:    newStateMachineVersion(r, r.StateMachine),
 		message.ProxyCountVariable:      jsii.String(strconv.Itoa(props.ProxyCount)),
 		message.RetryPolicyVariable:     policyJSON(props),
 		message.TableVariable:           r.Table.TableName(),
@@ -111,6 +133,15 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 		environment[message.MaxAnonymousWaitVariable] = jsii.String(props.MaxAnonymousWait.String())
 	}
 	environment[message.RecordPrefixVariable] = jsii.String(recordPrefix(r, props))
+	if props.Async != nil {
+		environment[message.AsyncVariable] = jsii.String("true")
+		environment[message.AsyncMachineVariable] = newStateMachineVersion(r.AsyncStateMachine, r.AsyncStateMachine)
+		environment[message.AsyncDeadlineVariable] = jsii.String(props.Async.Deadline.String())
+		environment[message.AnswerTTLVariable] = jsii.String(props.Idempotency.TTL.String())
+	}
+	if r.Bucket != nil {
+		environment[message.BodiesVariable] = r.Bucket.BucketName()
+	}
 	if names := props.Idempotency.Caller; len(names) > 0 {
 		environment[message.CallerVariable] = jsii.String(strings.Join(names, ","))
 	}
@@ -145,12 +176,39 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 	})
 	// Step Functions goes by the ARN of a state machine, also for its versions: after a rollback, the gateway starts an older one.
 	r.StateMachine.GrantStartSyncExecution(gateway)
+	if r.AsyncStateMachine != nil {
+		r.AsyncStateMachine.GrantStartExecution(gateway)
+		grantStop(r, gateway)
+	}
 	GrantRecords(r.Table, gateway)
 	denyOtherRecords(r.Table, gateway, recordPrefix(r, props))
+	if r.Bucket != nil {
+		grantBodies(r, gateway, props, largebody.Requests, "s3:PutObject")
+		grantBodies(r, gateway, props, largebody.Answers, "s3:GetObject")
+	}
 	if props.EncryptionKey != nil {
 		grantUse(props.EncryptionKey, gateway) // who starts a synchronous execution sends and receives its data
 	}
 	return gateway
+}
+
+// grantStop lets the gateway stop executions of asynchronous requests. They have names that are drawn.
+func grantStop(r *RetryingApiProxy, gateway awslambda.Function) {
+	executions := awscdk.Stack_Of(r).FormatArn(&awscdk.ArnComponents{
+		Service:      jsii.String("states"),
+		Resource:     jsii.String("execution"),
+		ResourceName: jsii.String(*r.AsyncStateMachine.StateMachineName() + ":*"),
+		ArnFormat:    awscdk.ArnFormat_COLON_RESOURCE_NAME,
+	})
+	gateway.AddToRolePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Actions:   jsii.Strings("states:StopExecution"),
+		Resources: jsii.Strings(*executions),
+	}))
+	acknowledgePolicy(gateway.Role(), nagrule.Acknowledgement{
+		Rule:    "AwsSolutions-IAM5",
+		Finding: nagrule.Resource(r, executions),
+		Reason:  "An execution has a name that is drawn when it starts. The gateway stops those whose ids it is shown.",
+	})
 }
 
 // reserved has the form that the CDK takes a reservation in; nil is none.

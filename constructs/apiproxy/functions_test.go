@@ -39,8 +39,8 @@ func TestLogsAreKeptForAMonthByDefaultAndAsLongAsTold(t *testing.T) {
 func TestNoLogGroupIsLeftToAServiceToCreateOrLeftBehind(t *testing.T) {
 	forEachVariant(t, func(t *testing.T, template template) {
 		groups := template.ofType("AWS::Logs::LogGroup")
-		if want := len(template.functions()) + 1; len(groups) != want {
-			t.Errorf("%d log groups; want %d, for the functions and the state machine", len(groups), want)
+		if want := len(template.functions()) + len(template.machines()); len(groups) != want {
+			t.Errorf("%d log groups; want %d, for the functions and the state machines", len(groups), want)
 		}
 		for _, group := range groups {
 			if group.DeletionPolicy != "Delete" {

@@ -8,5 +8,5 @@ package apiproxy
 import (
 	_ "github.com/retrying-api-proxy/retrying-api-proxy/functions/gateway"
 	_ "github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy"
-	_ "github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/authenticating"
+	_ "github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/withsdk"
 )

@@ -16,9 +16,10 @@ func TestRequestsThatWereGivenUpAreCountedFromTheLogOfTheStateMachine(t *testing
 	names := map[string]string{}
 	forEachVariant(t, func(t *testing.T, template template) {
 		filters := template.ofType("AWS::Logs::MetricFilter")
-		if len(filters) != 1 {
-			t.Fatalf("%d filters, want one", len(filters))
+		if len(filters) != len(template.machines()) {
+			t.Fatalf("%d filters, want one for each of %d state machines", len(filters), len(template.machines()))
 		}
+		read := map[*resource]bool{}
 		for _, filter := range filters {
 			// What the log has of a state that is entered, without execution data.
 			if got, want := filter.at("FilterPattern"), `{ ($.type = "SucceedStateEntered") && ($.details.name = "Failed") }`; got != want {
@@ -27,15 +28,22 @@ func TestRequestsThatWereGivenUpAreCountedFromTheLogOfTheStateMachine(t *testing
 			if end := template.definition().States["Failed"]; end.Type != "Succeed" {
 				t.Errorf("the state whose entering is counted is %+v", end)
 			}
-			destinations := template.machine().at("LoggingConfiguration", "Destinations").([]any)
-			if template.referred(filter.at("LogGroupName")) != template.referred(at(destinations[0], "CloudWatchLogsLogGroup", "LogGroupArn")) {
-				t.Error("it reads another log than that of the state machine")
-			}
+			read[template.referred(filter.at("LogGroupName"))] = true
 			transformation := filter.at("MetricTransformations").([]any)[0]
 			if at(transformation, "MetricNamespace") != "RetryingApiProxy" || at(transformation, "MetricValue") != "1" || at(transformation, "DefaultValue") != nil {
 				t.Errorf("what is counted is %v", transformation)
 			}
-			names[t.Name()] = at(transformation, "MetricName").(string)
+			name := at(transformation, "MetricName").(string)
+			if other := names[t.Name()]; other != "" && other != name {
+				t.Errorf("the logs of two state machines are counted as %s and %s, want one metric", other, name)
+			}
+			names[t.Name()] = name
+		}
+		for _, machine := range template.machines() {
+			destinations := machine.at("LoggingConfiguration", "Destinations").([]any)
+			if !read[template.referred(at(destinations[0], "CloudWatchLogsLogGroup", "LogGroupArn"))] {
+				t.Errorf("the log of %s is not read", machine.id)
+			}
 		}
 	})
 	if len(names) == 0 {

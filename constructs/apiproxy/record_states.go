@@ -79,6 +79,34 @@ func newReleaseState(scope constructs.Construct, table awsdynamodb.ITableV2, nex
 	})
 }
 
+// settledAlready is the error of a write whose condition does not hold.
+const settledAlready = "DynamoDB.ConditionalCheckFailedException"
+
+// newGiveUpState creates the state that writes to the item of an execution that its proxies were lost, and which, so that
+// whoever asks for it has the policy judge that. If one of them had written there that the execution has ended, the error is
+// settledAlready.
+func newGiveUpState(scope constructs.Construct, table awsdynamodb.ITableV2) awsstepfunctionstasks.DynamoUpdateItem {
+	giveUp := awsstepfunctionstasks.NewDynamoUpdateItem(scope, jsii.String("GiveUp"), &awsstepfunctionstasks.DynamoUpdateItemProps{
+		Comment: jsii.String("No proxy was left to judge; whoever asks for the execution is told"),
+		Table:   table,
+		Key: &map[string]awsstepfunctionstasks.DynamoAttributeValue{
+			recordformat.ID: stringValue(*awsstepfunctions.JsonPath_StringAt(jsii.String(message.ItemPath))),
+		},
+		UpdateExpression:    jsii.String("SET #lost = :lost"),
+		ConditionExpression: jsii.String("attribute_exists(#id) AND attribute_not_exists(#ended)"),
+		ExpressionAttributeNames: &map[string]*string{
+			"#lost": jsii.String(message.LostAttribute), "#id": jsii.String(recordformat.ID), "#ended": jsii.String(message.EndedAttribute),
+		},
+		ExpressionAttributeValues: &map[string]awsstepfunctionstasks.DynamoAttributeValue{
+			":lost": stringValue(*awsstepfunctions.JsonPath_JsonToString(awsstepfunctions.JsonPath_ObjectAt(jsii.String("$")))),
+		},
+		ResultPath:  awsstepfunctions.JsonPath_DISCARD(),
+		TaskTimeout: awsstepfunctions.Timeout_Duration(seconds(tableTimeout)),
+	})
+	giveUp.AddRetry(faultRetry(tableFaults, tableFaultMaxDelay))
+	return giveUp
+}
+
 // newWrite creates a state that updates the record as its owner and goes on to next, even if the write fails: the caller
 // gets the answer in any case. If another call has taken over the record, it stays as it is.
 func newWrite(scope constructs.Construct, name string, next awsstepfunctions.IChainable, props *awsstepfunctionstasks.DynamoUpdateItemProps) awsstepfunctionstasks.DynamoUpdateItem {

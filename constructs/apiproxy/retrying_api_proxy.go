@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
@@ -34,8 +35,14 @@ type RetryingApiProxy struct {
 	// StateMachine is the Express state machine that carries requests out while the caller waits.
 	StateMachine awsstepfunctions.StateMachine
 
-	// Table holds the idempotency records.
+	// AsyncStateMachine is the Standard state machine that carries asynchronous requests out. Nil without the prop Async.
+	AsyncStateMachine awsstepfunctions.StateMachine
+
+	// Table holds the idempotency records, and with the prop Async what is known of asynchronous requests.
 	Table awsdynamodb.ITableV2
+
+	// Bucket holds the bodies that do not fit into a state. Nil without the prop LargeBodies.
+	Bucket awss3.IBucket
 
 	// Url is the endpoint.
 	Url awslambda.FunctionUrl
@@ -62,6 +69,11 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 			RemovalPolicy: settled.RemovalPolicy, EncryptionKey: settled.EncryptionKey,
 		})
 	}
+	if settled.LargeBodies != nil {
+		if r.Bucket = settled.LargeBodies.Bucket; r.Bucket == nil {
+			r.Bucket = newBucket(r, settled)
+		}
+	}
 	if settled.EncryptionKey != nil {
 		grantLogs(r, settled.EncryptionKey)
 	}
@@ -69,7 +81,14 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 		awscdk.Annotations_Of(r).AddWarningV2(jsii.String(starvationID), &warning)
 	}
 	r.Proxies = newProxies(r, settled)
-	r.StateMachine = newStateMachine(r, settled)
+	aliases := make([]awslambda.Alias, len(r.Proxies))
+	for i, proxy := range r.Proxies {
+		aliases[i] = proxy.AddAlias(jsii.String(liveAlias), nil)
+	}
+	r.StateMachine = newStateMachine(r, settled, aliases)
+	if settled.Async != nil {
+		r.AsyncStateMachine = newAsyncStateMachine(r, settled, aliases)
+	}
 	r.Gateway = newGateway(r, settled)
 	r.Live = r.Gateway.AddAlias(jsii.String(liveAlias), nil)
 	r.Url = r.Live.AddFunctionUrl(&awslambda.FunctionUrlOptions{
@@ -85,6 +104,12 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 		Value:       r.StateMachine.StateMachineArn(),
 		Description: jsii.String("The state machine whose executions show every attempt"),
 	})
+	if r.AsyncStateMachine != nil {
+		awscdk.NewCfnOutput(r, jsii.String("AsyncStateMachineArn"), &awscdk.CfnOutputProps{
+			Value:       r.AsyncStateMachine.StateMachineArn(),
+			Description: jsii.String("The state machine whose executions show every attempt of asynchronous requests"),
+		})
+	}
 	awscdk.NewCfnOutput(r, jsii.String("TableName"), &awscdk.CfnOutputProps{
 		Value:       r.Table.TableName(),
 		Description: jsii.String("The table of idempotency records"),

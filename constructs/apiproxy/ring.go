@@ -36,9 +36,12 @@ const failedState = "Failed"
 // envelope that it was handed, and the next proxy is handed it at once; that one has the policy judge the loss before it
 // sends anything. The state machine only counts the losses, and gives up if there are too many in a row.
 //
+// The ring of asynchronous requests is the same, with envelopes that name what is kept in the table. giveUp is the state which
+// writes there that no proxy was left to judge; nil where callers wait, who are told by the gateway.
+//
 // On the way to the end the idempotency record is completed or released, if the execution started with one. It is completed
 // with a final answer that settles the operation, and released after any other and after a failure.
-func newRing(scope constructs.Construct, props RetryingApiProxyProps, proxies []awslambda.Alias, table awsdynamodb.ITableV2) awsstepfunctions.IChainable {
+func newRing(scope constructs.Construct, props RetryingApiProxyProps, proxies []awslambda.Alias, table awsdynamodb.ITableV2, giveUp awsstepfunctions.TaskStateBase) awsstepfunctions.IChainable {
 	succeeded := awsstepfunctions.NewSucceed(scope, jsii.String("Succeeded"), &awsstepfunctions.SucceedProps{
 		Comment: jsii.String("The upstream gave a final answer"),
 	})
@@ -52,7 +55,14 @@ func newRing(scope constructs.Construct, props RetryingApiProxyProps, proxies []
 	released.When(outcomeIs(retry.Succeeded), succeeded, nil)
 	released.Otherwise(failed)
 	release := newReleaseState(scope, table, released)
-	allLost := newAllLostState(scope, release, failed)
+	var allLost awsstepfunctions.IChainable = newAllLostState(scope, release, failed)
+	if giveUp != nil {
+		// What has come of it is known, though not here: the key stays locked, and whoever asks with it is told.
+		giveUp.AddCatch(failed, &awsstepfunctions.CatchProps{Errors: jsii.Strings(settledAlready), ResultPath: jsii.String(message.FaultPath)})
+		giveUp.AddCatch(allLost, &awsstepfunctions.CatchProps{Errors: jsii.Strings("States.ALL"), ResultPath: jsii.String(message.FaultPath)})
+		giveUp.Next(allLost)
+		allLost = giveUp
+	}
 
 	tasks := make([]awsstepfunctionstasks.LambdaInvoke, len(proxies))
 	for i, proxy := range proxies {

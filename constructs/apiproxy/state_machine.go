@@ -4,12 +4,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
+	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
@@ -18,15 +20,32 @@ import (
 // maxLogGroupNameLength keeps the names of log groups well below CloudWatch's 512 characters.
 const maxLogGroupNameLength = 128
 
-// newStateMachine creates the Express state machine that goes round the proxies.
-func newStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps) awsstepfunctions.StateMachine {
-	aliases := make([]awslambda.Alias, len(r.Proxies))
-	for i, proxy := range r.Proxies {
-		aliases[i] = proxy.AddAlias(jsii.String(liveAlias), nil)
-	}
-	logGroup := awslogs.NewLogGroup(r, jsii.String("StateMachineLogs"), &awslogs.LogGroupProps{
+// newStateMachine creates the Express state machine that goes round the proxies while the caller waits.
+func newStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps, aliases []awslambda.Alias) awsstepfunctions.StateMachine {
+	return newMachine(r, r, props, newRing(r, props, aliases, r.Table, nil), awsstepfunctions.StateMachineProps{
+		StateMachineType: awsstepfunctions.StateMachineType_EXPRESS,
+		Timeout:          seconds(props.machineTimeout()),
+		Comment:          jsii.String("Attempts at the upstream, one proxy after the other"),
+	})
+}
+
+// newAsyncStateMachine creates the Standard state machine that goes round them for asynchronous requests. Nothing of what is
+// asked and answered is in its states.
+func newAsyncStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps, aliases []awslambda.Alias) awsstepfunctions.StateMachine {
+	scope := constructs.NewConstruct(r, jsii.String("Async"))
+	giveUp := newGiveUpState(scope, r.Table)
+	return newMachine(r, scope, props, newRing(scope, props, aliases, r.Table, giveUp), awsstepfunctions.StateMachineProps{
+		StateMachineType: awsstepfunctions.StateMachineType_STANDARD,
+		Timeout:          seconds(roundUp(props.Async.Deadline, time.Second) + deadlineMargin),
+		Comment:          jsii.String("Attempts at the upstream for asynchronous requests, which are kept in the table"),
+	})
+}
+
+// newMachine creates a state machine in a scope, with a role and a log group of its own.
+func newMachine(r *RetryingApiProxy, scope constructs.Construct, props RetryingApiProxyProps, graph awsstepfunctions.IChainable, own awsstepfunctions.StateMachineProps) awsstepfunctions.StateMachine {
+	logGroup := awslogs.NewLogGroup(scope, jsii.String("StateMachineLogs"), &awslogs.LogGroupProps{
 		// Step Functions adds every log group to one resource policy of limited size, except those below this prefix.
-		LogGroupName: jsii.String("/aws/vendedlogs/states/" + *awscdk.Names_UniqueResourceName(r, &awscdk.UniqueResourceNameOptions{
+		LogGroupName: jsii.String("/aws/vendedlogs/states/" + *awscdk.Names_UniqueResourceName(scope, &awscdk.UniqueResourceNameOptions{
 			MaxLength: jsii.Number(maxLogGroupNameLength),
 			Separator: jsii.String("-"),
 		}) + "-" + *deploymentID(r)),
@@ -35,26 +54,20 @@ func newStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps) awsstepfu
 		EncryptionKey: props.EncryptionKey,
 	})
 	r.failed = newFailedFilter(r, logGroup)
-	graph := newRing(r, props, aliases, r.Table)
-	role := awsiam.NewRole(r, jsii.String("state-machine-role"), &awsiam.RoleProps{
+	role := awsiam.NewRole(scope, jsii.String("state-machine-role"), &awsiam.RoleProps{
 		AssumedBy: servicePrincipal(r, "states.amazonaws.com"),
 	})
-	machine := awsstepfunctions.NewStateMachine(r, jsii.String("StateMachine"), &awsstepfunctions.StateMachineProps{
-		StateMachineType: awsstepfunctions.StateMachineType_EXPRESS,
-		DefinitionBody:   awsstepfunctions.DefinitionBody_FromChainable(graph),
-		Timeout:          seconds(props.machineTimeout()),
-		Role:             role,
-		TracingEnabled:   jsii.Bool(true),
-		Logs: &awsstepfunctions.LogOptions{
-			Destination: logGroup,
-			Level:       awsstepfunctions.LogLevel_ALL,
-			// Requests and answers stay out of the logs, unless somebody wants them there.
-			IncludeExecutionData: &props.LogExecutionData,
-		},
-		Comment: jsii.String("Attempts at the upstream, one proxy after the other"),
-
-		EncryptionConfiguration: machineEncryption(props.EncryptionKey),
-	})
+	own.DefinitionBody = awsstepfunctions.DefinitionBody_FromChainable(graph)
+	own.Role = role
+	own.TracingEnabled = jsii.Bool(true)
+	own.Logs = &awsstepfunctions.LogOptions{
+		Destination: logGroup,
+		Level:       awsstepfunctions.LogLevel_ALL,
+		// Requests and answers stay out of the logs, unless somebody wants them there.
+		IncludeExecutionData: &props.LogExecutionData,
+	}
+	own.EncryptionConfiguration = machineEncryption(props.EncryptionKey)
+	machine := awsstepfunctions.NewStateMachine(scope, jsii.String("StateMachine"), &own)
 	if props.EncryptionKey != nil {
 		// The CDK's own grant is for the key's use with a state machine of a given name.
 		grantUse(props.EncryptionKey, machine)
@@ -97,16 +110,16 @@ const definitionHashBytes = 8
 //
 // The id holds a hash of the definition. Whether a new version of the gateway is published depends on what the template
 // says of it, and so on the name of what it refers to: a definition that changes has to have another name.
-func newStateMachineVersion(r *RetryingApiProxy) *string {
-	definition, err := json.Marshal(awscdk.Stack_Of(r).Resolve(r.StateMachine.Node().DefaultChild().(awsstepfunctions.CfnStateMachine).DefinitionString()))
+func newStateMachineVersion(scope constructs.Construct, machine awsstepfunctions.StateMachine) *string {
+	definition, err := json.Marshal(awscdk.Stack_Of(scope).Resolve(machine.Node().DefaultChild().(awsstepfunctions.CfnStateMachine).DefinitionString()))
 	if err != nil {
 		panic(err) // what is resolved is made of maps, lists and strings
 	}
 	sum := sha256.Sum256(definition)
 	id := "StateMachineVersion" + hex.EncodeToString(sum[:definitionHashBytes])
-	version := awsstepfunctions.NewCfnStateMachineVersion(r, &id, &awsstepfunctions.CfnStateMachineVersionProps{
-		StateMachineArn:        r.StateMachine.StateMachineArn(),
-		StateMachineRevisionId: r.StateMachine.StateMachineRevisionId(),
+	version := awsstepfunctions.NewCfnStateMachineVersion(scope, &id, &awsstepfunctions.CfnStateMachineVersionProps{
+		StateMachineArn:        machine.StateMachineArn(),
+		StateMachineRevisionId: machine.StateMachineRevisionId(),
 	})
 	version.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
 	return version.Ref()

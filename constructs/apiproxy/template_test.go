@@ -91,8 +91,23 @@ func number(name string) int {
 	return n
 }
 
-// machine is the state machine.
-func (t template) machine() *resource { return t.the("AWS::StepFunctions::StateMachine") }
+// machine is the state machine of requests whose callers wait.
+func (t template) machine() *resource { return t.machineOf("EXPRESS") }
+
+// asyncMachine is that of asynchronous requests, or nil.
+func (t template) asyncMachine() *resource { return t.machineOf("STANDARD") }
+
+func (t template) machineOf(kind string) *resource {
+	for _, r := range t.machines() {
+		if r.at("StateMachineType") == kind {
+			return r
+		}
+	}
+	return nil
+}
+
+// machines lists the state machines.
+func (t template) machines() []*resource { return t.ofType("AWS::StepFunctions::StateMachine") }
 
 // referred finds the resource that a Ref or Fn::GetAtt refers to.
 func (t template) referred(value any) *resource {

@@ -86,13 +86,16 @@ func TestTheUrlIsThatOfTheGatewaysLiveAlias(t *testing.T) {
 
 func TestTheGatewayStartsTheVersionOfTheStateMachineThatItWasDeployedWith(t *testing.T) {
 	forEachVariant(t, func(t *testing.T, template template) {
-		version := template.the("AWS::StepFunctions::StateMachineVersion")
-		if got := flat(template.gateway().at("Environment", "Variables", "STATE_MACHINE_ARN")); got != "${"+version.id+"}" {
-			t.Errorf("it starts %s, want the version", got)
-		}
-		if flat(version.at("StateMachineArn")) != "${"+template.machine().id+"}" ||
-			flat(version.at("StateMachineRevisionId")) != "${"+template.machine().id+".StateMachineRevisionId}" {
-			t.Errorf("the version is %v", version.Properties)
+		machines := map[string]*resource{"STATE_MACHINE_ARN": template.machine(), "ASYNC_STATE_MACHINE_ARN": template.asyncMachine()}
+		for variable, machine := range machines {
+			if machine == nil {
+				continue
+			}
+			version := template.referred(template.gateway().at("Environment", "Variables", variable))
+			if version.Type != "AWS::StepFunctions::StateMachineVersion" || flat(version.at("StateMachineArn")) != "${"+machine.id+"}" ||
+				flat(version.at("StateMachineRevisionId")) != "${"+machine.id+".StateMachineRevisionId}" {
+				t.Errorf("%s is %s %v, want the version of %s", variable, version.Type, version.Properties, machine.id)
+			}
 		}
 	})
 }

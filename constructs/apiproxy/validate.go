@@ -19,6 +19,9 @@ const (
 	minMemorySizeMiB = 128
 	maxMemorySizeMiB = 10240
 
+	// maxAsyncDeadline is well below what a Standard execution can take, which is a year.
+	maxAsyncDeadline = 30 * 24 * time.Hour
+
 	// maxEnvironment is what the props may take of the 4 KB that Lambda gives to variables, in bytes.
 	maxEnvironment = 3500
 )
@@ -61,6 +64,9 @@ func (p RetryingApiProxyProps) Validate() error {
 	}
 	if p.MaxAnonymousWait < time.Second || p.MaxAnonymousWait%time.Second != 0 {
 		problem("MaxAnonymousWait is %v; give whole seconds from 1s, or 0 for the default of %v", p.MaxAnonymousWait, DefaultMaxAnonymousWait)
+	}
+	if p.Async != nil && (p.Async.Deadline < time.Second || p.Async.Deadline > maxAsyncDeadline || p.Async.Deadline%time.Second != 0) {
+		problem("Async.Deadline is %v; give whole seconds from 1s to %v, or 0 for the default of %v", p.Async.Deadline, maxAsyncDeadline, DefaultAsyncDeadline)
 	}
 	if !isRecordPrefix(p.RecordPrefix) && !isToken(p.RecordPrefix) {
 		problem("RecordPrefix is %q; give up to %d printable ASCII characters without *, ?, $ and #, or leave it out for the ids of the construct",

@@ -33,6 +33,11 @@
 //	UPSTREAM_ALLOWED_METHODS      the methods that are forwarded, separated by commas (default: all but TRACE)
 //	UPSTREAM_ALLOWED_PATHS        the paths below which requests are forwarded, with spaces between them (default: all)
 //	UPSTREAM_AWS_FIELDS           true lets fields that are for services of AWS through, in both directions
+//	ASYNC                         true lets requests be asynchronous: the preference respond-async is the gateway's
+//	ASYNC_STATE_MACHINE_ARN       the Standard state machine that carries such requests out
+//	ASYNC_DEADLINE                how long they may take at most, such as 24h0m0s
+//	ASYNC_ANSWER_TTL              how long their answers are kept after that
+//	LARGE_BODIES_BUCKET           the bucket for bodies that do not fit into a state; empty refuses them
 //	CROSS_ORIGIN                  true takes Access-Control fields out of the upstream's answers, because the URL has its own
 package main
 
@@ -47,6 +52,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gateway/handler"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/largebody/bucketstore"
 )
 
 func main() {
@@ -55,10 +61,15 @@ func main() {
 		fmt.Fprintf(os.Stderr, "gateway: AWS configuration: %v\n", err)
 		os.Exit(1)
 	}
+	engine := newEngine(awsConfig)
 	gateway, err := handler.New(os.Getenv, handler.Dependencies{
-		Engine:   newEngine(awsConfig),
-		DynamoDB: dynamodb.NewFromConfig(awsConfig),
-		Log:      slog.New(slog.NewJSONHandler(os.Stdout, nil)),
+		Engine:      engine,
+		AsyncEngine: engine,
+		DynamoDB:    dynamodb.NewFromConfig(awsConfig),
+		Bodies: func(bucket, prefix string) handler.Bodies {
+			return bucketstore.New(bucketstore.NewClient(awsConfig), bucket, prefix)
+		},
+		Log: slog.New(slog.NewJSONHandler(os.Stdout, nil)),
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

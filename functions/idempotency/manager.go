@@ -116,6 +116,10 @@ type Claim struct {
 	// compared.
 	Fingerprint string
 
+	// Reference is stored with the record, for other calls with the key to read in [Record.Reference]: where more is known of
+	// this one, such as the id of a job. Empty: nothing is.
+	Reference string
+
 	// LeaseEnd is until when the key is locked at most. Zero: as [Config.Lease] says.
 	LeaseEnd time.Time
 
@@ -237,6 +241,7 @@ func (m *Manager) newRecord(ctx context.Context, c Claim, owner string, now time
 		LeaseEnd:    c.LeaseEnd,
 		Expiration:  m.expiration(now),
 		Fingerprint: c.Fingerprint,
+		Reference:   c.Reference,
 	}
 	if r.LeaseEnd.IsZero() {
 		if m.config.Lease > 0 {

@@ -42,6 +42,10 @@ type Record struct {
 	// be stored.
 	Data json.RawMessage
 
+	// Reference is what the claim that wrote the record said of where more is known of its call (`reference`). Empty if it
+	// said nothing.
+	Reference string
+
 	// Fingerprint is the hash of the part of the payload that must be the same in all calls with one key
 	// (`validation`). Empty if payloads are not compared.
 	Fingerprint string

@@ -8,7 +8,14 @@ import (
 
 // A Call is what is asked of a proxy: the request, and how long somebody waits for its answer.
 type Call struct {
-	Request Request `json:"request"`
+	Request Request `json:"request,omitzero"`
+
+	// Execution names the execution of an asynchronous request, see package execution, where the request and the attempts are
+	// kept. Empty for a request whose caller waits.
+	Execution string `json:"execution,omitempty"`
+
+	// Made is how many attempts there were when the state machine was last answered, if they are kept there.
+	Made int `json:"made,omitempty"`
 
 	// RequestID is the id of the request: that of the gateway's invocation, and the name of the execution.
 	RequestID string `json:"requestId,omitempty"`
@@ -41,5 +48,6 @@ func (c *Call) ForPolicy(proxies int) retry.Request {
 		Proxies:        proxies,
 		Deadline:       c.DeadlineTime(),
 		MaxAttempts:    c.MaxAttempts,
+		Unattended:     c.Execution != "",
 	}
 }

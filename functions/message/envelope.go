@@ -9,9 +9,33 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
-// Version is the version of the envelopes that this code writes, and the newest that it reads. Envelopes without a
-// version are older than all others; they are the records that programs other than this one write.
-const Version = 1
+// Version is the newest version of envelopes that this code reads. Envelopes without a version are older than all others;
+// they are the records that programs other than this one write.
+const Version = 2
+
+// The versions of the envelopes that this code writes: those that refer to what is kept elsewhere are newer, since code that
+// does not know of that would take them for empty. All others stay readable for a deployment that is rolled back.
+const (
+	selfContained = 1
+	byReference   = 2
+)
+
+// A RequestBodyError is the error of a proxy that could not read the body of a request from where it is kept, so that it sent
+// nothing. Its name is the proof of that, see [NeverRan].
+type RequestBodyError struct {
+	// Err says why. Its text tells of keys of objects, and nothing of what is in them.
+	Err error
+}
+
+// RequestBodyUnread is the error of a Task whose proxy failed with a [RequestBodyError].
+const RequestBodyUnread = "RequestBodyError"
+
+// Error says why the body could not be read.
+func (e *RequestBodyError) Error() string {
+	return "message: the body of the request could not be read, and nothing was sent: " + e.Err.Error()
+}
+
+func (e *RequestBodyError) Unwrap() error { return e.Err }
 
 // A VersionError is the error of reading an envelope that is newer than the code that reads it. That happens while a
 // deployment is under way, or after one was rolled back.
@@ -62,6 +86,10 @@ type Envelope struct {
 	// starts with, where the state machine finds it at the end.
 	Record *Record `json:"record,omitempty"`
 
+	// Item is the id of the item with what is known of an asynchronous request. It stands in the envelope that an execution
+	// starts with, where the state machine finds it if no proxy is left to write there.
+	Item string `json:"item,omitempty"`
+
 	// Protocol is the version of HTTP that the upstream answered in, as Via has it, if that is not 1.1.
 	Protocol string `json:"protocol,omitempty"`
 
@@ -75,6 +103,18 @@ type Envelope struct {
 	// Attempts lists the attempts that were made, oldest first. Those of proxies that were lost since the last one are
 	// in Losses.
 	Attempts []retry.Attempt `json:"attempts,omitzero"`
+
+	// Stored names what is kept elsewhere of the answer, see package execution: all of the envelope but what the state
+	// machine needs. Empty if the envelope has it itself.
+	Stored string `json:"stored,omitempty"`
+
+	// BodyObject names the object that the body of the answer is kept in, see package largebody. Body is empty then.
+	BodyObject string `json:"bodyObject,omitempty"`
+
+	// Bodiless says that the answer was larger than the function URL can carry, so that the gateway puts a problem in the place of
+	// the body. Only where bodies can be kept in a bucket; without one, an answer that is too large for a state is dealt with by
+	// the proxy, see [AnswerTooLarge].
+	Bodiless bool `json:"bodiless,omitempty"`
 
 	// Call is what is asked of the proxy. Nil once there is an answer to hand back.
 	Call *Call `json:"call,omitempty"`
@@ -99,12 +139,17 @@ const (
 	ReleasePath       = "$.release"
 	LossesCountPath   = "$.losses.count"
 	LossesAllowedPath = "$.losses.allowed"
+	ItemPath          = "$$.Execution.Input.item"
 	RecordIDPath      = "$$.Execution.Input.record.id"
 	RecordOwnerPath   = "$$.Execution.Input.record.owner"
 )
 
 // WithoutCookies is the JSON text that takes the cookies out of an envelope that it is merged into.
 const WithoutCookies = `{"cookies":[]}`
+
+// AnswerNotKept is the Error of an envelope whose upstream answered, but with more than a state can hold, and nothing could be
+// written to the bucket. The outcome is what it would have been with the answer.
+const AnswerNotKept retry.Reason = "AnswerNotKept"
 
 // AnswerTooLarge is the Error of an envelope whose upstream answered, but with more than can be carried. The outcome is
 // what it would have been with the answer.
@@ -114,14 +159,32 @@ const AnswerTooLarge retry.Reason = "AnswerTooLarge"
 // had. Nothing was sent in its last attempt.
 const CredentialsUnavailable retry.Reason = "CredentialsUnavailable"
 
+// Stopped is the Error of an envelope without an answer, because whoever started the execution has stopped it.
+const Stopped retry.Reason = "Stopped"
+
+// Superseded is the Error of an envelope without an answer, because another request has the idempotency key by now. Nothing
+// was sent.
+const Superseded retry.Reason = "Superseded"
+
+// judges is how many more proxies of an asynchronous request may be lost than the policy allows attempts after losses.
+const judges = 3
+
 // ToProxy writes the envelope that leads to the next proxy, after a delay. history lists the attempts made before.
 func ToProxy(call *Call, policy retry.Policy, history []retry.Attempt, delay time.Duration) *Envelope {
 	e := &Envelope{
-		Version:  Version,
+		Version:  selfContained,
 		Outcome:  retry.Again,
 		Call:     call,
 		Attempts: append([]retry.Attempt{}, history...), // never null: the Lost states copy it
 		Losses:   &Losses{Allowed: lossesAllowed(policy.For(call.Request.Method, call.Request.Path), call.MaxAttempts, history)},
+	}
+	if call.Request.BodyObject != "" {
+		e.Version = byReference
+	}
+	if call.Execution != "" {
+		// Of a proxy that was lost, the next one knows how far it came. It judges, and only if nobody is left to do that does the
+		// state machine give up.
+		e.Losses.Allowed += judges
 	}
 	e.WaitSeconds, e.SleepMilliseconds = SplitDelay(delay)
 	return e
@@ -129,12 +192,47 @@ func ToProxy(call *Call, policy retry.Policy, history []retry.Attempt, delay tim
 
 // Answer writes the envelope that hands back an answer of the upstream to the request with an id.
 func Answer(requestID string, outcome retry.Outcome, reason retry.Reason, response Response, attempts []retry.Attempt) *Envelope {
-	return &Envelope{Version: Version, RequestID: requestID, Outcome: outcome, Error: reason, Response: response, Attempts: attempts}
+	return &Envelope{Version: selfContained, RequestID: requestID, Outcome: outcome, Error: reason, Response: response, Attempts: attempts}
 }
 
 // Failure writes the envelope of a failed outcome without an answer of the upstream.
 func Failure(requestID string, reason retry.Reason, attempts []retry.Attempt) *Envelope {
 	return Answer(requestID, retry.Failed, reason, Response{}, attempts)
+}
+
+// ByReference writes the envelope that leads to the next proxy as the state machine of an asynchronous request carries it:
+// with the name of the execution in the place of the request and of the attempts.
+func (e *Envelope) ByReference() *Envelope {
+	without := *e
+	without.Version = byReference
+	without.Response = Response{}
+	call := *e.Call
+	call.Request, call.Made = Request{}, len(e.Attempts)
+	without.Call = &call
+	without.Attempts = []retry.Attempt{}
+	return &without
+}
+
+// WithBodyIn writes the envelope of an answer with the name of an object in the place of the body.
+func (e *Envelope) WithBodyIn(object string) *Envelope {
+	without := *e
+	without.Version, without.BodyObject = byReference, object
+	without.Body, without.IsBase64Encoded = "", false
+	return &without
+}
+
+// WithoutBody writes the envelope of an answer that is larger than the function URL can carry.
+func (e *Envelope) WithoutBody() *Envelope {
+	without := *e
+	without.Version, without.Bodiless = byReference, true
+	without.Response = e.Response.WithoutBody()
+	return &without
+}
+
+// StoredAs writes the envelope that an execution ends with, and that its record holds, where the whole of it is kept under a
+// name.
+func (e *Envelope) StoredAs(name string) *Envelope {
+	return &Envelope{Version: byReference, Outcome: e.Outcome, Error: e.Error, Expiration: e.Expiration, Release: e.Release, Stored: name}
 }
 
 // Moments visits each moment in an envelope that a proxy reads: the deadline of the call, and until when the upstream

@@ -16,14 +16,19 @@ const (
 	AllowedMethodsVariable = "UPSTREAM_ALLOWED_METHODS"
 	AllowedPathsVariable   = "UPSTREAM_ALLOWED_PATHS"
 	AWSFieldsVariable      = "UPSTREAM_AWS_FIELDS"
+	TableVariable          = "TABLE_NAME" // of a proxy, only where requests can be asynchronous; so are the next two
+	RecordPrefixVariable   = "RECORD_PREFIX"
+	BodiesVariable         = "LARGE_BODIES_BUCKET" // only where bodies can be large; of a proxy, RECORD_PREFIX then, too
+	AsyncVariable          = "ASYNC"
 
 	StateMachineVariable     = "STATE_MACHINE_ARN" // the gateway
 	RingStartVariable        = "RING_START"
-	TableVariable            = "TABLE_NAME"
 	KeyRequiredVariable      = "IDEMPOTENCY_KEY_REQUIRED"
 	CacheHeadersVariable     = "IDEMPOTENCY_CACHE_HEADERS"
 	ServerCacheHitVariable   = "IDEMPOTENCY_SERVER_CACHE_HIT"
-	RecordPrefixVariable     = "RECORD_PREFIX"
+	AsyncMachineVariable     = "ASYNC_STATE_MACHINE_ARN"
+	AsyncDeadlineVariable    = "ASYNC_DEADLINE"
+	AnswerTTLVariable        = "ASYNC_ANSWER_TTL"
 	TokenIssuerVariable      = "TOKEN_ISSUER"
 	TokenKeysVariable        = "TOKEN_KEYS"
 	TokenAudienceVariable    = "TOKEN_AUDIENCE"

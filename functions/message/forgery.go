@@ -33,7 +33,7 @@ func (f Forwarding) RemoveForged(headers map[string]string) {
 			delete(headers, name)
 		}
 	}
-	replace(headers, "preference-applied", othersPreferences)
+	replace(headers, "preference-applied", f.othersPreferences)
 	replace(headers, "proxy-status", othersProxyStatus)
 }
 
@@ -51,17 +51,19 @@ func replace(headers map[string]string, name string, change func(string) string)
 }
 
 // IsOwnPreference says whether a preference, RFC 7240, is one that the gateway honours and does not forward.
-func IsOwnPreference(name string) bool {
+//
+// respond-async is one where requests can be asynchronous.
+func (f Forwarding) IsOwnPreference(name string) bool {
 	name = strings.ToLower(name)
-	return name == "wait" || name == "attempts"
+	return name == "wait" || name == "attempts" || name == "deadline" && f.async || name == "respond-async" && f.async
 }
 
 // othersPreferences is a Preference-Applied without the preferences of the gateway.
-func othersPreferences(field string) string {
+func (f Forwarding) othersPreferences(field string) string {
 	var others []string
 	for _, member := range Members(field) {
 		name, _, _ := strings.Cut(member, "=")
-		if !IsOwnPreference(strings.TrimSpace(name)) {
+		if !f.IsOwnPreference(strings.TrimSpace(name)) {
 			others = append(others, member)
 		}
 	}

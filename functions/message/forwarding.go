@@ -15,6 +15,7 @@ type Forwarding struct {
 	methods []string
 	paths   []allowedPath
 	aws     bool // requests are signed for AWS
+	async   bool // requests can be asynchronous
 }
 
 // ForwardingFrom reads what the environment allows. The error lists all that is wrong with it.
@@ -35,18 +36,23 @@ func ForwardingFrom(getenv func(string) string) (Forwarding, error) {
 		}
 		f.paths = append(f.paths, newAllowedPath(path))
 	}
-	switch text := getenv(AWSFieldsVariable); text {
-	case "", "false":
-	case "true":
-		f.aws = true
-	default:
-		problems = append(problems, fmt.Errorf("%s is %q; it must be true or false", AWSFieldsVariable, text))
+	for name, flag := range map[string]*bool{AWSFieldsVariable: &f.aws, AsyncVariable: &f.async} {
+		switch text := getenv(name); text {
+		case "", "false":
+		case "true":
+			*flag = true
+		default:
+			problems = append(problems, fmt.Errorf("%s is %q; it must be true or false", name, text))
+		}
 	}
 	return f, errors.Join(problems...)
 }
 
 // AWS says whether fields that are meant for AWS, such as X-Amz-Target, go upstream.
 func (f Forwarding) AWS() bool { return f.aws }
+
+// Async says whether requests can be asynchronous, so that the preference respond-async is the gateway's.
+func (f Forwarding) Async() bool { return f.async }
 
 // CheckAllowedMethod says what is wrong with a method that is to be allowed.
 func CheckAllowedMethod(method string) error {

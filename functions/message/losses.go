@@ -25,11 +25,37 @@ type Losses struct {
 
 	// Before lists those that were lost before.
 	Before *Losses `json:"before,omitempty"`
+
+	// Unsent says that it is known from elsewhere that the proxy sent nothing. No envelope has it.
+	Unsent bool `json:"-"`
+}
+
+// Since returns the losses without the first so many of them, which are known already. If an attempt had begun, it was that
+// of the first one that is left; all others are known to have sent nothing.
+func (l *Losses) Since(known int, begun bool) *Losses {
+	if l == nil {
+		return nil
+	}
+	left := &Losses{Allowed: l.Allowed}
+	if l.Count <= known {
+		return left
+	}
+	copied := *l
+	copied.Before = l.Before.Since(known, begun)
+	copied.Unsent = !begun || l.Count > known+1
+	return &copied
 }
 
 // ProxiesLost is the Error of an execution that ended because its proxies were lost. The gateway has the policy judge
 // the losses then.
 const ProxiesLost retry.Reason = "ProxiesLost"
+
+// LostAttribute is the attribute of the item of an execution, see package execution, where the state machine writes the
+// envelope whose losses no proxy was left to judge, as JSON text.
+const LostAttribute = "lost"
+
+// EndedAttribute is the attribute of that item that says that the execution has ended.
+const EndedAttribute = "ended"
 
 // MaxLossSleep is the longest backoff that a proxy which judges a loss sleeps before it makes the attempt itself. The
 // default policy draws none that is longer. What is longer is for the state machine to wait, and then another proxy makes
@@ -87,20 +113,23 @@ func lossesAllowed(policy retry.Policy, maxAttempts int, history []retry.Attempt
 }
 
 // A loss is one proxy that was lost.
-type loss struct{ proxy, error string }
+type loss struct {
+	proxy, error string
+	unsent       bool
+}
 
 // list gives the losses, oldest first.
 func (l *Losses) list() []loss {
 	var all []loss
 	for ; l != nil && l.Count > 0; l = l.Before {
-		all = append(all, loss{l.Proxy, l.Error})
+		all = append(all, loss{l.Proxy, l.Error, l.Unsent})
 	}
 	slices.Reverse(all)
 	return all
 }
 
 // neverRun are the errors of a Task that prove that the function was not run: Lambda refused the invocation, or could
-// not set the function up, or the function refused the envelope unread. The names are those of the errors of Lambda's
+// not set the function up, or the function refused the envelope unread, or before it had the body of the request. The names are those of the errors of Lambda's
 // Invoke operation, with the prefix that Step Functions gives them. Those after which the function may have run, such as
 // Lambda.ServiceException and Lambda.SdkClientException, are not among them, nor is Lambda.AWSLambdaException, which
 // stands for access that was denied and for much else.
@@ -127,12 +156,13 @@ var neverRun = map[string]bool{
 	"Lambda.KMSInvalidStateException":             true,
 	"Lambda.KMSNotFoundException":                 true,
 	"VersionError":                                true, // see [VersionError]
+	RequestBodyUnread:                             true,
 }
 
 // Lost says whether an attempt is one whose proxy was lost.
 func Lost(a retry.Attempt) bool { return a.Error == retry.ProxyInternalError && a.Start == 0 }
 
-// NeverRan says whether an attempt is one whose proxy was lost in a way that proves that it was never run.
+// NeverRan says whether an attempt is one whose proxy was lost in a way that proves that it was never run, or sent nothing.
 func NeverRan(a retry.Attempt) bool {
 	return a.Error == retry.ProxyInternalError && neverRun[a.Details]
 }
@@ -142,7 +172,7 @@ func NeverRan(a retry.Attempt) bool {
 func (l loss) failure() *retry.Failure {
 	return &retry.Failure{
 		Type:      retry.ProxyInternalError,
-		Processed: retry.Processed(!neverRun[l.error]),
+		Processed: retry.Processed(!neverRun[l.error] && !l.unsent),
 		Details:   l.error,
 	}
 }

@@ -86,7 +86,7 @@ func TestEveryMomentThatAProxyReadsIsVisited(t *testing.T) {
 	others := map[string]bool{
 		"Envelope.Response.StatusCode": true, "Envelope.Version": true, "Envelope.Start": true, "Envelope.WaitSeconds": true, "Envelope.SleepMilliseconds": true,
 		"Envelope.NotBefore": true, "Envelope.Expiration": true, // for the gateway, in answers
-		"Envelope.Call.MaxAttempts": true, "Envelope.Losses.Count": true, "Envelope.Losses.Allowed": true,
+		"Envelope.Call.MaxAttempts": true, "Envelope.Call.Made": true, "Envelope.Losses.Count": true, "Envelope.Losses.Allowed": true,
 		"Envelope.Attempts.Start":    true, // for people
 		"Envelope.Attempts.Duration": true, "Envelope.Attempts.Status": true, "Envelope.Attempts.Wait": true,
 	}
@@ -127,13 +127,13 @@ func TestAMomentThatNobodyNamedIsNotVisited(t *testing.T) {
 }
 
 func TestAnEnvelopeOfAnotherVersionIsReadIfItIsOlder(t *testing.T) {
-	for _, text := range []string{`{"outcome":"retry"}`, `{"version":0,"outcome":"retry"}`, `{"version":1,"outcome":"retry","new":1}`} {
+	for _, text := range []string{`{"outcome":"retry"}`, `{"version":0,"outcome":"retry"}`, `{"version":1,"outcome":"retry","new":1}`, `{"version":2,"outcome":"retry"}`} {
 		var e message.Envelope
 		if err := json.Unmarshal([]byte(text), &e); err != nil || e.Outcome != retry.Again {
 			t.Errorf("%s was read as %+v, error %v", text, e, err)
 		}
 	}
-	for _, text := range []string{`{"version":2,"outcome":"retry"}`, `{"version":2,"outcome":{"new":"form"}}`, `{"attempts":7,"version":99}`} {
+	for _, text := range []string{`{"version":3,"outcome":"retry"}`, `{"version":3,"outcome":{"new":"form"}}`, `{"attempts":7,"version":99}`} {
 		e := message.Envelope{Outcome: "untouched"}
 		err := json.Unmarshal([]byte(text), &e)
 		if _, newer := err.(*message.VersionError); !newer || e.Outcome != "untouched" {

@@ -37,7 +37,7 @@ import (
 //  7. The next attempt waits for the moment that the upstream named, and for the backoff above it. A rate limit by
 //     address binds only the proxies that met it.
 //  8. If that moment leaves less than [MinimumAttemptTime] before the deadline, or is farther off than the policy's
-//     RetryAfterMax, the request has Failed with DeadlineExceeded, at once. If there is time left, but less than the
+//     RetryAfterMax, unless the request is Unattended, the request has Failed with DeadlineExceeded, at once. If there is time left, but less than the
 //     backoff may take, the delay is drawn from what is left.
 func (p Policy) Next(req Request, history []Attempt, result Result, random func() float64) Decision {
 	j := p.judge(req, history, result)
@@ -87,7 +87,7 @@ func (p Policy) Next(req Request, history []Attempt, result Result, random func(
 
 	scope, n := j.scope()
 	floor := j.binding(scope)
-	if floor > j.policy.RetryAfterMax {
+	if floor > j.policy.RetryAfterMax && !req.Unattended {
 		return fail(DeadlineExceeded, fmt.Sprintf("%s asks for %s, more than the %s that is granted",
 			j.source(floor), seconds(floor), seconds(j.policy.RetryAfterMax)))
 	}

@@ -22,6 +22,10 @@ type Request struct {
 	// nothing is. It holds where the policy's scope is [Inferred].
 	LimitedBy Scope
 
+	// Unattended says that nobody waits for the answer on a connection, so that only the deadline bounds how long is waited
+	// for the upstream, and not [Policy.RetryAfterMax].
+	Unattended bool
+
 	// Proxies is the number of proxies that attempts can go out through. With one there is no other address to try.
 	Proxies int
 

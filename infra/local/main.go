@@ -7,8 +7,9 @@
 //	UPSTREAM     base URL of the API that is called (default: a demo upstream that limits and fails)
 //	SPEED        waits between attempts pass so many times faster (default 1)
 //	PROXIES      number of proxies (default: that of the stack)
-//	DATA         a file that keeps the idempotency records, the objects in buckets and the messages of queues when the program
-//	             ends (default: they are kept in memory)
+//	DATA         a file that keeps the idempotency records, the objects in buckets, the messages of queues and the executions when
+//	             the program ends; executions of Standard workflows go on when it is started again (default: they are kept in
+//	             memory)
 //	SECRETS      a JSON file with the secrets in Secrets Manager, by their names: strings, or objects, each of which stands for
 //	             its JSON text. It is read again when it changes (default: there are those of the stack only)
 //	VERBOSE      1 prints what the functions write, too
@@ -44,6 +45,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/assembly"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/attemptlog"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/console"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/demo"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack"
@@ -165,19 +167,20 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 			handler = shown.Middleware(printer.Middleware(url))
 			return handler
 		},
+		Prepare: func(s *stack.Stack) {
+			watch(s, printer, shown)
+		},
 	})
 	if err != nil {
 		return err
 	}
 	defer running.Close()
-	running.StepFunctions.Observe(printer.Event)
 	if secrets != nil {
 		running.SecretsManager.Refresh(secrets.changed)
 	}
 	if demonstration != nil && !s.upstreamAuth.IsZero() {
 		demonstration.Demand(newDemander(s.upstreamAuth, running.SecretsManager).admits)
 	}
-	shown.Watch(running.StepFunctions, running.DynamoDB)
 
 	consoleURL := running.URL()
 	if consoleListener != nil {
@@ -209,6 +212,23 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 	<-ctx.Done()
 	fmt.Fprintln(stdout, "\nstopping")
 	return nil
+}
+
+// watch has what happens in executions printed and shown. Of those that are there already the printer is told what it
+// printed in its last run.
+func watch(s *stack.Stack, printer *attemptlog.Printer, shown *console.Console) {
+	view := s.View()
+	printer.View = view
+	left, err := s.StepFunctions.Executions("", asl.Running)
+	if err == nil {
+		for _, execution := range left {
+			if events, err := s.StepFunctions.History(execution.ARN); err == nil {
+				printer.Printed(execution, events)
+			}
+		}
+	}
+	s.StepFunctions.Observe(printer.Event)
+	shown.Watch(s.StepFunctions, s.DynamoDB, view)
 }
 
 // readHeaderTimeout ends connections on which no request comes.

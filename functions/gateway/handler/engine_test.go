@@ -145,7 +145,7 @@ func TestTheEnginesOwnEndsBecomeProblems(t *testing.T) {
 		"cause in words":             {output("FAILED", "", "An error occurred while executing the state", "States.Runtime"), 502, "engine-failed"},
 		"cause of another kind":      {output("FAILED", "", `{"errorMessage":"x"}`, "Lambda.Unknown"), 502, "engine-failed"},
 		"no cause":                   {&sfn.StartSyncExecutionOutput{Status: "FAILED"}, 502, "engine-failed"},
-		"success without a response": {execution(&message.Envelope{Outcome: retry.Succeeded}), 502, "no-answer"},
+		"success without a response": {endedWith(&message.Envelope{Outcome: retry.Succeeded}), 502, "no-answer"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			b := newBench(t, &fakeEngine{end: func(*message.Envelope) (*sfn.StartSyncExecutionOutput, error) { return c.out, nil }})

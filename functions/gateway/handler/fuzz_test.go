@@ -68,7 +68,7 @@ func everything(t *testing.T) *bench {
 			out.Expiration = b.clock.Now().Add(recordTTL).Unix()
 			b.complete(t, in.Record, out)
 		}
-		return execution(out), nil
+		return endedWith(out), nil
 	}
 	b.keyFields, b.callerFields, b.callerClaims = []string{"x-key"}, []string{"x-tenant", "claim:sub"}, true
 	b.cache, b.serverCacheHit, b.crossOrigin = cacheHeaders, true, true

@@ -22,6 +22,7 @@ import (
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution/executionstore"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/dynamostore"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
@@ -39,13 +40,27 @@ type Engine interface {
 	StartSyncExecution(context.Context, *sfn.StartSyncExecutionInput, ...func(*sfn.Options)) (*sfn.StartSyncExecutionOutput, error)
 }
 
+// An AsyncEngine is the part of Step Functions that asynchronous requests need beside that. An execution of a Standard workflow
+// has a name, by which a start that is repeated starts nothing more.
+type AsyncEngine interface {
+	StartExecution(context.Context, *sfn.StartExecutionInput, ...func(*sfn.Options)) (*sfn.StartExecutionOutput, error)
+	StopExecution(context.Context, *sfn.StopExecutionInput, ...func(*sfn.Options)) (*sfn.StopExecutionOutput, error)
+}
+
 // Dependencies are what a gateway has of the world around it.
 type Dependencies struct {
 	// Engine runs the state machine. Required.
 	Engine Engine
 
-	// DynamoDB holds the idempotency records. Required.
+	// AsyncEngine runs the state machine of asynchronous requests. Required if the environment has one.
+	AsyncEngine AsyncEngine
+
+	// DynamoDB holds the idempotency records, and what is known of asynchronous requests. Required.
 	DynamoDB dynamostore.Client
+
+	// Bodies gives what keeps large bodies in a bucket, in objects whose keys begin with prefix. Required if the environment names
+	// a bucket.
+	Bodies func(bucket, prefix string) Bodies
 
 	// Log takes a line for each request, without what was sent and received. Required.
 	Log *slog.Logger
@@ -66,7 +81,12 @@ type Gateway struct {
 	tokens    *tokenVerifier // nil if tokens are not verified
 	log       *slog.Logger
 
+	asyncEngine AsyncEngine // nil if requests cannot be asynchronous
+	executions  executions
+	bodies      Bodies // nil if none is kept in a bucket
+
 	now    func() time.Time
+	sleep  func(context.Context, time.Duration) error
 	random func() float64
 }
 
@@ -75,6 +95,12 @@ func New(getenv func(string) string, d Dependencies) (*Gateway, error) {
 	s, err := settingsFrom(getenv)
 	if err != nil {
 		return nil, err
+	}
+	if s.asyncMachineARN != "" && d.AsyncEngine == nil {
+		return nil, fmt.Errorf("gateway: %s names a state machine, and nothing runs it", message.AsyncMachineVariable)
+	}
+	if s.bodiesBucket != "" && d.Bodies == nil {
+		return nil, fmt.Errorf("gateway: %s names a bucket, and nothing reads it", message.BodiesVariable)
 	}
 	return newGateway(s, dynamostore.New(d.DynamoDB, s.table), d)
 }
@@ -86,10 +112,14 @@ func newGateway(s settings, store idempotency.Store, d Dependencies) (*Gateway, 
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	g := &Gateway{
-		settings: s, pseudonym: s.pseudonym(), engine: d.Engine, records: records, log: d.Log, now: time.Now, random: mathrand.Float64,
+		settings: s, pseudonym: s.pseudonym(), engine: d.Engine, records: records, log: d.Log, now: time.Now, sleep: sleep, random: mathrand.Float64,
+		asyncEngine: d.AsyncEngine, executions: executionstore.New(d.DynamoDB, s.table, s.recordPrefix),
+	}
+	if s.bodiesBucket != "" {
+		g.bodies = d.Bodies(s.bodiesBucket, s.recordPrefix)
 	}
 	if d.Clock != nil {
-		g.now = d.Clock.Now
+		g.now, g.sleep = d.Clock.Now, d.Clock.Sleep
 	}
 	if d.Random != nil {
 		g.random = d.Random
@@ -149,6 +179,7 @@ func (g *Gateway) answer(ctx context.Context, a arrival) (events.LambdaFunctionU
 	if parent := field(event, "traceparent"); message.IsToken(parent) && response.Headers["traceparent"] == "" {
 		response.Headers["traceparent"] = parent
 	}
+	response = g.carried(ctx, event, out, response)
 	g.tell(ctx, out.level(response.StatusCode), "request",
 		slog.String("method", event.RequestContext.HTTP.Method),
 		slog.Int("status", response.StatusCode),
@@ -167,6 +198,18 @@ func adviseAgainstRetry(headers map[string]string) {
 	}
 }
 
+// sleep passes time by the system's clock.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // tell writes a line to the log. Every line names the request.
 func (g *Gateway) tell(ctx context.Context, level slog.Level, text string, attributes ...slog.Attr) {
 	g.log.LogAttrs(ctx, level, text, append([]slog.Attr{slog.String("requestId", requestID(ctx))}, attributes...)...)
@@ -179,6 +222,9 @@ type outcome struct {
 
 	// gaveUp says that the request was tried for as long as it could be, without a final answer.
 	gaveUp bool
+
+	// bodiless is the problem that takes the place of the body of the response, which was too large. Nil if it has its body.
+	bodiless *problem
 
 	// final says that the response is the last word: the upstream's final answer, from now or from a record.
 	final bool
@@ -207,6 +253,9 @@ func (g *Gateway) respond(ctx context.Context, a arrival, started time.Time) out
 	if a.refused != nil {
 		return outcome{problem: a.refused}
 	}
+	if out, here := g.atExecutions(ctx, a); here {
+		return out
+	}
 	request, refused := readRequest(a.event, g.pseudonym, g.forwarding)
 	if refused != nil {
 		return outcome{problem: refused}
@@ -225,12 +274,12 @@ func (g *Gateway) respond(ctx context.Context, a arrival, started time.Time) out
 	if refused != nil {
 		return outcome{problem: refused}
 	}
-	wanted, others := parsePreferences(request.Headers["prefer"])
+	wanted, others := parsePreferences(request.Headers["prefer"], g.forwarding)
 	if request.Headers["prefer"] = others; others == "" {
 		delete(request.Headers, "prefer")
 	}
 	patience := g.patience(request, wanted, asked.Caller != "")
-	if !a.lastDeadline.IsZero() && started.Add(patience).After(a.lastDeadline) {
+	if !a.lastDeadline.IsZero() && !wanted.async && started.Add(patience).After(a.lastDeadline) {
 		return outcome{problem: engineUnavailable("The function's time is up before the request could wait for as long as it may. The upstream was not called.")}
 	}
 	call := &message.Call{
@@ -246,6 +295,9 @@ func (g *Gateway) respond(ctx context.Context, a arrival, started time.Time) out
 		// With other methods it decides whether anything is done, so it goes with the request.
 		delete(call.Request.Headers, "if-none-match")
 	}
+	if wanted.async {
+		return g.accept(ctx, call, asked, key, wanted, started, a.lastDeadline)
+	}
 	out := g.carryOut(ctx, call, asked, key)
 	out.applied = wanted.applied(patience)
 	return out
@@ -255,17 +307,16 @@ func (g *Gateway) respond(ctx context.Context, a arrival, started time.Time) out
 func (g *Gateway) carryOut(ctx context.Context, call *message.Call, asked idempotencyhttp.Request, key string) outcome {
 	var record *idempotency.Record
 	if call.Recorded {
-		acquired, refused := g.acquire(ctx, asked, key, call.DeadlineTime())
-		if refused != nil {
-			return outcome{problem: refused}
+		acquired, err := g.acquire(ctx, asked, key, call.DeadlineTime())
+		if err != nil {
+			return g.refusedKey(ctx, err)
 		}
 		if acquired.Replay {
-			response, unreadable := g.replay(asked, acquired.Record)
-			return outcome{response: response, problem: unreadable, final: unreadable == nil}
+			return g.replay(ctx, asked, acquired.Record)
 		}
 		record = &acquired.Record
 	}
-	input, refused := g.input(call, record)
+	input, refused := g.input(ctx, call, record)
 	if refused != nil {
 		g.release(ctx, record)
 		return outcome{problem: refused}
@@ -276,6 +327,9 @@ func (g *Gateway) carryOut(ctx context.Context, call *message.Call, asked idempo
 			g.release(ctx, record) // nothing was started that would do it
 		}
 		return outcome{problem: failed}
+	}
+	if err := g.loadBody(ctx, envelope); err != nil {
+		return outcome{problem: answerUnread(envelope, call.Request.Method), attempts: len(envelope.Attempts)}
 	}
 	return g.answered(envelope, call.Request.Method)
 }
@@ -304,18 +358,30 @@ func (g *Gateway) patience(r *message.Request, wanted preferences, known bool) t
 	return min(wanted.wait, longest)
 }
 
-// input writes what the state machine starts with: the envelope that leads to the first proxy.
-func (g *Gateway) input(call *message.Call, record *idempotency.Record) ([]byte, *problem) {
-	envelope := message.ToProxy(call, g.policy, nil, 0)
-	envelope.Start = g.start()
-	if record != nil {
-		envelope.Record = &message.Record{ID: record.ID, Owner: record.Owner}
+// input writes what the state machine starts with: the envelope that leads to the first proxy. The body of a request that is too
+// large for a state goes into the bucket, if there is one.
+func (g *Gateway) input(ctx context.Context, call *message.Call, record *idempotency.Record) ([]byte, *problem) {
+	start := g.start()
+	write := func() ([]byte, error) {
+		envelope := message.ToProxy(call, g.policy, nil, 0)
+		envelope.Start = start
+		if record != nil {
+			envelope.Record = &message.Record{ID: record.ID, Owner: record.Owner}
+		}
+		return message.Marshal(envelope)
 	}
-	input, err := message.Marshal(envelope)
+	limit := message.MaxCallBytes(g.policy.For(call.Request.Method, call.Request.Path))
+	input, err := write()
+	if err == nil && len(input) > limit && g.bodies != nil {
+		if failed := g.keepBody(ctx, call); failed != nil {
+			return nil, failed
+		}
+		input, err = write()
+	}
 	if err != nil {
 		return nil, engineUnavailable("The request cannot be written as JSON: " + err.Error() + ".")
 	}
-	if limit := message.MaxCallBytes(g.policy.For(call.Request.Method, call.Request.Path)); len(input) > limit {
+	if len(input) > limit {
 		return nil, requestTooLarge(fmt.Sprintf(
 			"The request takes %d bytes as JSON; the state machine can carry %d. In JSON text a quote takes two bytes and a control character up to six, and a body that is not text takes a third more than its size.", len(input), limit))
 	}
@@ -433,6 +499,9 @@ func (g *Gateway) answered(envelope *message.Envelope, method string) outcome {
 		expiration = time.Unix(0, 0)
 	}
 	out.response = g.decorate(envelope, expiration)
+	if envelope.Bodiless {
+		out.bodiless = answerTooLarge(envelope, method)
+	}
 	out.final = envelope.Outcome == retry.Succeeded
 	// Of a request that was not repeated, because that is not safe, whoever sends it knows more than we do.
 	out.gaveUp = out.gaveUp && envelope.Error != retry.UnsafeToRepeat
@@ -473,7 +542,7 @@ func (g *Gateway) decorate(envelope *message.Envelope, expiration time.Time) ide
 		protocol = envelope.Protocol
 	}
 	response.Headers["via"] = joinFields(response.Headers["via"], protocol+" "+g.pseudonym)
-	if expiration.Unix() > 0 {
+	if expiration.Unix() > 0 && !envelope.Bodiless {
 		response = g.cache.Decorate(response, expiration.Sub(g.now()))
 	}
 	return response
@@ -488,6 +557,11 @@ func retryAfterSeconds(delay time.Duration) string {
 // unanswered says that no attempt reached an answer that can be handed back.
 func unanswered(envelope *message.Envelope, method string) *problem {
 	attempts := envelope.Attempts
+	if neverCalled(attempts) && attempts[len(attempts)-1].Details == message.RequestBodyUnread {
+		p := bodiesUnavailable("The proxies could not read the body of the request from the bucket of large bodies. The upstream was not called.")
+		p.attempts = attempts
+		return p
+	}
 	if neverCalled(attempts) {
 		return proxiesUnavailable("Lambda ran none of the proxies: "+attempts[len(attempts)-1].Details+". The upstream was not called.", attempts)
 	}
@@ -501,20 +575,20 @@ func unanswered(envelope *message.Envelope, method string) *problem {
 		detail = "The attempt failed in a way that another one would have met as well."
 	case message.CredentialsUnavailable:
 		detail = "The credential with which the upstream is called could not be had for another attempt."
+	case message.Superseded:
+		detail = "Another request has the Idempotency-Key by now, since this one was not started in time. Nothing was sent."
 	case message.AnswerTooLarge:
 		detail = "The upstream's answer is larger than a state of the state machine can hold."
+	case message.AnswerNotKept:
+		detail = "The upstream has answered, and its answer could not be written to the bucket of large bodies."
 	}
 	if len(attempts) > 0 && timedOut(attempts[len(attempts)-1]) {
 		status = http.StatusGatewayTimeout
 	}
-	maybeProcessed := envelope.Outcome == retry.Succeeded // it has answered, though not with what could be carried
-	for _, attempt := range attempts {
-		maybeProcessed = maybeProcessed || attempt.MaybeProcessed
-	}
-	if envelope.Error == message.CredentialsUnavailable && (!maybeProcessed || retry.Safe(method)) {
+	if envelope.Error == message.CredentialsUnavailable && (!maybeProcessed(envelope) || retry.Safe(method)) {
 		return credentialsUnavailable(attempts)
 	}
-	p := withoutAnswer(status, method, maybeProcessed, detail)
+	p := withoutAnswer(status, method, maybeProcessed(envelope), detail)
 	p.attempts = attempts
 	return p
 }

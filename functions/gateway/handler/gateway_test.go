@@ -78,8 +78,8 @@ func (e *fakeEngine) call(t *testing.T) *message.Call {
 	return envelope.Call
 }
 
-// execution is an execution that ended with an envelope, in Succeeded or in Failed.
-func execution(e *message.Envelope) *sfn.StartSyncExecutionOutput {
+// endedWith is an execution that ended with an envelope, in Succeeded or in Failed.
+func endedWith(e *message.Envelope) *sfn.StartSyncExecutionOutput {
 	text, err := message.Marshal(e)
 	if err != nil {
 		panic(err)
@@ -89,7 +89,7 @@ func execution(e *message.Envelope) *sfn.StartSyncExecutionOutput {
 
 // ends is an engine whose executions all end with an envelope.
 func ends(e *message.Envelope) *fakeEngine {
-	return &fakeEngine{end: func(*message.Envelope) (*sfn.StartSyncExecutionOutput, error) { return execution(e), nil }}
+	return &fakeEngine{end: func(*message.Envelope) (*sfn.StartSyncExecutionOutput, error) { return endedWith(e), nil }}
 }
 
 // A bench is a gateway whose clock and log are in the hands of the test.
@@ -421,8 +421,8 @@ func TestTheLogTellsOfTheRequestWithoutWhatIsInIt(t *testing.T) {
 	unanswered := message.Failure("request-1", retry.AttemptsExhausted, nil)
 	unanswered.Body = "secret"
 	for what, end := range map[string]func() (*sfn.StartSyncExecutionOutput, error){
-		"answered":   func() (*sfn.StartSyncExecutionOutput, error) { return execution(answered), nil },
-		"unanswered": func() (*sfn.StartSyncExecutionOutput, error) { return execution(unanswered), nil },
+		"answered":   func() (*sfn.StartSyncExecutionOutput, error) { return endedWith(answered), nil },
+		"unanswered": func() (*sfn.StartSyncExecutionOutput, error) { return endedWith(unanswered), nil },
 		"broken": func() (*sfn.StartSyncExecutionOutput, error) {
 			return &sfn.StartSyncExecutionOutput{Status: types.SyncExecutionStatusFailed, Cause: aws.String("secret"), Error: aws.String("States.Runtime")}, nil
 		},
@@ -458,7 +458,7 @@ func TestTheLogTellsOfTheRequestWithoutWhatIsInIt(t *testing.T) {
 
 func TestRequestsAtTheSameTimeKeepApart(t *testing.T) {
 	engine := &fakeEngine{end: func(e *message.Envelope) (*sfn.StartSyncExecutionOutput, error) {
-		return execution(&message.Envelope{
+		return endedWith(&message.Envelope{
 			Outcome:  retry.Succeeded,
 			Response: message.Response{StatusCode: 200, Body: e.Call.Request.Path},
 		}), nil

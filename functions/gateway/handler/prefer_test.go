@@ -3,6 +3,8 @@ package handler
 import (
 	"testing"
 	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
 func TestPreferencesAreReadAsFarAsTheyAreUnderstood(t *testing.T) {
@@ -39,7 +41,7 @@ func TestPreferencesAreReadAsFarAsTheyAreUnderstood(t *testing.T) {
 		`x="a, wait=3"`:                     {},
 		`x="\", wait=3", wait=4`:            {wait: 4 * time.Second},
 	} {
-		if got, _ := parsePreferences(field); got != want {
+		if got, _ := parsePreferences(field, message.Forwarding{}); got != want {
 			t.Errorf("Prefer: %s is read as %+v, want %+v", field, got, want)
 		}
 	}
@@ -50,7 +52,7 @@ func FuzzPreferencesAreWithinBounds(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, field string) {
-		p, _ := parsePreferences(field)
+		p, _ := parsePreferences(field, message.Forwarding{})
 		if p.wait < 0 || p.wait > maxPreferred*time.Second || p.wait%time.Second != 0 || p.attempts < 0 || p.attempts > maxPreferred {
 			t.Fatalf("Prefer: %q is read as %+v", field, p)
 		}
@@ -69,7 +71,7 @@ func TestPreferencesThatAreNotTheGatewaysAreLeftForTheUpstream(t *testing.T) {
 		`odata.include-annotations="*", x="a, wait=3"`: `odata.include-annotations="*", x="a, wait=3"`,
 		"waiting=1,count=exact,,":                      "waiting=1, count=exact",
 	} {
-		if _, got := parsePreferences(field); got != want {
+		if _, got := parsePreferences(field, message.Forwarding{}); got != want {
 			t.Errorf("of Prefer: %s the upstream gets %s, want %s", field, got, want)
 		}
 	}

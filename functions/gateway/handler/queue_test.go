@@ -78,7 +78,7 @@ func byPath(t *testing.T) (*bench, *fakeEngine) {
 			out.Expiration = b.clock.Now().Add(recordTTL).Unix()
 			b.complete(t, in.Record, out)
 		}
-		return execution(out), nil
+		return endedWith(out), nil
 	}
 	return b, engine
 }
@@ -239,7 +239,7 @@ func (m *meeting) StartSyncExecution(context.Context, *sfn.StartSyncExecutionInp
 	m.mu.Lock()
 	m.running--
 	m.mu.Unlock()
-	return execution(ok), nil
+	return endedWith(ok), nil
 }
 
 func TestTenMessagesAreCarriedOutAtOnceAndNoMore(t *testing.T) {

@@ -10,8 +10,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/largebody"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
@@ -93,46 +95,81 @@ func (g *Gateway) fingerprint(request idempotencyhttp.Request) string {
 
 // acquire asks for the record of a request with a key, and waits, within the request's own deadline, for another one
 // that has it.
-func (g *Gateway) acquire(ctx context.Context, request idempotencyhttp.Request, key string, deadline time.Time) (idempotency.Acquisition, *problem) {
-	acquired, err := g.records.Acquire(ctx, idempotency.Claim{
+func (g *Gateway) acquire(ctx context.Context, request idempotencyhttp.Request, key string, deadline time.Time) (idempotency.Acquisition, error) {
+	claim := g.claim(request, key, deadline)
+	claim.Wait = deadline.Sub(g.now())
+	return g.records.Acquire(ctx, claim)
+}
+
+// refusedKey answers a request whose key could not be acquired. If an asynchronous request has it that has ended without that
+// being in its record, the answer is what came of it.
+func (g *Gateway) refusedKey(ctx context.Context, err error) outcome {
+	var busy *idempotency.InProgressError
+	if errors.As(err, &busy) && busy.Record.Reference != "" && g.asyncMachineARN != "" {
+		x, failed := g.executions.Get(ctx, execution.Name(busy.Record.Reference))
+		if failed == nil && x.State == execution.Succeeded {
+			return g.replayed(g.responseOf(ctx, x))
+		}
+	}
+	return outcome{problem: g.unacquired(ctx, err)}
+}
+
+// replayed marks a response as that of an earlier request.
+func (g *Gateway) replayed(out outcome) outcome {
+	if out.problem == nil {
+		out.response = idempotencyhttp.Replayed(out.response, g.serverCacheHit)
+	}
+	return out
+}
+
+// claim asks for the record of a request with a key, until its deadline.
+func (g *Gateway) claim(request idempotencyhttp.Request, key string, deadline time.Time) idempotency.Claim {
+	return idempotency.Claim{
 		ID:          idempotencyhttp.RecordID(g.recordPrefix, request, key),
 		Fingerprint: g.fingerprint(request),
 		LeaseEnd:    deadline.Add(leaseMargin),
-		Wait:        deadline.Sub(g.now()),
-	})
-	if err == nil {
-		return acquired, nil
 	}
+}
+
+// unacquired says to the caller why the record of their request could not be had.
+func (g *Gateway) unacquired(ctx context.Context, err error) *problem {
 	if errors.Is(err, idempotency.ErrStoreFailed) {
 		g.tell(ctx, slog.LevelError, "the idempotency table could not be asked", slog.String("error", err.Error()))
 	}
 	if known, ok := idempotencyhttp.ProblemFor(err, g.now()); ok {
-		return idempotency.Acquisition{}, &problem{Problem: known}
+		return &problem{Problem: known}
 	}
-	return idempotency.Acquisition{}, engineUnavailable("The idempotency record could not be acquired.")
+	return engineUnavailable("The idempotency record could not be acquired.")
 }
 
 // maxAnswerBytes is what an answer may take as JSON, in bytes: what Lambda takes from a function, 6 MB.
 const maxAnswerBytes = 6 << 20
 
 // replay answers a request with what was recorded for an earlier one.
-func (g *Gateway) replay(request idempotencyhttp.Request, record idempotency.Record) (idempotencyhttp.Response, *problem) {
-	envelope, err := recorded(record)
+func (g *Gateway) replay(ctx context.Context, request idempotencyhttp.Request, record idempotency.Record) outcome {
+	envelope, err := g.recorded(ctx, record)
 	if err != nil {
 		unavailable, _ := idempotencyhttp.ProblemFor(err, g.now())
-		return idempotencyhttp.Response{}, &problem{Problem: unavailable}
+		return outcome{problem: &problem{Problem: unavailable}}
 	}
 	response := g.decorate(envelope, record.Expiration)
 	response = idempotencyhttp.Replayed(response, g.serverCacheHit)
 	if notModified, matches := idempotencyhttp.NotModified(request, response); matches {
-		response = notModified
+		return outcome{response: notModified, final: true}
 	}
-	return response, nil
+	out := outcome{response: response, final: true}
+	if envelope.Bodiless {
+		out.bodiless = answerTooLarge(envelope, request.Method)
+	}
+	return out
 }
 
 // recorded reads the envelope that a record holds. Whoever may write to the table may have written anything: what cannot
 // be handed out as an answer is an error.
-func recorded(record idempotency.Record) (*message.Envelope, error) {
+//
+// The record of an asynchronous request refers to its answer. Where cookies are not recorded, the list of them is empty
+// there, and otherwise missing.
+func (g *Gateway) recorded(ctx context.Context, record idempotency.Record) (*message.Envelope, error) {
 	data, err := record.Result()
 	if err != nil {
 		return nil, err
@@ -146,6 +183,20 @@ func recorded(record idempotency.Record) (*message.Envelope, error) {
 	envelope := new(message.Envelope)
 	if err := json.Unmarshal(data, envelope); err != nil {
 		return unreadable(err)
+	}
+	if reference := *envelope; reference.Stored != "" {
+		if envelope, err = g.executions.Answer(ctx, reference.Stored); err != nil {
+			return unreadable(err)
+		}
+		if reference.Cookies != nil {
+			envelope.Cookies = nil
+		}
+	}
+	switch err := g.loadBody(ctx, envelope); {
+	case errors.Is(err, largebody.ErrNotFound), errors.Is(err, errNoBodies):
+		return unreadable(err)
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", idempotency.ErrStoreFailed, err)
 	}
 	if err := idempotencyhttp.Response(envelope.Response).Validate(); err != nil {
 		return unreadable(err)

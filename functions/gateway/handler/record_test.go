@@ -36,7 +36,7 @@ func newRecordingBench(t *testing.T, answer message.Response) (*bench, *fakeEngi
 			out.Expiration = b.clock.Now().Add(recordTTL).Unix()
 			b.complete(t, in.Record, out)
 		}
-		return execution(out), nil
+		return endedWith(out), nil
 	}
 	return b, engine
 }
@@ -284,7 +284,7 @@ func TestADuplicateWaitsForTheResultOfTheFirst(t *testing.T) {
 		engine.mu.Unlock()
 		duplicate = b.send(t, keyed("k", "one"))
 		engine.mu.Lock()
-		return execution(out), nil
+		return endedWith(out), nil
 	}
 	if first := b.send(t, keyed("k", "one")); first.StatusCode != 201 || first.Headers["idempotent-replayed"] != "" {
 		t.Errorf("the first was answered with %+v", first)
@@ -302,7 +302,7 @@ func TestADuplicateThatHasWaitedLongEnoughIsToldToComeAgain(t *testing.T) {
 		engine.mu.Unlock()
 		duplicate = b.send(t, keyed("k", "one", "prefer", "wait=7"))
 		engine.mu.Lock()
-		return execution(ok), nil
+		return endedWith(ok), nil
 	}
 	b.send(t, keyed("k", "one"))
 	wantProblem(t, duplicate, 409, idempotencyhttp.KeyInUse)
@@ -413,7 +413,7 @@ func TestAnAnswerThatIsTooLargeIsNotAskedForAgain(t *testing.T) {
 			Attempts: []retry.Attempt{{Proxy: "proxy-1", Status: 200, Error: retry.HTTPResponseBodySize}},
 		}
 		b.complete(t, in.Record, out)
-		return execution(out), nil
+		return endedWith(out), nil
 	}
 	wantProblem(t, b.send(t, keyed("k", "one")), 502, "outcome-unknown")
 	wantProblem(t, b.send(t, keyed("k", "one")), 409, idempotencyhttp.ResultUnavailable)

@@ -35,6 +35,12 @@ type settings struct {
 	cache          idempotencyhttp.Cache
 	serverCacheHit bool
 
+	asyncMachineARN string        // of the Standard state machine; empty if requests cannot be asynchronous
+	asyncDeadline   time.Duration // how long asynchronous requests may take
+	answerTTL       time.Duration // how long their answers are kept after that
+
+	bodiesBucket string // of large bodies; empty if there is none
+
 	links           linkRewriter
 	omitRetryAdvice bool
 
@@ -83,6 +89,7 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	if s.recordPrefix = getenv(message.RecordPrefixVariable); s.recordPrefix == "" {
 		problem("%s is empty; it must be what the ids of records begin with", message.RecordPrefixVariable)
 	}
+	s.bodiesBucket = getenv(message.BodiesVariable)
 	fields := func(variable string) []string {
 		var names []string
 		for _, name := range strings.FieldsFunc(getenv(variable), func(r rune) bool { return r == ',' || r == ' ' }) {
@@ -140,9 +147,20 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 		}
 		s.links = append(s.links, base)
 	}
+	if s.asyncMachineARN = getenv(message.AsyncMachineVariable); s.asyncMachineARN != "" {
+		for variable, value := range map[string]*time.Duration{message.AsyncDeadlineVariable: &s.asyncDeadline, message.AnswerTTLVariable: &s.answerTTL} {
+			text := getenv(variable)
+			if *value, err = time.ParseDuration(text); err != nil || *value < time.Second {
+				problem("%s is %q; it must be a duration of at least a second, such as 24h0m0s", variable, text)
+			}
+		}
+	}
 	s.crossOrigin = flag(message.CrossOriginVariable)
 	if s.forwarding, err = message.ForwardingFrom(getenv); err != nil {
 		problems = append(problems, err)
+	}
+	if async := s.asyncMachineARN != ""; async != s.forwarding.Async() {
+		problem("%s and %s go together: set both or none", message.AsyncVariable, message.AsyncMachineVariable)
 	}
 	if err := errors.Join(problems...); err != nil {
 		return settings{}, fmt.Errorf("gateway: the environment is not usable:\n%w", err)

@@ -36,6 +36,9 @@ func (s *Store) item(r idempotency.Record) map[string]types.AttributeValue {
 	if r.Fingerprint != "" {
 		item[s.names.Fingerprint] = text(r.Fingerprint)
 	}
+	if r.Reference != "" {
+		item[s.names.Reference] = text(r.Reference)
+	}
 	return item
 }
 
@@ -48,6 +51,7 @@ func (s *Store) record(item map[string]types.AttributeValue) (*idempotency.Recor
 		Owner:       i.optionalText(s.names.Owner),
 		Expiration:  time.Unix(i.number(s.names.Expiration), 0),
 		Fingerprint: i.optionalText(s.names.Fingerprint),
+		Reference:   i.optionalText(s.names.Reference),
 	}
 	if i.has(s.names.LeaseEnd) {
 		r.LeaseEnd = time.UnixMilli(i.number(s.names.LeaseEnd))

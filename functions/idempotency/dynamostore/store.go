@@ -54,6 +54,7 @@ type Attributes struct {
 	Expiration  string // default: "expiration"
 	Data        string // default: "data"
 	Fingerprint string // default: "validation"
+	Reference   string // default: "reference"
 }
 
 // An Option changes how a Store uses its table.
@@ -90,6 +91,7 @@ func New(client Client, table string, options ...Option) *Store {
 		{&s.names.Expiration, recordformat.Expiration},
 		{&s.names.Data, recordformat.Data},
 		{&s.names.Fingerprint, recordformat.Fingerprint},
+		{&s.names.Reference, recordformat.Reference},
 	} {
 		if *name.name == "" {
 			*name.name = name.defaultValue

@@ -9,6 +9,7 @@
 //	in_progress_expiration  N  when the lease ends, in milliseconds since the Unix epoch; absent if nobody knows
 //	data                    S  the result as JSON text; absent while in progress, and if it could not be stored
 //	validation              S  the fingerprint of the payload; absent if payloads are not compared
+//	reference               S  where more is known of the call; absent if nowhere
 //	owner                   S  random token of the call that wrote the record
 //
 // A record in progress bars other calls until its lease ends, or until it expires if it has no lease; a completed one is
@@ -27,6 +28,7 @@ const (
 	Data        = "data"
 	Fingerprint = "validation"
 	Owner       = "owner"
+	Reference   = "reference"
 
 	// SortKey holds the ID in a table with a sort key, where the attribute id is the same for all records.
 	SortKey = "sk"

@@ -178,14 +178,14 @@ func TestAnEnvelopeThatIsNewerThanTheProxyIsRefusedBeforeAnythingIsSent(t *testi
 	url, requests := counted(t)
 	b := newBench(t, url)
 	in := b.call(message.Request{Method: "GET"})
-	in.Version = 2
+	in.Version = 3
 	text, err := message.Marshal(&in)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = lambda.NewHandler(b.Handle).Invoke(t.Context(), text)
 	var refused *message.VersionError
-	if !errors.As(err, &refused) || refused.Version != 2 || requests.Load() != 0 {
+	if !errors.As(err, &refused) || refused.Version != 3 || requests.Load() != 0 {
 		t.Errorf("%d requests were sent, and the error is %v", requests.Load(), err)
 	}
 }

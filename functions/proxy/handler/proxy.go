@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/credential"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
@@ -31,6 +32,14 @@ type Dependencies struct {
 	// used before that is needed. Without them, an environment that says how to authenticate is refused.
 	Secrets credential.Secrets
 	Role    func(context.Context) (aws.Credentials, error)
+
+	// Executions gives what keeps asynchronous requests in a table, in items whose ids begin with prefix. Without it, an
+	// environment that names a table is refused.
+	Executions func(table, prefix string) Executions
+
+	// Bodies gives what keeps large bodies in a bucket, in objects whose keys begin with prefix. Without it, an environment that
+	// names a bucket is refused.
+	Bodies func(bucket, prefix string) Bodies
 
 	// Clock is the time. Default: the system's. Timeouts of attempts pass by the system's clock in any case.
 	Clock Clock
@@ -56,6 +65,8 @@ type Proxy struct {
 	clock       Clock
 	random      func() float64
 	findings    retry.Findings
+	executions  Executions // nil if there are none
+	bodies      Bodies     // nil if none is kept in a bucket
 }
 
 // New makes the proxy that the environment describes. The error lists all that is wrong with the environment.
@@ -65,13 +76,26 @@ func New(getenv func(string) string, d Dependencies) (*Proxy, error) {
 		return nil, err
 	}
 	if !s.auth.IsZero() && (d.Secrets == nil || d.Role == nil) {
-		return nil, errNoSecrets
+		return nil, fmt.Errorf("proxy: %s says how to authenticate, %w", message.UpstreamAuthVariable, errNoSDK)
 	}
-	return newProxy(s, d), nil
+	if s.table != "" && d.Executions == nil {
+		return nil, fmt.Errorf("proxy: %s names a table, %w", message.TableVariable, errNoSDK)
+	}
+	if s.bodiesBucket != "" && d.Bodies == nil {
+		return nil, fmt.Errorf("proxy: %s names a bucket, %w", message.BodiesVariable, errNoSDK)
+	}
+	p := newProxy(s, d)
+	if s.table != "" {
+		p.executions = d.Executions(s.table, s.recordPrefix)
+	}
+	if s.bodiesBucket != "" {
+		p.bodies = d.Bodies(s.bodiesBucket, s.recordPrefix)
+	}
+	return p, nil
 }
 
-// errNoSecrets is the error of a command that starts without the AWS SDK.
-var errNoSecrets = errors.New("proxy: " + message.UpstreamAuthVariable + " says how to authenticate, which the command functions/proxy/authenticating can do")
+// errNoSDK is the error of a command that starts without the AWS SDK.
+var errNoSDK = errors.New("which takes the AWS SDK, and so the command functions/proxy/withsdk")
 
 func newProxy(s settings, d Dependencies) *Proxy {
 	if d.Dial == nil {
@@ -106,10 +130,19 @@ var errSleep = fmt.Errorf("proxy: the envelope's sleepMilliseconds is more than 
 // Handle makes one attempt and says what comes next. An error means that the proxy was used wrongly; what goes wrong
 // with the attempt is part of the envelope that it returns.
 func (p *Proxy) Handle(ctx context.Context, in message.Envelope) (*message.Envelope, error) {
-	call := in.Call
-	if call == nil {
+	switch {
+	case in.Call == nil:
 		return nil, errNoCall
+	case in.Call.Execution != "":
+		return p.handleExecution(ctx, in)
 	}
+	return p.handle(ctx, in, nil)
+}
+
+// handle makes an attempt with the request and the history that an envelope holds. begin, if there is one, is called when it
+// is about to be made, with the attempts before it; its error is the proxy's.
+func (p *Proxy) handle(ctx context.Context, in message.Envelope, begin func([]retry.Attempt) error) (*message.Envelope, error) {
+	call := in.Call
 	if in.SleepMilliseconds > maxSleep.Milliseconds() {
 		return nil, errSleep
 	}
@@ -130,16 +163,25 @@ func (p *Proxy) Handle(ctx context.Context, in message.Envelope) (*message.Envel
 		return nil, err
 	}
 
+	whole, err := p.withBody(ctx, call)
+	if err != nil {
+		return nil, err
+	}
 	start := p.clock.Now()
 	if call.DeadlineTime().Sub(start) < p.leastTime(call) {
 		// Losing a proxy, or waiting for another request with the same key, took longer than was left.
 		return p.late(call, history), nil
 	}
-	t, err := p.try(ctx, call, request, history, start, p.credential)
+	if begin != nil {
+		if err := begin(history); err != nil {
+			return nil, err
+		}
+	}
+	t, err := p.try(ctx, whole, request, history, start, p.credential)
 	if err != nil {
 		return p.unauthenticated(ctx, call, history, start, err), nil
 	}
-	history, t = p.repeatRefused(ctx, call, request, history, t)
+	history, t = p.repeatRefused(ctx, whole, request, history, t)
 	result := t.result
 	decision := p.policy.Next(request, history, result, p.random)
 	attempt := result.Attempt(p.name, t.start, decision)
@@ -154,7 +196,7 @@ func (p *Proxy) Handle(ctx context.Context, in message.Envelope) (*message.Envel
 		}
 		return out, nil
 	}
-	return p.finish(call, t.answer, decision, result, attempts)
+	return p.finish(ctx, call, t.answer, decision, result, attempts)
 }
 
 // A tried is an attempt that was made, and what came of it.
@@ -171,6 +213,7 @@ func (p *Proxy) try(
 	authenticate func(context.Context) (*credential.Credential, error),
 ) (tried, error) {
 	connect, whole := p.policy.Timeouts(request, history, start)
+	whole = min(whole, timeLeft(ctx))
 	ctx, cancel := context.WithTimeout(ctx, whole)
 	defer cancel()
 	own, err := authenticate(ctx)
@@ -216,11 +259,11 @@ func notBefore(decision retry.Decision, now time.Time) int64 {
 
 // finish hands back the upstream's answer, or says that there is none.
 //
-// An answer that is too large to be carried goes without its body, if it is a redirect or an error: what clients act on is
-// the status and the fields. A success without its body would be a false one, so there is an envelope without an answer in
-// its place. It has the same outcome: if the upstream has done what was asked, the record of the request must say so, or
-// the next request with the same key would have it done again.
-func (p *Proxy) finish(call *message.Call, a upstreamAnswer, decision retry.Decision, result retry.Result, attempts []retry.Attempt) (*message.Envelope, error) {
+// The body of an answer that is too large for a state goes into the bucket, if there is one. What is larger than the function URL
+// can carry goes without its body then, and the gateway puts a problem in its place.
+func (p *Proxy) finish(
+	ctx context.Context, call *message.Call, a upstreamAnswer, decision retry.Decision, result retry.Result, attempts []retry.Attempt,
+) (*message.Envelope, error) {
 	if decision.Kind == retry.NetworkFailure {
 		return p.withoutAnswer(call, decision, attempts, result.Received), nil
 	}
@@ -238,24 +281,56 @@ func (p *Proxy) finish(call *message.Call, a upstreamAnswer, decision retry.Deci
 			return out, err
 		}
 	}
+	if p.bodies == nil {
+		return withoutItsBody(call, out, retry.HTTPResponseBodySize, "the answer is larger than the state machine can carry", message.AnswerTooLarge)
+	}
+	if !a.tooLarge {
+		kept, err := p.keepBody(ctx, call, out)
+		if errors.Is(err, errNotKept) {
+			return withoutItsBody(call, out, retry.ProxyInternalError, "the answer could not be written to the bucket", message.AnswerNotKept)
+		}
+		if kept != nil || err != nil {
+			return kept, err
+		}
+	}
+	bodiless := out.WithoutBody()
+	last := &bodiless.Attempts[len(attempts)-1]
+	last.Error, last.Details = retry.HTTPResponseBodySize, "the answer is larger than the function URL can carry"
+	if fits, err := canCarry(call, bodiless); fits || err != nil {
+		return bodiless, err
+	}
+	return withoutItsBody(call, out, last.Error, last.Details, message.AnswerTooLarge)
+}
 
-	last := &attempts[len(attempts)-1]
-	last.Error, last.Details = retry.HTTPResponseBodySize, "the answer is larger than the state machine can carry"
-	if a.StatusCode >= http.StatusMultipleChoices {
-		out.Response = a.Response.WithoutBody()
+// withoutItsBody hands back an answer whose body cannot be, if it is a redirect or an error: what clients act on is
+// the status and the fields. A success without its body would be a false one, so there is an envelope without an answer in
+// its place. It has the same outcome: if the upstream has done what was asked, the record of the request must say so, or
+// the next request with the same key would have it done again.
+func withoutItsBody(call *message.Call, out *message.Envelope, kind retry.ErrorType, details string, reason retry.Reason) (*message.Envelope, error) {
+	last := &out.Attempts[len(out.Attempts)-1]
+	last.Error, last.Details = kind, details
+	answer := out.Response
+	if answer.StatusCode >= http.StatusMultipleChoices {
+		out.Response = answer.WithoutBody()
 		if fits, err := canCarry(call, out); fits || err != nil {
 			return out, err
 		}
 	}
-	out.Response, out.Error = message.Response{}, message.AnswerTooLarge
+	out.Response, out.Error = message.Response{}, reason
 	return out, nil
 }
 
 // canCarry says whether the state machine can carry an envelope to its end, and into the record if it goes there.
 func canCarry(call *message.Call, out *message.Envelope) (bool, error) {
+	if len(out.Body) > execution.MaxPartBytes {
+		return false, nil // the largest of the limits; a body takes its length at least
+	}
 	text, err := message.Marshal(out)
 	if err != nil {
 		return false, err
+	}
+	if call.Execution != "" {
+		return len(text) <= execution.MaxPartBytes, nil
 	}
 	if call.Recorded && out.Outcome == retry.Succeeded && !out.Release {
 		return message.RecordBytes(text) <= message.MaxRecordBytes, nil

@@ -95,6 +95,7 @@ func Load(t testing.TB, dir string, options ...Option) *Bench {
 	if b.stack, err = stack.Start(config); err != nil {
 		t.Fatalf("stacktest: %v", err)
 	}
+	b.executions.view = b.stack.View()
 	b.stack.StepFunctions.Observe(b.executions.observe)
 	b.stack.StepFunctions.Observe(b.prepareUpstream)
 	return b
@@ -151,6 +152,26 @@ func (b *Bench) run(request Request) (*Run, error) {
 		run.Execution = recorded.wait()
 	}
 	return run, nil
+}
+
+// Execution returns the execution with a name when it has ended. It is for one of a Standard workflow, which whoever starts it
+// does not wait for; its waits, of hours too, pass on the bench's clock. If several have the name, it is the one that was
+// started last. A name that none has fails the test at once. It may be called from several goroutines, unless it fails.
+func (b *Bench) Execution(name string) Execution {
+	b.t.Helper()
+	all, err := b.stack.StepFunctions.Executions("", "")
+	if err != nil {
+		b.t.Fatalf("stacktest: %v", err)
+	}
+	for _, started := range all {
+		if started.Name == name {
+			execution := b.executions.of(started.ARN).wait()
+			b.tell(execution.String())
+			return execution
+		}
+	}
+	b.t.Fatalf("stacktest: no execution is called %q; %d were started", name, len(all))
+	return Execution{}
 }
 
 // requestIDHeader tells the id of the invocation, in the answers of a function URL.

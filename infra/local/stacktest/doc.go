@@ -34,4 +34,5 @@
 //
 // [Bench.Machine] runs any state machine of the stack by itself, with any input, and with functions of the test in the
 // place of those of the stack, on a virtual clock of its own. That shows hours and days of a Standard workflow.
+// [Bench.Execution] shows them of an execution that the stack itself has started.
 package stacktest

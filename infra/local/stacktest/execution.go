@@ -72,6 +72,8 @@ func (e Execution) String() string { return e.told }
 type executions struct {
 	mu  sync.Mutex
 	all map[string]*recording // by ARN
+
+	view executionview.View
 }
 
 // A recording is an execution and its events so far.
@@ -92,6 +94,7 @@ func (all *executions) of(arn string) *recording {
 	if r == nil {
 		r = &recording{ended: make(chan struct{})}
 		r.printer = attemptlog.New(&r.printed)
+		r.printer.View = all.view
 		all.all[arn] = r
 	}
 	return r
@@ -132,7 +135,7 @@ func (r *recording) add(execution stepfunctions.Execution, event asl.Event) {
 	case asl.WaitStateExited:
 		e.Waits = append(e.Waits, Wait{State: event.State(), Duration: event.Timestamp.Sub(r.waiting)})
 	case asl.TaskStateExited, asl.PassStateExited:
-		for i, a := range executionview.Attempts(event) {
+		for i, a := range r.printer.View.Attempts(execution, event) {
 			if i == len(e.Attempts) {
 				e.Attempts = append(e.Attempts, Attempt{
 					Proxy: a.Proxy, Status: a.Status, Error: string(a.Error), Details: a.Details,
@@ -144,7 +147,7 @@ func (r *recording) add(execution stepfunctions.Execution, event asl.Event) {
 		}
 	case asl.ExecutionSucceeded, asl.ExecutionFailed, asl.ExecutionTimedOut, asl.ExecutionAborted:
 		e.Status, e.Cause = execution.Status, execution.Cause
-		_, e.Error = executionview.Result(execution)
+		_, e.Error = r.printer.View.Result(execution)
 		e.Input, e.Output = execution.Input, execution.Output
 		e.Elapsed = event.Timestamp.Sub(execution.Started)
 		e.told = r.printed.String()

@@ -164,3 +164,14 @@ func TestFunctionsForAnotherMachineAreCompiledForThisOne(t *testing.T) {
 		t.Errorf("the answer is %d %q", run.StatusCode, run.Body)
 	}
 }
+
+func TestAnExecutionThatWasNotStartedFailsTheTest(t *testing.T) {
+	t.Parallel()
+	dir := cdkOut(t)
+	fails(t, func(t testing.TB) {
+		bench := stacktest.Load(t, dir)
+		bench.Upstream(stacktest.Answer(200))
+		bench.Run(stacktest.Get("/"))
+		bench.Execution("nobody")
+	}, `no execution is called "nobody"; 1 were started`)
+}

@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/stacktest"
@@ -130,6 +133,54 @@ func TestAnHourOfAStandardWorkflowPassesAndTheNextProxySucceeds(t *testing.T) {
 	if a := execution.Attempts; execution.Status != stacktest.Succeeded || len(a) != 2 || a[1].Proxy != "proxy-2" || a[1].Status != 200 || a[1].At != time.Hour {
 		t.Errorf("the execution %s with the attempts %+v, want a success of proxy-2 after an hour", execution.Status, a)
 	}
+}
+
+// Executions of a Standard workflow are started by StartExecution, at the endpoint that the gateway finds, and are waited for
+// by nobody. Each waits for itself, while a request may be under way.
+func TestHoursOfExecutionsInAStackPassInNoTime(t *testing.T) {
+	t.Parallel()
+	express := stacktest.Load(t, cdkOut(t), policy(hours))
+	express.Upstream(stacktest.Answer(200))
+	input := express.Run(stacktest.Get("/orders")).Input
+
+	bench := stacktest.Load(t, standard(t), policy(hours))
+	var mu sync.Mutex
+	asked := map[string]bool{}
+	bench.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if before := asked[r.URL.Path]; !before {
+			asked[r.URL.Path] = true
+			w.Header().Set("Retry-After", strings.TrimPrefix(r.URL.Path, "/"))
+			w.WriteHeader(429)
+		}
+	}))
+	client := sfn.New(sfn.Options{
+		Region: "us-east-1", BaseEndpoint: aws.String(bench.Endpoint()), Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
+	})
+	machines, err := client.ListStateMachines(t.Context(), &sfn.ListStateMachinesInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for _, wait := range []time.Duration{time.Hour, 3 * time.Hour, 20 * time.Hour} {
+		all.Go(func() {
+			name := fmt.Sprintf("%064x", int(wait.Seconds()))
+			_, err := client.StartExecution(t.Context(), &sfn.StartExecutionInput{
+				StateMachineArn: machines.StateMachines[0].StateMachineArn, Name: &name,
+				Input: aws.String(strings.Replace(input, "/orders", fmt.Sprintf("/%d", int(wait.Seconds())), 1)),
+			})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			execution := bench.Execution(name)
+			if execution.Status != stacktest.Succeeded || execution.Error != "" || execution.Elapsed != wait || len(execution.Attempts) != 2 {
+				t.Errorf("the execution %s (%s) after %v with the attempts %+v, want SUCCEEDED after %v", execution.Status, execution.Error, execution.Elapsed, execution.Attempts, wait)
+			}
+		})
+	}
+	all.Wait()
 }
 
 func TestTenHoursPassAtTheLevelOfTheDefinition(t *testing.T) {

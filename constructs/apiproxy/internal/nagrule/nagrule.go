@@ -2,6 +2,9 @@
 package nagrule
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
@@ -32,6 +35,35 @@ func Acknowledge(scope constructs.IConstruct, all ...Acknowledgement) {
 		rules = append(rules, rule)
 	}
 	if resource, ok := scope.Node().DefaultChild().(awscdk.CfnResource); ok {
+		if before, ok := resource.GetMetadata(jsii.String("cdk_nag")).(map[string]any); ok {
+			rules = append(before["rules_to_suppress"].([]any), rules...)
+		}
 		resource.AddMetadata(jsii.String("cdk_nag"), map[string]any{"rules_to_suppress": rules})
 	}
+}
+
+// Resource is the finding of a rule about a resource with an asterisk, as cdk-nag writes it: with references in angle brackets.
+func Resource(scope constructs.Construct, arn *string) string {
+	return "Resource::" + flat(awscdk.Stack_Of(scope).Resolve(arn))
+}
+
+// flat writes a value of a template as text.
+func flat(value any) string {
+	switch v := value.(type) {
+	case string:
+		return v
+	case map[string]any:
+		if joined, ok := v["Fn::Join"].([]any); ok {
+			var text strings.Builder
+			for _, part := range joined[1].([]any) {
+				text.WriteString(flat(part))
+			}
+			return text.String()
+		}
+		if got, ok := v["Fn::GetAtt"].([]any); ok {
+			return fmt.Sprintf("<%v.%v>", got[0], got[1])
+		}
+		return fmt.Sprintf("<%v>", v["Ref"])
+	}
+	return fmt.Sprint(value)
 }

@@ -17,6 +17,9 @@ import (
 
 // A Printer prints the events of executions. It is safe for concurrent use.
 type Printer struct {
+	// View reads executions. To be set before use.
+	View executionview.View
+
 	mu      sync.Mutex
 	out     io.Writer
 	running map[string]*running
@@ -47,7 +50,7 @@ func (p *Printer) Event(execution stepfunctions.Execution, event asl.Event) {
 	defer p.mu.Unlock()
 	r := p.running[execution.ARN]
 	if r == nil {
-		r = &running{request: requestLine(execution.Input)}
+		r = &running{request: p.requestLine(execution.Input)}
 		p.running[execution.ARN] = r
 		if p.wrapping {
 			p.remember(execution.Name)
@@ -55,7 +58,7 @@ func (p *Printer) Event(execution stepfunctions.Execution, event asl.Event) {
 	}
 	switch event.Type {
 	case asl.TaskStateExited, asl.PassStateExited:
-		p.attempt(execution, event, r, executionview.Attempts(event))
+		p.attempt(execution, event, r, p.View.Attempts(execution, event))
 	case asl.TaskFailedEvent:
 		p.write(execution, event, event.TaskFailed)
 	case asl.TaskTimedOut:
@@ -64,6 +67,18 @@ func (p *Printer) Event(execution stepfunctions.Execution, event asl.Event) {
 		p.end(execution, event, r)
 		delete(p.running, execution.ARN)
 	}
+}
+
+// Printed tells of an execution that another process left, and that goes on now: the attempts in its events so far are not
+// printed again.
+func (p *Printer) Printed(execution stepfunctions.Execution, events []asl.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := &running{request: p.requestLine(execution.Input)}
+	for _, event := range events {
+		r.attempts = max(r.attempts, len(p.View.Attempts(execution, event)))
+	}
+	p.running[execution.ARN] = r
 }
 
 // remember has the Middleware know of an execution that has started.
@@ -105,7 +120,7 @@ func (p *Printer) write(execution stepfunctions.Execution, event asl.Event, fail
 
 // end prints how an execution ended.
 func (p *Printer) end(execution stepfunctions.Execution, event asl.Event, r *running) {
-	statusCode, result := executionview.Result(execution)
+	statusCode, result := p.View.Result(execution)
 	if statusCode != 0 {
 		result = strings.TrimSpace(strconv.Itoa(statusCode) + " " + result)
 	}
@@ -131,8 +146,8 @@ func (p *Printer) line(at time.Time, name, text string) {
 
 // requestLine reads the method and path of the request that an execution is about. The query is left out: it may hold
 // secrets.
-func requestLine(input string) string {
-	if method, path, ok := executionview.Request(input); ok {
+func (p *Printer) requestLine(input string) string {
+	if method, path, ok := p.View.Request(input); ok {
 		return method + " " + path
 	}
 	return "execution"

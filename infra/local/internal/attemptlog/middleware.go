@@ -3,6 +3,7 @@ package attemptlog
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -35,8 +36,24 @@ func (p *Printer) Middleware(url http.Handler) http.Handler {
 			how = "from the idempotency record"
 		}
 		now := time.Now()
-		p.line(now, id, fmt.Sprintf("%s %s -> %d %s in %s", r.Method, r.URL.EscapedPath(), answer.status, how, milliseconds(now.Sub(began).Milliseconds())))
+		p.line(now, id, fmt.Sprintf("%s %s -> %d %s in %s", r.Method, withoutID(r.URL.EscapedPath()), answer.status, how, milliseconds(now.Sub(began).Milliseconds())))
 	})
+}
+
+// executionsPath begins the paths of asynchronous requests, whose next segment may be all that a caller has to show.
+const executionsPath = "/-/executions/"
+
+// withoutID is a path without the id of an asynchronous request.
+func withoutID(path string) string {
+	rest, found := strings.CutPrefix(path, executionsPath)
+	if !found {
+		return path
+	}
+	_, behind, deeper := strings.Cut(rest, "/")
+	if !deeper {
+		return executionsPath + "…"
+	}
+	return executionsPath + "…/" + behind
 }
 
 // A statusWriter remembers the status of an answer.

@@ -47,7 +47,7 @@ func TestARequestThatStartsNoExecutionHasALineToo(t *testing.T) {
 			printer.Event(execution, asl.Event{Type: asl.ExecutionSucceeded, Timestamp: time.Now()})
 		}
 	}))
-	for id, path := range map[string]string{"11111111-a": "/replayed?token=secret", "22222222-b": "/refused", "33333333-c": "/carried-out"} {
+	for id, path := range map[string]string{"11111111-a": "/replayed?token=secret", "22222222-b": "/refused", "33333333-c": "/carried-out", "44444444-d": "/-/executions/secret", "55555555-e": "/-/executions/secret/response"} {
 		request := httptest.NewRequest("POST", path, nil)
 		request.Header.Set("Test-Id", id)
 		url.ServeHTTP(httptest.NewRecorder(), request)
@@ -55,6 +55,8 @@ func TestARequestThatStartsNoExecutionHasALineToo(t *testing.T) {
 	for _, want := range []string{
 		"11111111  POST /replayed -> 201 from the idempotency record in ",
 		"22222222  POST /refused -> 422 without an attempt in ",
+		"44444444  POST /-/executions/… -> 200 without an attempt in ",
+		"55555555  POST /-/executions/…/response -> 200 without an attempt in ",
 	} {
 		if strings.Count(out.String(), want) != 1 {
 			t.Errorf("there is not one line with %q in:\n%s", want, out.String())
@@ -64,7 +66,7 @@ func TestARequestThatStartsNoExecutionHasALineToo(t *testing.T) {
 		t.Errorf("%d lines tell of the request that was carried out, want the one for its end:\n%s", got, out.String())
 	}
 	if strings.Contains(out.String(), "secret") {
-		t.Errorf("the query is printed:\n%s", out.String())
+		t.Errorf("the query or an id is printed:\n%s", out.String())
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io/fs"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/demo"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/executionview"
 )
 
 // Path is where the console is. Everything below it is the console's.
@@ -79,12 +81,21 @@ func New(config Config) *Console {
 	return c
 }
 
-// Watch shows the executions of a service from now on, and the records in a store. It is called once, when the stack
-// runs.
-func (c *Console) Watch(service *stepfunctions.Service, tables *dynamodb.Store) {
+// Watch shows the executions of a service, and the records in a store. It is called once, when nothing is executed yet: of
+// the executions that the service has from a file it shows what they did so far.
+func (c *Console) Watch(service *stepfunctions.Service, tables *dynamodb.Store, view executionview.View) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.executions.view = view
 	c.stepFunctions, c.tables = service, tables
-	c.mu.Unlock()
+	earlier, _ := service.Executions("", "") // of all state machines, which cannot be unknown
+	for _, execution := range slices.Backward(earlier[:min(len(earlier), MaxExecutions)]) {
+		events, _ := service.History(execution.ARN) // it was there a moment ago
+		for _, event := range events {
+			c.executions.take(execution, event, c.config.Speed)
+		}
+	}
+	c.executions.attempts = 0 // the upstream that is shown was not called for them
 	service.Observe(c.observe)
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/clock"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/console"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/executionview"
 )
 
 // machine is a ring of one proxy as the construct writes it, with the states that end it.
@@ -109,7 +110,7 @@ func open(t *testing.T, config console.Config, url http.HandlerFunc) *stage {
 		t.Fatal(err)
 	}
 	shown := console.New(config)
-	shown.Watch(s.service, s.tables)
+	shown.Watch(s.service, s.tables, executionview.View{})
 	if url == nil {
 		url = func(http.ResponseWriter, *http.Request) {}
 	}

@@ -79,6 +79,7 @@ type executions struct {
 	byARN    map[string]*Execution
 	order    []*Execution // as they started
 	attempts int64        // that were ever made
+	view     executionview.View
 }
 
 // take takes in an event.
@@ -94,7 +95,7 @@ func (all *executions) take(of stepfunctions.Execution, event asl.Event, speed f
 	switch event.Type {
 	case asl.ExecutionSucceeded, asl.ExecutionFailed, asl.ExecutionTimedOut, asl.ExecutionAborted:
 		e.Stopped = of.Stopped
-		e.StatusCode, e.Failure = executionview.Result(of)
+		e.StatusCode, e.Failure = all.view.Result(of)
 	}
 	switch {
 	case event.StateEntered != nil:
@@ -102,7 +103,7 @@ func (all *executions) take(of stepfunctions.Execution, event asl.Event, speed f
 	case len(e.Visits) == 0:
 	case event.StateExited != nil:
 		e.Visits[len(e.Visits)-1].Exited = event.Timestamp
-		all.attempts += e.takeAttempts(executionview.Attempts(event))
+		all.attempts += e.takeAttempts(all.view.Attempts(of, event))
 	case event.TaskFailed != nil:
 		e.Visits[len(e.Visits)-1].fail(event.TaskFailed.Error)
 	case event.TaskTimedOut != nil:
@@ -116,7 +117,7 @@ func (all *executions) add(of stepfunctions.Execution) *Execution {
 		Name: of.Name, StateMachine: of.StateMachineARN[strings.LastIndex(of.StateMachineARN, ":")+1:], Started: of.Started,
 		Attempts: []retry.Attempt{}, Visits: []Visit{}, arn: of.ARN,
 	}
-	e.Method, e.Path, _ = executionview.Request(of.Input)
+	e.Method, e.Path, _ = all.view.Request(of.Input)
 	if record := executionview.Envelope(of.Input).Record; record != nil {
 		e.Record = record.ID
 	}

@@ -66,7 +66,7 @@ func TestThePage(t *testing.T) {
 	t.Cleanup(api.Close)
 	shown := console.New(console.Config{Upstream: api.URL, Demo: upstream, Speed: waitsFaster})
 	running := startStack(ctx, t, stack.Config{Upstream: api.URL, SourceAddresses: true, Speed: waitsFaster, Middleware: shown.Middleware})
-	shown.Watch(running.StepFunctions, running.DynamoDB)
+	shown.Watch(running.StepFunctions, running.DynamoDB, running.View())
 
 	folder, err := filepath.Abs(modules)
 	if err != nil {

@@ -1,10 +1,13 @@
 package executionview_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
@@ -34,7 +37,7 @@ func TestAttemptsAreThoseThatAProxyToldAndThoseThatWereLost(t *testing.T) {
 		"the execution began":          {asl.Event{Type: asl.ExecutionStarted}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(c.want, executionview.Attempts(c.event)); diff != "" {
+			if diff := cmp.Diff(c.want, (executionview.View{}).Attempts(stepfunctions.Execution{}, c.event)); diff != "" {
 				t.Errorf("the attempts are not what was expected (-want +got):\n%s", diff)
 			}
 		})
@@ -42,12 +45,12 @@ func TestAttemptsAreThoseThatAProxyToldAndThoseThatWereLost(t *testing.T) {
 }
 
 func TestTheRequestIsThatOfTheCall(t *testing.T) {
-	method, path, ok := executionview.Request(`{"call": {"request": {"method": "PUT", "path": "/orders/7"}}}`)
+	method, path, ok := (executionview.View{}).Request(`{"call": {"request": {"method": "PUT", "path": "/orders/7"}}}`)
 	if method != "PUT" || path != "/orders/7" || !ok {
 		t.Errorf("it is %s %s, %t", method, path, ok)
 	}
 	for _, input := range []string{`{"statusCode": 200}`, `[]`, ``, `{"call": null}`} {
-		if _, _, ok := executionview.Request(input); ok {
+		if _, _, ok := (executionview.View{}).Request(input); ok {
 			t.Errorf("%s has a request", input)
 		}
 	}
@@ -68,7 +71,7 @@ func TestTheResultOfAnExecutionIsItsLastStatusAndWhyItFailed(t *testing.T) {
 		"its output is text": {stepfunctions.Execution{Status: asl.Succeeded, Output: `"done"`}, 0, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if status, failure := executionview.Result(c.execution); status != c.status || failure != c.failure {
+			if status, failure := (executionview.View{}).Result(c.execution); status != c.status || failure != c.failure {
 				t.Errorf("it is %d, %q, want %d, %q", status, failure, c.status, c.failure)
 			}
 		})
@@ -92,8 +95,39 @@ func FuzzReading(f *testing.F) {
 	f.Add(`{"outcome":"retry","call":null,"attempts":[{"proxy":"proxy-1"}],"losses":{"count":1,"before":null}}`)
 	f.Add(`[]`)
 	f.Fuzz(func(t *testing.T, text string) {
-		executionview.Request(text)
-		executionview.Attempts(exited(asl.PassStateExited, text))
-		executionview.Result(stepfunctions.Execution{Status: asl.Succeeded, Output: text})
+		(executionview.View{}).Request(text)
+		(executionview.View{}).Attempts(stepfunctions.Execution{Input: text}, exited(asl.PassStateExited, text))
+		(executionview.View{}).Result(stepfunctions.Execution{Status: asl.Succeeded, Output: text})
 	})
+}
+
+// kept is what is kept of one asynchronous request.
+func kept(t *testing.T) *execution.MemoryStore {
+	t.Helper()
+	store := new(execution.MemoryStore)
+	x := &execution.Execution{Name: "e1", State: execution.Succeeded, Attempts: []retry.Attempt{{Proxy: "proxy-1", Status: 429}, {Proxy: "proxy-2", Status: 201}}}
+	_, err := store.PutAnswer(t.Context(), "e1", 2, &message.Envelope{Outcome: retry.Succeeded, Response: message.Response{StatusCode: 201}}, 0)
+	err = errors.Join(err, store.Create(t.Context(), x), store.PutRequest(t.Context(), "e1", &message.Request{Method: "PUT", Path: "/orders/7"}, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+func TestOfAnAsynchronousRequestItIsReadWhereItIsKept(t *testing.T) {
+	view := executionview.View{Kept: kept(t)}
+	const input = `{"version": 2, "outcome": "retry", "call": {"execution": "e1"}}`
+	if method, path, ok := view.Request(input); method != "PUT" || path != "/orders/7" || !ok {
+		t.Errorf("it is %s %s, %t", method, path, ok)
+	}
+	e := stepfunctions.Execution{Status: asl.Succeeded, Input: input, Output: `{"version": 2, "outcome": "succeeded", "stored": "answer:e1:2"}`}
+	if attempts := view.Attempts(e, exited(asl.TaskStateExited, `{"version": 2, "outcome": "retry", "attempts": []}`)); len(attempts) != 2 || attempts[1].Status != 201 {
+		t.Errorf("the attempts are %+v", attempts)
+	}
+	if status, failure := view.Result(e); status != 201 || failure != "" {
+		t.Errorf("it is %d, %q", status, failure)
+	}
+	if method, _, ok := view.Request(`{"version": 2, "call": {"execution": "gone"}}`); method != "" || !ok {
+		t.Errorf("one that is gone is %q, %t", method, ok)
+	}
 }

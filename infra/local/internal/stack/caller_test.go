@@ -123,7 +123,7 @@ func lastExecution(t testing.TB, s *stack.Stack) stepfunctions.Execution {
 // failureOf is why the last execution ended without a final answer, or nothing.
 func failureOf(t testing.TB, s *stack.Stack) string {
 	t.Helper()
-	_, failure := executionview.Result(lastExecution(t, s))
+	_, failure := executionview.View{}.Result(lastExecution(t, s))
 	return failure
 }
 

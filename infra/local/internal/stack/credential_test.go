@@ -355,7 +355,7 @@ func TestAConfiguredSecretIsNowhereButUpstream(t *testing.T) {
 					}
 				})
 			s.StepFunctions.Observe(printer.Event)
-			shown.Watch(s.StepFunctions, s.DynamoDB)
+			shown.Watch(s.StepFunctions, s.DynamoDB, s.View())
 
 			kept := map[string]string{}
 			for _, path := range []string{"/orders", "/unknown", "/broken", "/limited"} {

@@ -27,6 +27,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"pgregory.net/rapid"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution/executionstore"
 	gateway "github.com/retrying-api-proxy/retrying-api-proxy/functions/gateway/handler"
 	proxy "github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/handler"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/dynamodb"
@@ -48,6 +49,10 @@ type whole struct {
 	// severed breaks the connection of the gateways to Step Functions before anything is started, in such a way that they
 	// cannot know that.
 	severed bool
+
+	// table says what becomes of the next request to the table: whether it is carried out, and whether its reply arrives.
+	// Default: both. It is called by one after the other.
+	table func() (carriedOut, answered bool)
 
 	// What is below belongs to whoever holds the lock; the functions are called with it held.
 	mu sync.Mutex
@@ -93,12 +98,29 @@ var threeProxies = sync.OnceValue(func() string {
 	if err != nil {
 		panic(err)
 	}
-	definition := strings.ReplaceAll(string(text), "${AWS::Partition}", "aws")
-	definition = regexp.MustCompile(`\$\{Ordersproxy(\d)[^}]*\}`).ReplaceAllString(definition, "arn:aws:lambda:us-east-1:000000000000:function:proxy-$1:live")
-	return regexp.MustCompile(`\$\{OrdersTable[^}]*\}`).ReplaceAllString(definition, "records")
+	return local(string(text))
 })
 
-const wholeMachine = "arn:aws:states:us-east-1:000000000000:stateMachine:whole"
+const (
+	wholeMachine = "arn:aws:states:us-east-1:000000000000:stateMachine:whole"
+	asyncMachine = "arn:aws:states:us-east-1:000000000000:stateMachine:whole-async"
+)
+
+// asyncProxies is the definition of three proxies for asynchronous requests.
+var asyncProxies = sync.OnceValue(func() string {
+	text, err := os.ReadFile("../../../../constructs/apiproxy/testdata/async-definition-3-proxies.json")
+	if err != nil {
+		panic(err)
+	}
+	return local(string(text))
+})
+
+// local puts what is in the stack of these tests into a definition.
+func local(definition string) string {
+	definition = strings.ReplaceAll(definition, "${AWS::Partition}", "aws")
+	definition = regexp.MustCompile(`\$\{Ordersproxy(\d)[^}]*\}`).ReplaceAllString(definition, "arn:aws:lambda:us-east-1:000000000000:function:proxy-$1:live")
+	return regexp.MustCompile(`\$\{OrdersTable[^}]*\}`).ReplaceAllString(definition, "records")
+}
 
 // inProcess carries requests to a handler without a network.
 type inProcess struct{ handler http.Handler }
@@ -120,6 +142,29 @@ func (s severable) Do(r *http.Request) (*http.Response, error) {
 		return nil, errors.New("connection reset by peer")
 	}
 	return s.inProcess.Do(r)
+}
+
+// faulty carries requests to the table as the stack says.
+type faulty struct {
+	inProcess
+	w *whole
+}
+
+func (f faulty) Do(r *http.Request) (*http.Response, error) {
+	carriedOut, answered := true, true
+	f.w.mu.Lock()
+	if f.w.table != nil {
+		carriedOut, answered = f.w.table()
+	}
+	f.w.mu.Unlock()
+	if !carriedOut {
+		return nil, errors.New("connection reset by peer")
+	}
+	response, err := f.inProcess.Do(r)
+	if !answered {
+		return nil, errors.New("connection reset by peer")
+	}
+	return response, err
 }
 
 // sleeper makes a virtual clock the one of handlers.
@@ -172,6 +217,9 @@ func newWholeWithClocks(t fataler, policy string, random func() float64, clocks 
 	}
 	service := stepfunctions.New(stepfunctions.Config{Lambda: asl.LambdaFunc(w.invoke), DynamoDB: stack.Tables(tables), Clock: w.clock})
 	err := service.CreateStateMachine(stepfunctions.StateMachine{Name: "whole", ARN: wholeMachine, Type: stepfunctions.Express, Definition: threeProxies()})
+	if err == nil {
+		err = service.CreateStateMachine(stepfunctions.StateMachine{Name: "whole-async", ARN: asyncMachine, Type: stepfunctions.Standard, Definition: asyncProxies()})
+	}
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
@@ -181,6 +229,7 @@ func newWholeWithClocks(t fataler, policy string, random func() float64, clocks 
 	environment := map[string]string{
 		"STATE_MACHINE_ARN": wholeMachine, "PROXY_COUNT": "3", "RETRY_POLICY": policy, "TABLE_NAME": "records",
 		"RECORD_PREFIX": "gateway", "RING_START": "1", "UPSTREAM_BASE_URL": "http://upstream.test/" + name, "IDEMPOTENCY_TTL": "24h",
+		"ASYNC": "true", "ASYNC_STATE_MACHINE_ARN": asyncMachine, "ASYNC_DEADLINE": "6h", "ASYNC_ANSWER_TTL": "24h",
 	}
 	getenv := func(proxy string) func(string) string {
 		return func(name string) string {
@@ -192,15 +241,17 @@ func newWholeWithClocks(t fataler, policy string, random func() float64, clocks 
 	}
 	discard := slog.New(slog.NewJSONHandler(io.Discard, nil))
 	keys := credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example", "")
+	table := awsdynamodb.New(awsdynamodb.Options{
+		Region: "us-east-1", Credentials: keys, BaseEndpoint: aws.String("http://dynamodb.test"), HTTPClient: faulty{inProcess{tables}, w},
+		Retryer: aws.NopRetryer{}, // it waits by the clock of the machine
+	})
 	newGateway := func(off time.Duration) *gateway.Gateway {
+		engine := sfn.New(sfn.Options{
+			Region: "us-east-1", Credentials: keys, BaseEndpoint: aws.String("http://states.test"), RetryMaxAttempts: 1,
+			HTTPClient: severable{inProcess{service}, &w.severed},
+		})
 		g, err := gateway.New(getenv(""), gateway.Dependencies{
-			Engine: sfn.New(sfn.Options{
-				Region: "us-east-1", Credentials: keys, BaseEndpoint: aws.String("http://states.test"), RetryMaxAttempts: 1,
-				HTTPClient: severable{inProcess{service}, &w.severed},
-			}),
-			DynamoDB: awsdynamodb.New(awsdynamodb.Options{
-				Region: "us-east-1", Credentials: keys, BaseEndpoint: aws.String("http://dynamodb.test"), HTTPClient: inProcess{tables},
-			}),
+			Engine: engine, AsyncEngine: engine, DynamoDB: table,
 			Log: discard, Clock: wrong{sleeper{w.clock}, off}, Random: random,
 		})
 		if err != nil {
@@ -212,6 +263,7 @@ func newWholeWithClocks(t fataler, policy string, random func() float64, clocks 
 	for i := range 3 {
 		p, err := proxy.New(getenv(fmt.Sprintf("proxy-%d", i+1)), proxy.Dependencies{
 			Log: discard, Clock: wrong{sleeper{w.clock}, clocks.proxies[i]}, Random: random,
+			Executions: func(name, prefix string) proxy.Executions { return executionstore.New(table, name, prefix) },
 			Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, network, wholeUpstream().address)
 			},
@@ -384,6 +436,7 @@ type course struct {
 
 	floor     time.Time // that the upstream gave, and a proxy has heard
 	succeeded bool      // an answer of 200 was given
+	kept      bool      // what a proxy has received is known even if it crashes then
 	unproved  bool      // a request was sent of which nobody knows that nothing was done
 	repeated  bool      // and another one after it
 }
@@ -412,7 +465,7 @@ func (c *course) of(w *whole) {
 		}
 		c.repeated = c.repeated || c.unproved
 		limited := c.current.status == 429 || c.current.status == 503 && c.current.retryAfter >= 0
-		c.unproved = c.unproved || !limited || c.current.fate == crashesAfter
+		c.unproved = c.unproved || !limited || c.current.fate == crashesAfter && !c.kept
 		c.succeeded = c.succeeded || c.current.status == 200
 		if c.current.retryAfter >= 0 && c.current.status >= 400 {
 			rw.Header().Set("Retry-After", strconv.Itoa(c.current.retryAfter))

@@ -24,6 +24,9 @@ import (
 var directory string
 
 func TestMain(m *testing.M) {
+	if text := os.Getenv(runVariable); text != "" {
+		runUntilKilled(text)
+	}
 	os.Exit(func() int {
 		var err error
 		if directory, err = os.MkdirTemp("", "stack-test-"); err != nil {

@@ -70,7 +70,7 @@ func TestMemoryIsBoundedWhateverTheNumberOfRequests(t *testing.T) {
 		c.Middleware = func(url http.Handler) http.Handler { return shown.Middleware(printer.Middleware(url)) }
 	})
 	s.StepFunctions.Observe(printer.Event)
-	shown.Watch(s.StepFunctions, s.DynamoDB)
+	shown.Watch(s.StepFunctions, s.DynamoDB, s.View())
 
 	asked := 0
 	ask := func(n int, keyed bool) {

@@ -83,7 +83,8 @@ type Config struct {
 	// nothing is asked. Default: DefaultIdleTimeout.
 	URLIdleTimeout, EndpointIdleTimeout time.Duration
 
-	// DataFile is where tables, the objects in buckets, and queues are kept; empty keeps them in memory.
+	// DataFile is where tables, the objects in buckets, queues and executions are kept; empty keeps them in memory. Standard
+	// executions in it go on.
 	DataFile string
 
 	// Secrets are the values of secrets, by their names, or by their complete ARNs if the stack refers to them by those. A
@@ -109,6 +110,10 @@ type Config struct {
 
 	// Middleware, if it is set, wraps the handler of the function URL.
 	Middleware func(url http.Handler) http.Handler
+
+	// Prepare, if it is set, is called when everything is there, before executions in the DataFile go on and requests are
+	// taken: it is where to observe the executions.
+	Prepare func(*Stack)
 }
 
 // DefaultIdleTimeout is how long connections are kept on which nothing is asked. AWS publishes no figures for its
@@ -208,6 +213,11 @@ func Start(config Config) (_ *Stack, err error) {
 	if err := s.createStateMachines(config); err != nil {
 		return nil, err
 	}
+
+	if config.Prepare != nil {
+		config.Prepare(s)
+	}
+	s.StepFunctions.Resume()
 
 	endpoint := s.Template.URLs[0]
 	function := endpoint.FunctionName
@@ -488,11 +498,14 @@ func (s *Stack) createStateMachines(config Config) error {
 	if passes == nil {
 		passes = clock.Faster(config.Speed)
 	}
-	if passes != clock.Real {
-		shifting := timeshift.New(passes, time.Now)
-		passes, functions = shifting, shifting.Lambda(functions)
+	shifting := timeshift.New(passes, time.Now)
+	var err error
+	s.StepFunctions, err = stepfunctions.Open(s.file, stepfunctions.Config{
+		Lambda: shifting.Lambda(functions), DynamoDB: tables, Clock: shifting,
+	})
+	if err != nil {
+		return err
 	}
-	s.StepFunctions = stepfunctions.New(stepfunctions.Config{Lambda: functions, DynamoDB: tables, Clock: passes})
 	s.onClose(s.StepFunctions.Close)
 	var problems []error
 	for _, m := range s.Template.StateMachines {

@@ -72,6 +72,8 @@ func TestEveryKindOfResourceIsRead(t *testing.T) {
 				Environment: map[string]string{
 					"TABLE": "Shop-Orders", "TABLE_ARN": "arn:aws:dynamodb:us-east-1:000000000000:table/Shop-Orders",
 					"MACHINE": "arn:aws:states:us-east-1:000000000000:stateMachine:Shop-Machine", "RETRIES": "3", "VERBOSE": "true",
+					"MACHINE_VERSION": "arn:aws:states:us-east-1:000000000000:stateMachine:Shop-Machine:1",
+					"PATIENT_VERSION": "arn:aws:states:us-east-1:000000000000:stateMachine:Shop-Patient:1",
 				},
 				Timeout: 1500 * time.Millisecond, MemoryMiB: 512,
 				Code: filepath.Join(dir, "asset.aaaa"), Architecture: "arm64", Metadata: map[string]any{"example:program": "example.com/shop/gateway"},
@@ -92,6 +94,10 @@ func TestEveryKindOfResourceIsRead(t *testing.T) {
 			{
 				Name: "named", ARN: "arn:aws:states:us-east-1:000000000000:stateMachine:named", Type: "STANDARD",
 				Definition: `{"Comment":"named"}`,
+			},
+			{
+				Name: "Shop-Patient", ARN: "arn:aws:states:us-east-1:000000000000:stateMachine:Shop-Patient", Type: "STANDARD",
+				Definition: `{"Comment":"patient"}`,
 			},
 		},
 		Tables: []cloudformation.Table{{

@@ -138,3 +138,9 @@ func (f *File) Write(changes ...Change) error {
 	}
 	return nil
 }
+
+// Update makes a change of another form, such as in buckets within buckets, in whole or not at all. The file must not be nil.
+func (f *File) Update(change func(*bbolt.Tx) error) error { return f.db.Update(change) }
+
+// Path is where the file is.
+func (f *File) Path() string { return f.path }

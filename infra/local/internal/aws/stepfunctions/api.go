@@ -68,11 +68,11 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		var refused *Error
 		if !errors.As(err, &refused) {
-			refused = apiError("InternalFailure", "%v", err)
+			refused = apiError(InternalFailure, "%v", err)
 		}
 		status = http.StatusBadRequest
 		switch refused.Code {
-		case "InternalFailure":
+		case InternalFailure:
 			status = http.StatusInternalServerError
 		case ServiceUnavailable:
 			status = http.StatusServiceUnavailable
@@ -166,17 +166,18 @@ func (s *Service) startSyncExecution(ctx context.Context, in startInput) (any, e
 
 // executionSummary is an execution as ListExecutions tells it.
 type executionSummary struct {
-	ExecutionArn    string     `json:"executionArn"`
-	StateMachineArn string     `json:"stateMachineArn"`
-	Name            string     `json:"name"`
-	Status          asl.Status `json:"status"`
-	StartDate       *seconds   `json:"startDate"`
-	StopDate        *seconds   `json:"stopDate,omitempty"`
+	ExecutionArn           string     `json:"executionArn"`
+	StateMachineArn        string     `json:"stateMachineArn"`
+	StateMachineVersionArn string     `json:"stateMachineVersionArn,omitempty"`
+	Name                   string     `json:"name"`
+	Status                 asl.Status `json:"status"`
+	StartDate              *seconds   `json:"startDate"`
+	StopDate               *seconds   `json:"stopDate,omitempty"`
 }
 
 func summarise(e Execution) executionSummary {
 	return executionSummary{
-		ExecutionArn: e.ARN, StateMachineArn: e.StateMachineARN, Name: e.Name, Status: e.Status,
+		ExecutionArn: e.ARN, StateMachineArn: e.StateMachineARN, StateMachineVersionArn: e.VersionARN, Name: e.Name, Status: e.Status,
 		StartDate: when(e.Started), StopDate: when(e.Stopped),
 	}
 }
@@ -241,14 +242,13 @@ func (s *Service) describeStateMachine(_ context.Context, in struct {
 }
 
 func (s *Service) describeStateMachineForExecution(_ context.Context, in executionInput) (any, error) {
-	e, err := s.Execution(in.ExecutionArn)
+	s.mu.Lock()
+	e, err := s.find(in.ExecutionArn)
+	s.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
-	m, err := s.StateMachine(e.StateMachineARN)
-	if err != nil {
-		return nil, err
-	}
+	m := e.machine.StateMachine // as it was when the execution was started
 	return map[string]any{
 		"stateMachineArn": m.ARN, "name": m.Name, "definition": m.Definition, "roleArn": m.RoleARN,
 		"updateDate": when(m.Created),
@@ -295,7 +295,7 @@ func (s *Service) getExecutionHistory(_ context.Context, in struct {
 // withoutData leaves inputs and outputs out of an event.
 func withoutData(event asl.Event) asl.Event {
 	if d := event.ExecutionStarted; d != nil {
-		event.ExecutionStarted = &asl.ExecutionStartedDetails{RoleARN: d.RoleARN}
+		event.ExecutionStarted = &asl.ExecutionStartedDetails{RoleARN: d.RoleARN, StateMachineVersionARN: d.StateMachineVersionARN}
 	}
 	if event.ExecutionSucceeded != nil {
 		event.ExecutionSucceeded = &asl.ExecutionSucceededDetails{}

@@ -6,6 +6,7 @@ import "fmt"
 const (
 	ExecutionAlreadyExists       = "ExecutionAlreadyExists"
 	ExecutionDoesNotExist        = "ExecutionDoesNotExist"
+	InternalFailure              = "InternalFailure"
 	InvalidArn                   = "InvalidArn"
 	InvalidDefinition            = "InvalidDefinition"
 	InvalidExecutionInput        = "InvalidExecutionInput"

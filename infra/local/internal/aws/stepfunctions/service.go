@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/datafile"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/clock"
 )
@@ -31,12 +32,16 @@ const (
 	MaxStandardDuration = 365 * 24 * time.Hour
 )
 
-// What is kept of finished executions: at most so many, and so many bytes of their inputs, outputs and histories. Those
-// that finished first go first. Running executions are always kept.
+// What is kept of finished executions of a type: at most so many, and so many bytes of their inputs, outputs and histories.
+// Those that finished first go first. Running executions are always kept.
 const (
 	MaxFinished      = 1000
 	MaxFinishedBytes = 64 << 20
 )
+
+// Retention is how long an execution is known after its end, and how long its name is taken. The limits on finished
+// executions may drop one before; its name, if it is one of a Standard workflow, stays taken.
+const Retention = 90 * 24 * time.Hour
 
 // Config is what a service works with.
 type Config struct {
@@ -73,19 +78,36 @@ type StateMachine struct {
 // A Service holds state machines and runs them. It may be used by many goroutines at once.
 type Service struct {
 	config Config
+	file   *datafile.File  // nil: executions are kept in memory only
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	runs   sync.WaitGroup
 
-	mu            sync.Mutex
-	closed        bool
-	machines      map[string]*machine // by ARN
-	executions    map[string]*execution
-	order         []*execution // as they were started
-	finished      []*execution // as they finished
-	finishedBytes int
-	observers     map[int]func(Execution, asl.Event)
-	observed      int
+	mu         sync.Mutex
+	closed     bool
+	machines   map[string]*machine // by ARN
+	executions map[string]*execution
+	order      []*execution // as they were started
+	finished   map[Type]*finished
+	taken      map[string]time.Time // ARNs of executions that were dropped, and until when their names are taken
+	observers  map[int]func(Execution, asl.Event)
+	observed   int
+}
+
+// finished holds the executions of a type that have ended, as they did.
+type finished struct {
+	executions []*execution
+	bytes      int
+}
+
+func (f *finished) add(e *execution) {
+	f.executions = append(f.executions, e)
+	f.bytes += e.bytes
+}
+
+// full says whether one has to go.
+func (f *finished) full() bool {
+	return len(f.executions) > 1 && (len(f.executions) > MaxFinished || f.bytes > MaxFinishedBytes)
 }
 
 type machine struct {
@@ -103,16 +125,23 @@ func New(config Config) *Service {
 	}
 	s := &Service{
 		config: config, machines: map[string]*machine{}, executions: map[string]*execution{},
+		finished: map[Type]*finished{Standard: {}, Express: {}}, taken: map[string]time.Time{},
 		observers: map[int]func(Execution, asl.Event){},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
 
-// Close aborts all running executions and returns when they have ended. Nothing can be started afterwards.
+// Close aborts all running executions, except that it leaves Standard ones where they are if there is a file, and returns
+// when none goes on. Nothing can be started afterwards.
 func (s *Service) Close() {
 	s.mu.Lock()
 	s.closed = true
+	for _, e := range s.executions {
+		if e.Status == asl.Running && s.durable(e) {
+			e.cancel(asl.ErrSuspended)
+		}
+	}
 	s.mu.Unlock()
 	s.cancel()
 	s.runs.Wait()

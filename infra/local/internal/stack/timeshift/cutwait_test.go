@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/clock"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack/timeshift"
 )
 
 func TestAWaitThatIsCutOffMovesNoMoments(t *testing.T) {
 	shifting := timeshift.New(virtual(), functionsClock)
-	execution, cancel := shifting.WithTimeout(context.Background(), time.Hour)
+	execution, cancel := shifting.WithTimeout(clock.WithLead(context.Background(), new(time.Duration)), time.Hour)
 	defer cancel()
 	cut, end := context.WithCancel(execution)
 	end()

@@ -17,34 +17,41 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/clock"
 )
 
-// A Clock is the clock of state machines. It knows of each execution how far it is ahead of real time.
+// A Clock is the clock of state machines. How far an execution is ahead of real time is its lead; see [clock.WithLead].
 type Clock struct {
 	clock.Clock
 	now func() time.Time
 }
 
-// New returns a clock that passes as c does. The functions' clock is now, [time.Now] for those that really run.
+// New returns a clock that passes as c does. The functions' clock is now, [time.Now] for those that really run. If c is
+// [clock.Real], there is nothing to bring together, but for executions that were left by a process in which waits passed
+// faster: their lead stays.
 func New(c clock.Clock, now func() time.Time) *Clock { return &Clock{Clock: c, now: now} }
 
-// leadKey is the key of an execution's lead in its context: a *time.Duration. An execution waits, and calls functions,
-// from one goroutine.
-type leadKey struct{}
-
-// WithTimeout is that of the clock beneath. An execution, whose time is always limited, begins with it; so it is here
-// that it gets its lead.
-func (c *Clock) WithTimeout(parent context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	if parent.Value(leadKey{}) == nil {
-		parent = context.WithValue(parent, leadKey{}, new(time.Duration))
+// gain adds to an execution's lead what a wait was longer than it took.
+func (c *Clock) gain(ctx context.Context, wait, took time.Duration) {
+	if lead := clock.LeadOf(ctx); lead != nil && c.Clock != clock.Real {
+		*lead += wait - took
 	}
-	return c.Clock.WithTimeout(parent, d)
 }
 
 // Wait is that of the clock beneath.
 func (c *Clock) Wait(ctx context.Context, d time.Duration) error {
 	began := c.now()
 	err := c.Clock.Wait(ctx, d)
-	if lead, ok := ctx.Value(leadKey{}).(*time.Duration); ok && err == nil {
-		*lead += max(d, 0) - c.now().Sub(began)
+	if err == nil {
+		c.gain(ctx, max(d, 0), c.now().Sub(began))
+	}
+	return err
+}
+
+// WaitUntil is that of the clock beneath. What the wait was shortened by at its beginning is in the lead that the execution
+// goes on with.
+func (c *Clock) WaitUntil(ctx context.Context, moment time.Time) error {
+	rest, began := max(moment.Sub(c.Now()), 0), c.now()
+	err := c.Clock.WaitUntil(ctx, moment)
+	if err == nil {
+		c.gain(ctx, rest, c.now().Sub(began))
 	}
 	return err
 }
@@ -52,8 +59,8 @@ func (c *Clock) Wait(ctx context.Context, d time.Duration) error {
 // Lambda returns what state machines on this clock call functions by. The functions are those of next.
 func (c *Clock) Lambda(next asl.Lambda) asl.Lambda {
 	return asl.LambdaFunc(func(ctx context.Context, functionName string, payload []byte) (asl.Invocation, error) {
-		lead, ok := ctx.Value(leadKey{}).(*time.Duration)
-		if !ok {
+		lead := clock.LeadOf(ctx)
+		if lead == nil || *lead == 0 && c.Clock == clock.Real {
 			return next.Invoke(ctx, functionName, payload)
 		}
 		envelope := decode(payload)

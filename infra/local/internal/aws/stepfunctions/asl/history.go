@@ -68,6 +68,9 @@ type ExecutionStartedDetails struct {
 	Input        string      `json:"input"`
 	InputDetails DataDetails `json:"inputDetails"`
 	RoleARN      string      `json:"roleArn,omitempty"`
+
+	// StateMachineVersionARN is the version that the execution was started by. Empty if it was started by none.
+	StateMachineVersionARN string `json:"stateMachineVersionArn,omitempty"`
 }
 
 // ExecutionSucceededDetails belongs to ExecutionSucceeded.

@@ -54,6 +54,14 @@ func newRetries(s *state) *retries {
 	return &retries{retriers: s.retriers, used: make([]int, len(s.retriers))}
 }
 
+// total is how often the call has been repeated.
+func (r *retries) total() (n int) {
+	for _, used := range r.used {
+		n += used
+	}
+	return n
+}
+
 // next looks for the first retrier that matches an error. Once that one's attempts are used up, no other is asked.
 func (r *retries) next(f *Failure, random func() float64) (time.Duration, bool) {
 	for i, retrier := range r.retriers {

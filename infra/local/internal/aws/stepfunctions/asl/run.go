@@ -52,13 +52,18 @@ type Options struct {
 	// OnEvent, if set, is called with every event of the history as it happens, one after the other, from the goroutine
 	// that runs the machine.
 	OnEvent func(Event)
+
+	// OnPosition, if set, is called with where the execution is, from the same goroutine, before it waits, before it makes a
+	// call and whenever it enters a state that does neither; what it did until then is in the events before. Resume goes on
+	// from the last one. An error fails the execution.
+	OnPosition func(Position) error
 }
 
 // ExecutionContext is the part of the context object that describes the execution.
 type ExecutionContext struct {
 	ID, Name, RoleARN string
 
-	// Started is when the execution was started. Zero means when Run is called.
+	// Started is when the execution was started. Zero means when Run is called. The limits of time count from it.
 	Started time.Time
 
 	// Standard says that the workflow is a Standard one. The context object then has a RedriveCount, which is always 0.
@@ -68,6 +73,10 @@ type ExecutionContext struct {
 // StateMachineContext is the part of the context object that describes the state machine.
 type StateMachineContext struct {
 	ID, Name string
+
+	// VersionARN is the version that the execution was started by. Empty if it was started by none. The context object does
+	// not have it, the history does.
+	VersionARN string
 }
 
 // A Result is what came of an execution.
@@ -93,15 +102,29 @@ type Result struct {
 // If ctx is done before, the execution ends with status Aborted; its error and cause are those of the context's cause if
 // that is a [*Failure].
 func (m *Machine) Run(ctx context.Context, input []byte, options Options) (*Result, error) {
-	if err := m.checkIntegrations(options); err != nil {
+	e, cancel, err := m.prepare(ctx, string(input), options)
+	if err != nil {
 		return nil, err
 	}
-	value, err := decode(input)
+	defer cancel()
+	e.add(Event{Type: ExecutionStarted, ExecutionStarted: &ExecutionStartedDetails{
+		Input: string(input), RoleARN: options.Execution.RoleARN, StateMachineVersionARN: options.StateMachine.VersionARN,
+	}})
+	e.previous = 0 // the first state follows no event, as the service has it
+	return e.run(m.startAt, e.input, nil), nil
+}
+
+// prepare makes an execution whose time is limited. Its clock and its context are released by cancel.
+func (m *Machine) prepare(ctx context.Context, input string, options Options) (_ *execution, cancel context.CancelFunc, err error) {
+	if err := m.checkIntegrations(options); err != nil {
+		return nil, nil, err
+	}
+	value, err := decode([]byte(input))
 	if err != nil {
-		return nil, fmt.Errorf("the input of the execution is not JSON: %w", err)
+		return nil, nil, fmt.Errorf("the input of the execution is not JSON: %w", err)
 	}
 	if len(input) > MaxPayload {
-		return nil, fmt.Errorf("the input of the execution is %d bytes long; at most %d are allowed", len(input), MaxPayload)
+		return nil, nil, fmt.Errorf("the input of the execution is %d bytes long; at most %d are allowed", len(input), MaxPayload)
 	}
 	if options.Clock == nil {
 		options.Clock = clock.Real
@@ -116,14 +139,15 @@ func (m *Machine) Run(ctx context.Context, input []byte, options Options) (*Resu
 	if e.started = options.Execution.Started; e.started.IsZero() {
 		e.started = e.clock.Now()
 	}
-
-	timed, cancel := ctx, context.CancelFunc(func() {})
+	e.ctx, cancel = clock.WithLead(ctx, &e.lead), func() {}
 	if limit := e.limit(); limit > 0 {
-		timed, cancel = e.clock.WithTimeout(ctx, limit)
+		if left := limit - e.clock.Now().Sub(e.started); left > 0 {
+			e.ctx, cancel = e.clock.WithTimeout(e.ctx, left)
+		} else { // it ended while nobody ran it
+			e.ctx, cancel = context.WithDeadline(e.ctx, time.Time{})
+		}
 	}
-	defer cancel()
-	e.ctx = timed
-	return e.run(string(input)), nil
+	return e, cancel, nil
 }
 
 func (m *Machine) checkIntegrations(options Options) error {
@@ -153,6 +177,7 @@ type execution struct {
 	ctx     context.Context // done while outer is not: timed out
 	started time.Time
 	input   document
+	lead    time.Duration
 
 	events   []Event
 	previous int64 // id of the event that the next one follows
@@ -163,6 +188,7 @@ type execution struct {
 	entered    time.Time
 	enteredID  int64
 	retryCount int
+	retries    *retries // nil unless the state is a Task
 }
 
 // limit is how long the execution may take, or zero.
@@ -179,37 +205,31 @@ var (
 	errHistoryFull = errors.New("the history is full")
 )
 
-func (e *execution) run(input string) *Result {
-	e.add(Event{Type: ExecutionStarted, ExecutionStarted: &ExecutionStartedDetails{Input: input, RoleARN: e.options.Execution.RoleARN}})
-	e.previous = 0 // the first state follows no event, as the service has it
-
-	data, err := e.input, error(nil)
-	next := e.machine.startAt
-	for next != "" && err == nil {
-		data, next, err = e.visit(e.machine.states[next], data)
+// run goes on from a state. If that is where the execution resumes, at says what it did there.
+func (e *execution) run(state string, data document, at *Position) *Result {
+	var err error
+	for state != "" && err == nil {
+		data, state, err = e.visit(e.machine.states[state], data, at)
+		at = nil
 	}
 	return e.end(data, err)
 }
 
 // visit runs one state. It returns the state's output and the name of the next state, which is empty at the end.
-func (e *execution) visit(s *state, input document) (document, string, error) {
-	if err := e.interrupted(); err != nil {
+func (e *execution) visit(s *state, input document, at *Position) (document, string, error) {
+	if err := e.enter(s, input, at); err != nil {
 		return document{}, "", err
 	}
-	e.state, e.entered, e.retryCount = s, e.clock.Now(), 0
-	e.add(Event{Type: s.kind.entered(), StateEntered: &StateEnteredDetails{Name: s.name, Input: input.text}})
-	e.enteredID = e.previous
-
 	var output document
 	var next string
 	var err error
 	switch s.kind {
 	case Task:
-		output, next, err = e.task(s, input)
+		output, next, err = e.task(s, input, at)
 	case Choice:
 		output, next, err = e.choose(s, input)
 	case Wait:
-		output, next, err = e.wait(s, input)
+		output, next, err = e.wait(s, input, at)
 	case Pass:
 		output, next, err = e.pass(s, input)
 	case Succeed:
@@ -230,10 +250,41 @@ func (e *execution) visit(s *state, input document) (document, string, error) {
 	return output, next, nil
 }
 
-// end records how the execution ended.
+// enter records that a state is entered, unless that is where the execution resumes.
+func (e *execution) enter(s *state, input document, at *Position) error {
+	suspended := e.suspended()
+	if err := e.interrupted(); err != nil && !suspended {
+		return err
+	}
+	e.state, e.retryCount, e.retries = s, 0, nil
+	if at != nil {
+		e.entered, e.enteredID = e.events[at.EnteredID-1].Timestamp, at.EnteredID
+	} else {
+		e.entered = e.clock.Now()
+		e.add(Event{Type: s.kind.entered(), StateEntered: &StateEnteredDetails{Name: s.name, Input: input.text}})
+		e.enteredID = e.previous
+	}
+	switch {
+	case suspended && at != nil: // it stands where it stood
+		return errInterrupted
+	case suspended:
+		if err := e.stand(Position{Phase: Entered}); err != nil {
+			return err
+		}
+		return errInterrupted
+	case at == nil && s.kind != Task && s.kind != Wait: // which tell themselves where they are
+		return e.stand(Position{Phase: Entered})
+	}
+	return nil
+}
+
+// end records how the execution ended. Nothing is recorded if it is suspended.
 func (e *execution) end(output document, err error) *Result {
 	r := &Result{Status: Succeeded, Output: output.text, Started: e.started}
 	last := Event{Type: ExecutionSucceeded, ExecutionSucceeded: &ExecutionSucceededDetails{Output: output.text}}
+	if errors.Is(err, errInterrupted) && e.suspended() {
+		return &Result{Status: Running, Started: e.started, Events: e.events}
+	}
 	if err != nil {
 		var f *Failure
 		switch {

@@ -119,7 +119,7 @@ func (e *execution) choose(s *state, input document) (document, string, error) {
 	return output, next, err
 }
 
-func (e *execution) wait(s *state, input document) (document, string, error) {
+func (e *execution) wait(s *state, input document, at *Position) (document, string, error) {
 	v, err := e.find(s.inputPath, input.value)
 	if err != nil {
 		return document{}, "", err
@@ -131,8 +131,8 @@ func (e *execution) wait(s *state, input document) (document, string, error) {
 	if d > maxWait {
 		return document{}, "", failure(Runtime, "Wait state delay is too long.")
 	}
-	if e.clock.Wait(e.ctx, d) != nil {
-		return document{}, "", errInterrupted
+	if err := e.pause(Waiting, d, at); err != nil {
+		return document{}, "", err
 	}
 	output, err := e.leave(s, input, v)
 	return output, s.next, err
@@ -193,10 +193,24 @@ func (e *execution) failText(field string, x expression, input document) (string
 }
 
 // task calls the state's resource, again and again as Retry says, and hands errors to Catch.
-func (e *execution) task(s *state, input document) (document, string, error) {
-	retries := newRetries(s)
+func (e *execution) task(s *state, input document, at *Position) (document, string, error) {
+	e.retries = newRetries(s)
+	if at != nil {
+		copy(e.retries.used, at.Retries)
+	}
+	var output document
+	var err error
+	switch {
+	case at != nil && at.Phase == Calling:
+		e.retryCount = e.retries.total()
+		err = e.lost(s)
+	case at != nil && at.Phase == Retrying:
+		output, err = e.retry(s, input, 0, at)
+	default:
+		e.retryCount = e.retries.total()
+		output, err = e.attempt(s, input)
+	}
 	for {
-		output, err := e.attempt(s, input)
 		if err == nil {
 			return output, s.next, nil
 		}
@@ -204,15 +218,21 @@ func (e *execution) task(s *state, input document) (document, string, error) {
 		if !errors.As(err, &f) {
 			return document{}, "", err
 		}
-		if delay, again := retries.next(f, e.options.Random); again {
-			if e.clock.Wait(e.ctx, delay) != nil {
-				return document{}, "", errInterrupted
-			}
-			e.retryCount++
-			continue
+		delay, again := e.retries.next(f, e.options.Random)
+		if !again {
+			return e.catch(s, input, f)
 		}
-		return e.catch(s, input, f)
+		output, err = e.retry(s, input, delay, nil)
 	}
+}
+
+// retry calls the resource once more, after a delay or the rest of the one that the execution resumes in.
+func (e *execution) retry(s *state, input document, delay time.Duration, at *Position) (document, error) {
+	if err := e.pause(Retrying, delay, at); err != nil {
+		return document{}, err
+	}
+	e.retryCount = e.retries.total()
+	return e.attempt(s, input)
 }
 
 // catch looks for the first catcher that matches. Its output is not subject to OutputPath.
@@ -237,6 +257,11 @@ func (e *execution) catch(s *state, input document, f *Failure) (document, strin
 // attempt calls the resource once.
 func (e *execution) attempt(s *state, input document) (document, error) {
 	if err := e.interrupted(); err != nil {
+		if e.suspended() { // nothing has been told since the state was entered
+			if err := e.stand(Position{Phase: Entered}); err != nil {
+				return document{}, err
+			}
+		}
 		return document{}, err
 	}
 	result, err := e.call(s, input)
@@ -281,6 +306,9 @@ func (e *execution) call(s *state, input document) (any, error) {
 		return nil, errHistoryFull
 	}
 
+	if err := e.stand(Position{Phase: Calling}); err != nil {
+		return nil, err
+	}
 	ctx, cancel := e.ctx, context.CancelFunc(func() {})
 	if timeout > 0 {
 		ctx, cancel = e.clock.WithTimeout(e.ctx, timeout)
@@ -289,6 +317,7 @@ func (e *execution) call(s *state, input document) (any, error) {
 	result, err := s.resource.integration.call(ctx, e, parameters)
 
 	switch {
+	case err == nil && e.suspended(): // what came in time is kept
 	case e.interrupted() != nil:
 		return nil, errInterrupted
 	case ctx.Err() != nil:

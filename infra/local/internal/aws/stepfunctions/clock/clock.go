@@ -14,6 +14,13 @@ type Clock interface {
 	// less returns at once.
 	Wait(ctx context.Context, d time.Duration) error
 
+	// After is the moment that Now shows when a Wait of d that begins now has passed. A d of zero or less is none.
+	After(d time.Duration) time.Time
+
+	// WaitUntil is Wait for the rest of one that has begun, such as in an earlier process: it blocks until Now shows the
+	// moment.
+	WaitUntil(ctx context.Context, moment time.Time) error
+
 	// WithTimeout is like [context.WithTimeout], with the time measured on this clock: the context it returns fails
 	// with [context.DeadlineExceeded] after d.
 	WithTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc)
@@ -41,7 +48,21 @@ type realClock struct{ speed float64 }
 func (c realClock) Now() time.Time { return time.Now() }
 
 func (c realClock) Wait(ctx context.Context, d time.Duration) error {
-	d = time.Duration(float64(d) / c.speed)
+	return c.pause(ctx, c.shortened(d))
+}
+
+func (c realClock) After(d time.Duration) time.Time { return time.Now().Add(max(c.shortened(d), 0)) }
+
+func (c realClock) WaitUntil(ctx context.Context, moment time.Time) error {
+	return c.pause(ctx, time.Until(moment))
+}
+
+func (c realClock) shortened(d time.Duration) time.Duration {
+	return time.Duration(float64(d) / c.speed)
+}
+
+// pause waits for d of real time.
+func (c realClock) pause(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()
 	}

@@ -191,3 +191,40 @@ func TestWaitsPassFasterButTimeoutsDoNot(t *testing.T) {
 		t.Errorf("the timeout ends at %v", deadline)
 	}
 }
+
+func TestTheRestOfAWaitEndsAtItsMoment(t *testing.T) {
+	v := clock.NewVirtual(start)
+	defer v.Enter()()
+	moment := v.After(time.Hour)
+	if !moment.Equal(start.Add(time.Hour)) || !v.After(-time.Hour).Equal(start) {
+		t.Errorf("an hour ends at %v, and none at %v", moment, v.After(-time.Hour))
+	}
+	if err := v.Wait(context.Background(), 20*time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second one is over already
+		if err := v.WaitUntil(context.Background(), moment); err != nil || !v.Now().Equal(moment) {
+			t.Errorf("the clock shows %v, want %v: %v", v.Now(), moment, err)
+		}
+	}
+}
+
+// The moment is one of real time: the wait was shortened when it was planned, and its rest is not once more.
+func TestTheRestOfAWaitThatPassesFasterIsRealTime(t *testing.T) {
+	c := clock.Faster(1e6)
+	moment := c.After(time.Hour)
+	if wait := time.Until(moment); wait > 4*time.Millisecond || wait < -time.Minute {
+		t.Errorf("an hour that passes a million times faster ends in %v", wait)
+	}
+	if err := c.WaitUntil(context.Background(), moment); err != nil || time.Now().Before(moment) {
+		t.Errorf("the wait ended at %v, before %v: %v", time.Now(), moment, err)
+	}
+	if none := c.After(-time.Hour); time.Since(none) > time.Minute {
+		t.Errorf("a wait of less than nothing ends at %v", none)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := c.WaitUntil(ctx, time.Now().Add(time.Hour)); !errors.Is(err, context.Canceled) {
+		t.Errorf("a wait under a context that is done: got %v", err)
+	}
+}

@@ -88,6 +88,14 @@ func (v *Virtual) Wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// After is the time that the clock shows, and d.
+func (v *Virtual) After(d time.Duration) time.Time { return v.Now().Add(max(d, 0)) }
+
+// WaitUntil blocks until the clock shows the moment or ctx is done.
+func (v *Virtual) WaitUntil(ctx context.Context, moment time.Time) error {
+	return v.Wait(ctx, moment.Sub(v.Now()))
+}
+
 // WithTimeout returns a context that fails once d has passed on the clock.
 func (v *Virtual) WithTimeout(parent context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(parent)

@@ -1,0 +1,171 @@
+package execution
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
+)
+
+// A State says how far an execution is.
+type State string
+
+const (
+	// Running means that an attempt is under way, or about to be made.
+	Running State = "running"
+
+	// Waiting means that the next attempt is made at a known moment.
+	Waiting State = "waiting"
+
+	// Succeeded means that the upstream has given a final answer, whatever its status.
+	Succeeded State = "succeeded"
+
+	// Failed means that attempts or time ran out.
+	Failed State = "failed"
+
+	// Stopped means that whoever started the execution has stopped it.
+	Stopped State = "stopped"
+)
+
+// An Execution is how far an asynchronous request is.
+type Execution struct {
+	// Name is the hash of the id.
+	Name string `json:"-"`
+
+	// Revision counts the writes of the item. It is that of the item when it was read or written last.
+	Revision int64 `json:"-"`
+
+	State State `json:"state"`
+
+	// Caller stands for whoever started it. Empty means that the id alone is what they have to show.
+	Caller string `json:"caller,omitempty"`
+
+	// RequestID is the id of the request that started it.
+	RequestID string `json:"requestId"`
+
+	// Method is that of the request.
+	Method string `json:"method"`
+
+	// Created, Deadline and WaitingUntil are in milliseconds since the Unix epoch. WaitingUntil is before when no further
+	// attempt is made; it is zero while nothing is waited for.
+	Created      int64 `json:"created"`
+	Deadline     int64 `json:"deadline"`
+	WaitingUntil int64 `json:"waitingUntil,omitempty"`
+
+	// Expiration is until when the item, and what it refers to, is kept, in seconds since the Unix epoch.
+	Expiration int64 `json:"-"`
+
+	// Attempts lists the attempts that were made, oldest first.
+	Attempts []retry.Attempt `json:"attempts,omitempty"`
+
+	// Begun is the latest attempt that a proxy was about to make.
+	Begun *Begun `json:"begun,omitempty"`
+
+	// Answer names the part with what came of it, at its end. Empty if it was stopped.
+	Answer string `json:"answer,omitempty"`
+
+	// Record is the idempotency record of the request, if it has one.
+	Record *message.Record `json:"record,omitempty"`
+
+	// Lost is the envelope whose proxies were lost in the end, so that none was left to judge. The state machine writes it,
+	// and nobody writes the execution after that.
+	Lost *message.Envelope `json:"-"`
+}
+
+// Begun is an attempt that a proxy was about to make. From then on, the upstream may have got it.
+type Begun struct {
+	// Made is how many attempts there were, by the state machine, when the proxy was called, and Losses how many proxies had
+	// been lost since the last of them. Together they tell a proxy which of the losses it is told of are known already.
+	Made   int `json:"made"`
+	Losses int `json:"losses"`
+
+	// At is when, in milliseconds since the Unix epoch.
+	At int64 `json:"at"`
+
+	// Done says that what came of it is known.
+	Done bool `json:"done,omitempty"`
+}
+
+// AnswerMargin is how much longer an answer is kept than the idempotency record that refers to it: DynamoDB and clocks may be
+// late with either.
+const AnswerMargin = 1 * time.Hour
+
+// leaseMargin is how long after the deadline the idempotency record stays locked, if nobody completes or releases it.
+const leaseMargin = 30 * time.Second
+
+// LeaseEnd is until when the idempotency record of the request is locked at most.
+func (x *Execution) LeaseEnd() time.Time { return time.UnixMilli(x.Deadline).Add(leaseMargin) }
+
+// MoveTo moves the moments of the execution, so that its deadline is the given one, in milliseconds since the Unix epoch.
+// Whoever lets waits pass faster than they are long moves the deadline of the call.
+func (x *Execution) MoveTo(deadline int64) {
+	by := deadline - x.Deadline
+	if by == 0 {
+		return
+	}
+	x.Deadline = deadline
+	if x.WaitingUntil != 0 {
+		x.WaitingUntil += by
+	}
+	for i := range x.Attempts {
+		if x.Attempts[i].NotBefore != 0 {
+			x.Attempts[i].NotBefore += by
+		}
+	}
+}
+
+// Ended says whether it is known what came of the execution.
+func (x *Execution) Ended() bool { return x.State != Running && x.State != Waiting }
+
+// UnderWay says whether an attempt was begun of which nothing is known yet.
+func (x *Execution) UnderWay() bool { return x.Begun != nil && !x.Begun.Done }
+
+// Sent says whether the upstream may have got anything.
+func (x *Execution) Sent() bool {
+	if x.UnderWay() {
+		return true
+	}
+	for _, a := range x.Attempts {
+		if a.Status != 0 || a.MaybeProcessed {
+			return true
+		}
+	}
+	return false
+}
+
+// ID makes the id of an execution: 128 random bits in hexadecimal.
+func ID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// IsID says whether a text can be an id.
+func IsID(text string) bool {
+	b, err := hex.DecodeString(text)
+	return err == nil && len(b) == 16 && hex.EncodeToString(b) == text
+}
+
+// Name is by what an execution with an id is kept, and what the state machine calls it: the SHA-256 hash in hexadecimal, by
+// which nobody finds the id.
+func Name(id string) string {
+	sum := sha256.Sum256([]byte(id))
+	return hex.EncodeToString(sum[:])
+}
+
+// Unjudged returns the losses of an envelope for the execution that are not in its Attempts yet. made is how many attempts
+// there were when the state machine was last answered. Of the losses that are left, all but the one that had begun an attempt
+// are marked as proof that nothing was sent.
+func (x *Execution) Unjudged(losses *message.Losses, made int) *message.Losses {
+	judged, begun := 0, false
+	if b := x.Begun; b != nil && b.Made == made {
+		judged, begun = b.Losses, !b.Done
+		if b.Done {
+			judged++ // its answer to the state machine was lost, but it has said here what came of it
+		}
+	}
+	return losses.Since(judged, begun)
+}
