@@ -101,15 +101,16 @@ func newGateway(s settings, store idempotency.Store, d Dependencies) (*Gateway, 
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	g := &Gateway{
-		settings: s, pseudonym: s.pseudonym(), engine: d.Engine, records: records, log: d.Log, now: time.Now, sleep: sleep, random: mathrand.Float64,
+		settings: s, pseudonym: s.pseudonym(), engine: d.Engine, records: records, log: d.Log, random: mathrand.Float64,
 		asyncEngine: d.AsyncEngine, executions: executionstore.New(d.DynamoDB, s.table, s.recordPrefix),
 	}
 	if s.bodiesBucket != "" {
 		g.bodies = d.Bodies(s.bodiesBucket, s.recordPrefix)
 	}
-	if d.Clock != nil {
-		g.now, g.sleep = d.Clock.Now, d.Clock.Sleep
+	if d.Clock == nil {
+		d.Clock = idempotency.SystemClock()
 	}
+	g.now, g.sleep = d.Clock.Now, d.Clock.Sleep
 	if d.Random != nil {
 		g.random = d.Random
 	}
@@ -184,18 +185,6 @@ func adviseAgainstRetry(headers map[string]string) {
 		if headers[name] == "" {
 			headers[name] = "false"
 		}
-	}
-}
-
-// sleep passes time by the system's clock.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 
