@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -110,7 +109,7 @@ func (g *Gateway) atExecutions(ctx context.Context, a arrival) (outcome, bool) {
 	applied := ""
 	if wanted.wait > 0 {
 		wait := g.patience(&message.Request{}, preferences{wait: wanted.wait}, caller != "")
-		applied = "wait=" + strconv.FormatInt(int64(wait/time.Second), 10)
+		applied = preferences{wait: wanted.wait}.applied(wait)
 		if x, failed = g.awaitEnd(ctx, x, g.now().Add(wait)); failed != nil {
 			return outcome{problem: failed}, true
 		}
