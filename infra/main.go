@@ -9,6 +9,7 @@
 //	auth          AWS_IAM or NONE: who may call the URL (default AWS_IAM)
 //	async         true, or how long they may take, such as 6h: lets requests be asynchronous, by Prefer: respond-async (default
 //	              false)
+//	largebodies   true or false: lets bodies be as large as what the URL carries, by way of a bucket (default false)
 //	policy        the retry policy: JSON, or the name of a file with it (default: the default policy)
 //	vendor        names of vendors with commas between, whose presets the policy is put over; docs/vendors.md lists them
 //	              (default: none)

@@ -140,6 +140,14 @@ func propsFrom(node constructs.Node) (*apiproxy.RetryingApiProxyProps, message.U
 		problem("context deadletters is %q; give true or false", text)
 	}
 
+	switch text := context(node, "largebodies", "false"); text {
+	case "false":
+	case "true":
+		props.LargeBodies = &apiproxy.LargeBodies{}
+	default:
+		problem("context largebodies is %q; give true or false", text)
+	}
+
 	var auth message.UpstreamAuth
 	if text := context(node, "upstreamauth", ""); text != "" {
 		if auth, err = message.ParseUpstreamAuth(text); err != nil {

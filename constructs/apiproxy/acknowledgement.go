@@ -29,6 +29,13 @@ var tracesAndLogDeliveryHaveNoResource = nagrule.Acknowledgement{
 		"state machine's log.",
 }
 
+// accessIsNotLogged acknowledges that a bucket has no server access logs.
+var accessIsNotLogged = nagrule.Acknowledgement{
+	Rule: "AwsSolutions-S1",
+	Reason: "Objects are written and read by the functions alone, which log each request. Access logs would need another bucket, and " +
+		"are delivered without a guarantee; data events of AWS CloudTrail tell the same with one.",
+}
+
 // acknowledgeFunction acknowledges what is found of a function with a role of its own.
 func acknowledgeFunction(function awslambda.Function, role awsiam.Role) {
 	nagrule.Acknowledge(function, withoutDeadLetterQueue)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy/internal/nagrule"
 	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/gofunction"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/largebody"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
@@ -62,6 +63,11 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 			environment[message.TableVariable] = r.Table.TableName()
 			environment[message.RecordPrefixVariable] = jsii.String(recordPrefix(r, props))
 		}
+		if r.Bucket != nil {
+			importPath = withSDKImportPath
+			environment[message.BodiesVariable] = r.Bucket.BucketName()
+			environment[message.RecordPrefixVariable] = jsii.String(recordPrefix(r, props))
+		}
 		if len(props.Upstream.Headers) > 0 {
 			environment[message.FixedFieldsVariable] = props.Upstream.headersJSON()
 		}
@@ -80,6 +86,10 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 			grantKey(r.Table, proxies[i])
 			r.Table.Grant(proxies[i], jsii.String("dynamodb:GetItem"), jsii.String("dynamodb:PutItem"), jsii.String("dynamodb:UpdateItem"))
 			denyOtherRecords(r.Table, proxies[i], recordPrefix(r, props))
+		}
+		if r.Bucket != nil {
+			grantBodies(r, proxies[i], props, largebody.Requests, "s3:GetObject")
+			grantBodies(r, proxies[i], props, largebody.Answers, "s3:PutObject")
 		}
 	}
 	return proxies
@@ -132,6 +142,9 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 	if props.DeadLetters != nil {
 		environment[message.LetterRetentionVariable] = jsii.String(props.DeadLetters.Retention.String())
 	}
+	if r.Bucket != nil {
+		environment[message.BodiesVariable] = r.Bucket.BucketName()
+	}
 	if names := props.Idempotency.Caller; len(names) > 0 {
 		environment[message.CallerVariable] = jsii.String(strings.Join(names, ","))
 	}
@@ -172,6 +185,13 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 	}
 	GrantRecords(r.Table, gateway)
 	denyOtherRecords(r.Table, gateway, recordPrefix(r, props))
+	if r.Bucket != nil {
+		grantBodies(r, gateway, props, largebody.Requests, "s3:PutObject")
+		grantBodies(r, gateway, props, largebody.Answers, "s3:GetObject")
+		if props.DeadLetters != nil { // what is sent again is written anew, so that it lives on
+			grantBodies(r, gateway, props, largebody.Requests, "s3:GetObject")
+		}
+	}
 	if props.EncryptionKey != nil {
 		grantUse(props.EncryptionKey, gateway) // who starts a synchronous execution sends and receives its data
 	}

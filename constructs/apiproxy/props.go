@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
@@ -65,6 +66,15 @@ type RetryingApiProxyProps struct {
 	// more. Default: nil; whoever sent them sees.
 	DeadLetters *DeadLetters
 
+	// LargeBodies lets requests and answers be as large as what a function URL carries: 6 MB as JSON, which is about 4.5 MB of
+	// bytes, and more of text. What does not fit into a state, about 250 KB, goes to a bucket; neither callers nor the upstream
+	// notice. A body that goes there costs about half a cent for each thousand (list price: $0.005 for 1,000 writes, $0.0004 for
+	// 1,000 reads), and what is stored $0.023 a month for each GB. The proxies take longer to start, because they have the AWS SDK
+	// then. An answer that is larger than the URL carries comes back with the upstream's status and fields, and a problem in the
+	// place of its body. Default: nil; larger requests are answered with 413, larger errors come back without their body, and larger
+	// successes are a problem.
+	LargeBodies *LargeBodies
+
 	// OmitRetryAdvice leaves out what tells callers that retrying was done for them. Answers that were given up on have
 	// Stripe-Should-Retry: false and X-Should-Retry: false, which the SDKs of Stripe, OpenAI and Anthropic obey, unless the
 	// upstream sent these fields, and a Retry-After of the policy's next backoff where the upstream has not said when to come
@@ -117,7 +127,7 @@ type RetryingApiProxyProps struct {
 	// is not reserved.
 	ReservedConcurrency ReservedConcurrency
 
-	// EncryptionKey encrypts what is kept: the table that is created, the logs, the data of executions and the functions'
+	// EncryptionKey encrypts what is kept: the table and the bucket that are created, the logs, the data of executions and the functions'
 	// environment. It costs $1 a month and $0.03 for 10,000 uses (list prices). The policy of a key that is imported must
 	// let CloudWatch Logs of the region use it. The stack must be told its region, unless Table is given. Default: keys that
 	// AWS owns.
@@ -130,8 +140,9 @@ type RetryingApiProxyProps struct {
 	// LogRetention is how long the logs of the functions and of the state machine are kept. Default: one month.
 	LogRetention awslogs.RetentionDays
 
-	// RemovalPolicy says what becomes of the idempotency table and the logs when they are taken out of the stack.
-	// Default: RETAIN for the table, as for every table of the CDK, and DESTROY for the logs.
+	// RemovalPolicy says what becomes of the idempotency table, the bucket of LargeBodies and the logs when they are taken out
+	// of the stack. With DESTROY, the bucket has to be empty by then: CloudFormation deletes no other, and nothing empties it but
+	// its lifecycle rules. Default: RETAIN for table and bucket, as for every table and bucket of the CDK, and DESTROY for the logs.
 	RemovalPolicy awscdk.RemovalPolicy
 }
 
@@ -140,6 +151,19 @@ type Async struct {
 	// Deadline is how long a request may take, in whole seconds, waits included. It takes the place of the policy's RetryAfterMax,
 	// too: nobody waits on a connection. Callers can ask for less, by Prefer: deadline=N. Default: 24 hours.
 	Deadline time.Duration
+}
+
+// LargeBodies says where bodies are kept that do not fit into a state.
+type LargeBodies struct {
+	// Bucket is the bucket, if it is not to be the construct's own. It must be in the stack's own account and region, keep the
+	// public out, refuse what is not encrypted on its way, and encrypt objects. A key of its own must be known of the bucket here
+	// (its EncryptionKey), so that the functions are granted its use. It should have these two lifecycle rules, without which
+	// objects are kept for good: those whose keys begin with RecordPrefix and /requests/ expire after 2 days, or after the whole days
+	// of Async.Deadline and one more; those with RecordPrefix and /answers/ after the whole days of Idempotency.TTL and one more,
+	// and of Async.Deadline and Idempotency.TTL together where there is Async. Where there are DeadLetters, both are kept for
+	// Async.Deadline, DeadLetters.Retention and two hours at least, and one day more. Several RetryingApiProxy can share a bucket, if
+	// each has a RecordPrefix of its own. Default: a bucket is created.
+	Bucket awss3.IBucket
 }
 
 // ReservedConcurrency is concurrency of the account that is set aside for functions, and the most that they get. The gateway

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/constructs-go/constructs/v10"
@@ -44,6 +45,9 @@ type RetryingApiProxy struct {
 	// Table holds the idempotency records, and with the prop Async what is known of asynchronous requests.
 	Table awsdynamodb.ITableV2
 
+	// Bucket holds the bodies that do not fit into a state. Nil without the prop LargeBodies.
+	Bucket awss3.IBucket
+
 	// Url is the endpoint.
 	Url awslambda.FunctionUrl
 
@@ -69,6 +73,11 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 		r.Table = NewIdempotencyTable(r, jsii.String("Table"), &IdempotencyTableProps{
 			RemovalPolicy: settled.RemovalPolicy, EncryptionKey: settled.EncryptionKey,
 		})
+	}
+	if settled.LargeBodies != nil {
+		if r.Bucket = settled.LargeBodies.Bucket; r.Bucket == nil {
+			r.Bucket = newBucket(r, settled)
+		}
 	}
 	if settled.EncryptionKey != nil {
 		grantLogs(r, settled.EncryptionKey)

@@ -21,6 +21,8 @@ func TestEveryStatementOfAPolicyIsAsInItsGoldenFile(t *testing.T) {
 		"statements-encrypted-table.txt": variants()["EncryptedTable"],
 		"statements-encrypted.txt":       variants()["Encrypted"],
 		"statements-granted.txt":         variants()["Granted"],
+		"statements-large-bodies.txt":    variants()["LargeBodies"],
+		"statements-existing-bucket.txt": variants()["ExistingBucket"],
 		"statements-secret.txt":          secrets["OAuth2"],
 		"statements-secret-key.txt":      secrets["Encrypted"], // with a key, and a second secret
 		"statements-role.txt":            secrets["Role"],

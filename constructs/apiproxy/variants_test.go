@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy"
@@ -67,6 +68,7 @@ func everything() *apiproxy.RetryingApiProxyProps {
 		},
 		Async:        &apiproxy.Async{Deadline: 6 * time.Hour},
 		DeadLetters:  &apiproxy.DeadLetters{Retention: 4 * 24 * time.Hour},
+		LargeBodies:  &apiproxy.LargeBodies{},
 		RecordPrefix: "orders",
 		UrlAuthType:  awslambda.FunctionUrlAuthType_NONE,
 		Cors: &awslambda.FunctionUrlCorsOptions{
@@ -90,7 +92,7 @@ var variants = sync.OnceValue(func() map[string]template {
 	app := newApp(deployed(), nothingBundled)
 	build := func(name string, props func(awscdk.Stack) *apiproxy.RetryingApiProxyProps) *apiproxy.RetryingApiProxy {
 		settings := &awscdk.StackProps{}
-		if name == "EncryptedTable" || name == "Encrypted" || name == "EncryptedDeadLetters" { // a table with a key of one's own wants to know its region
+		if name == "EncryptedTable" || name == "Encrypted" || name == "EncryptedBodies" || name == "EncryptedDeadLetters" { // a table with a key of one's own wants to know its region
 			settings.Env = &awscdk.Environment{Region: jsii.String("eu-central-1")}
 		}
 		stack := awscdk.NewStack(app, &name, settings)
@@ -167,6 +169,21 @@ var variants = sync.OnceValue(func() map[string]template {
 		props := minimal()
 		props.Table = awsdynamodb.TableV2_FromTableName(stack, jsii.String("Records"), jsii.String("records"))
 		props.EncryptionKey = awskms.NewKey(stack, jsii.String("Key"), &awskms.KeyProps{EnableKeyRotation: jsii.Bool(true)})
+		return props
+	})
+	build("LargeBodies", with(func(p *apiproxy.RetryingApiProxyProps) { p.LargeBodies = &apiproxy.LargeBodies{} }))
+	build("EncryptedBodies", func(stack awscdk.Stack) *apiproxy.RetryingApiProxyProps {
+		props := minimal()
+		props.LargeBodies = &apiproxy.LargeBodies{}
+		props.EncryptionKey = awskms.NewKey(stack, jsii.String("Key"), &awskms.KeyProps{EnableKeyRotation: jsii.Bool(true)})
+		return props
+	})
+	build("ExistingBucket", func(stack awscdk.Stack) *apiproxy.RetryingApiProxyProps {
+		props := minimal()
+		props.LargeBodies = &apiproxy.LargeBodies{Bucket: awss3.Bucket_FromBucketAttributes(stack, jsii.String("Bodies"), &awss3.BucketAttributes{
+			BucketName:    jsii.String("bodies"),
+			EncryptionKey: awskms.Key_FromKeyArn(stack, jsii.String("Key"), jsii.String("arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000")),
+		})}
 		return props
 	})
 	build("LoggedData", with(func(p *apiproxy.RetryingApiProxyProps) { p.ProxyCount, p.LogExecutionData = 1, true }))

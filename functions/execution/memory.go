@@ -85,7 +85,7 @@ func (s *MemoryStore) Lose(name string, lost *message.Envelope) {
 	s.items[name] = item
 }
 
-// Delete removes an execution that was never started, with its request.
+// Delete forgets an execution and its request, as the table does in the end.
 func (s *MemoryStore) Delete(_ context.Context, name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -39,6 +39,7 @@
 //	ASYNC_ANSWER_TTL              how long their answers are kept after that
 //	DEAD_LETTER_RETENTION         how long the dead letters of such requests are kept, such as 336h0m0s: what they refer to is kept
 //	                              as long, and messages of queues are asynchronous. Empty if there are none
+//	LARGE_BODIES_BUCKET           the bucket for bodies that do not fit into a state; empty refuses them
 //	CROSS_ORIGIN                  true takes Access-Control fields out of the upstream's answers, because the URL has its own
 package main
 
@@ -53,6 +54,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gateway/handler"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/largebody/bucketstore"
 )
 
 func main() {
@@ -66,7 +68,10 @@ func main() {
 		Engine:      engine,
 		AsyncEngine: engine,
 		DynamoDB:    dynamodb.NewFromConfig(awsConfig),
-		Log:         slog.New(slog.NewJSONHandler(os.Stdout, nil)),
+		Bodies: func(bucket, prefix string) handler.Bodies {
+			return bucketstore.New(bucketstore.NewClient(awsConfig), bucket, prefix)
+		},
+		Log: slog.New(slog.NewJSONHandler(os.Stdout, nil)),
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -20,6 +20,23 @@ const (
 	byReference   = 2
 )
 
+// A RequestBodyError is the error of a proxy that could not read the body of a request from where it is kept, so that it sent
+// nothing. Its name is the proof of that, see [NeverRan].
+type RequestBodyError struct {
+	// Err says why. Its text tells of keys of objects, and nothing of what is in them.
+	Err error
+}
+
+// RequestBodyUnread is the error of a Task whose proxy failed with a [RequestBodyError].
+const RequestBodyUnread = "RequestBodyError"
+
+// Error says why the body could not be read.
+func (e *RequestBodyError) Error() string {
+	return "message: the body of the request could not be read, and nothing was sent: " + e.Err.Error()
+}
+
+func (e *RequestBodyError) Unwrap() error { return e.Err }
+
 // A VersionError is the error of reading an envelope that is newer than the code that reads it. That happens while a
 // deployment is under way, or after one was rolled back.
 type VersionError struct {
@@ -93,6 +110,13 @@ type Envelope struct {
 
 	// Summary says in short why an asynchronous request failed, for its dead letter, if it is to have one.
 	Summary *Summary `json:"summary,omitempty"`
+	// BodyObject names the object that the body of the answer is kept in, see package largebody. Body is empty then.
+	BodyObject string `json:"bodyObject,omitempty"`
+
+	// Bodiless says that the answer was larger than the function URL can carry, so that the gateway puts a problem in the place of
+	// the body. Only where bodies can be kept in a bucket; without one, an answer that is too large for a state is dealt with by
+	// the proxy, see [AnswerTooLarge].
+	Bodiless bool `json:"bodiless,omitempty"`
 
 	// Call is what is asked of the proxy. Nil once there is an answer to hand back.
 	Call *Call `json:"call,omitempty"`
@@ -125,6 +149,10 @@ const (
 // WithoutCookies is the JSON text that takes the cookies out of an envelope that it is merged into.
 const WithoutCookies = `{"cookies":[]}`
 
+// AnswerNotKept is the Error of an envelope whose upstream answered, but with more than a state can hold, and nothing could be
+// written to the bucket. The outcome is what it would have been with the answer.
+const AnswerNotKept retry.Reason = "AnswerNotKept"
+
 // AnswerTooLarge is the Error of an envelope whose upstream answered, but with more than can be carried. The outcome is
 // what it would have been with the answer.
 const AnswerTooLarge retry.Reason = "AnswerTooLarge"
@@ -151,6 +179,9 @@ func ToProxy(call *Call, policy retry.Policy, history []retry.Attempt, delay tim
 		Call:     call,
 		Attempts: append([]retry.Attempt{}, history...), // never null: the Lost states copy it
 		Losses:   &Losses{Allowed: lossesAllowed(policy.For(call.Request.Method, call.Request.Path), call.MaxAttempts, history)},
+	}
+	if call.Request.BodyObject != "" {
+		e.Version = byReference
 	}
 	if call.Execution != "" {
 		// Of a proxy that was lost, the next one knows how far it came. It judges, and only if nobody is left to do that does the
@@ -181,6 +212,22 @@ func (e *Envelope) ByReference() *Envelope {
 	call.Request, call.Made = Request{}, len(e.Attempts)
 	without.Call = &call
 	without.Attempts = []retry.Attempt{}
+	return &without
+}
+
+// WithBodyIn writes the envelope of an answer with the name of an object in the place of the body.
+func (e *Envelope) WithBodyIn(object string) *Envelope {
+	without := *e
+	without.Version, without.BodyObject = byReference, object
+	without.Body, without.IsBase64Encoded = "", false
+	return &without
+}
+
+// WithoutBody writes the envelope of an answer that is larger than the function URL can carry.
+func (e *Envelope) WithoutBody() *Envelope {
+	without := *e
+	without.Version, without.Bodiless = byReference, true
+	without.Response = e.Response.WithoutBody()
 	return &without
 }
 

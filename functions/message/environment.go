@@ -18,6 +18,7 @@ const (
 	AWSFieldsVariable      = "UPSTREAM_AWS_FIELDS"
 	TableVariable          = "TABLE_NAME" // of a proxy, only where requests can be asynchronous; so are the next two
 	RecordPrefixVariable   = "RECORD_PREFIX"
+	BodiesVariable         = "LARGE_BODIES_BUCKET" // only where bodies can be large; of a proxy, RECORD_PREFIX then, too
 	AsyncVariable          = "ASYNC"
 
 	StateMachineVariable     = "STATE_MACHINE_ARN" // the gateway

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"maps"
@@ -23,6 +24,20 @@ type Request struct {
 
 	Body            string `json:"body,omitempty"`
 	IsBase64Encoded bool   `json:"isBase64Encoded,omitempty"`
+
+	// BodyObject names the object that the body is kept in, see package largebody. The body is empty here then.
+	BodyObject string `json:"bodyObject,omitempty"`
+}
+
+// SetLoaded puts a body in the place of its object. It is taken as it is: what was loaded does not travel any further.
+func (r *Request) SetLoaded(body []byte) {
+	r.Body, r.IsBase64Encoded, r.BodyObject = string(body), false, ""
+}
+
+// WithBodyIn returns the request with the name of an object in the place of its body.
+func (r Request) WithBodyIn(object string) Request {
+	r.Body, r.IsBase64Encoded, r.BodyObject = "", false, object
+	return r
 }
 
 // SetBody stores a body, as text where it is text and in base64 where it is not.
@@ -50,6 +65,29 @@ func (r *Response) SetBody(body []byte) { r.Body, r.IsBase64Encoded = encodeBody
 
 // BodyBytes decodes the body.
 func (r *Response) BodyBytes() ([]byte, error) { return decodeBody(r.Body, r.IsBase64Encoded) }
+
+// SetLargeBody stores a body as text or in base64, whichever takes less room as JSON. SetBody goes by what is easier to read: a
+// text that is all quotes takes twice its size.
+func (r *Response) SetLargeBody(body []byte) {
+	r.SetBody(body)
+	if !r.IsBase64Encoded && textBytes(body) > base64.StdEncoding.EncodedLen(len(body)) {
+		r.Body, r.IsBase64Encoded = base64.StdEncoding.EncodeToString(body), true
+	}
+}
+
+// textBytes is how long the JSON string of a text is, without its quotes.
+func textBytes(text []byte) int {
+	n := len(text)
+	for i, b := range text {
+		switch {
+		case b == '"' || b == '\\' || b == '\t' || b == '\n' || b == '\r':
+			n++
+		case b == 0xE2 && (bytes.HasPrefix(text[i:], []byte("\u2028")) || bytes.HasPrefix(text[i:], []byte("\u2029"))):
+			n += len(`\u2028`) - len("\u2028")
+		}
+	}
+	return n
+}
 
 // ofContent are the fields that speak of the content of a response, beside Content-Type.
 var ofContent = []string{"content-encoding", "content-range", "content-digest", "content-md5", "digest"}

@@ -129,7 +129,7 @@ func (l *Losses) list() []loss {
 }
 
 // neverRun are the errors of a Task that prove that the function was not run: Lambda refused the invocation, or could
-// not set the function up, or the function refused the envelope unread. The names are those of the errors of Lambda's
+// not set the function up, or the function refused the envelope unread, or before it had the body of the request. The names are those of the errors of Lambda's
 // Invoke operation, with the prefix that Step Functions gives them. Those after which the function may have run, such as
 // Lambda.ServiceException and Lambda.SdkClientException, are not among them, nor is Lambda.AWSLambdaException, which
 // stands for access that was denied and for much else.
@@ -156,12 +156,13 @@ var neverRun = map[string]bool{
 	"Lambda.KMSInvalidStateException":             true,
 	"Lambda.KMSNotFoundException":                 true,
 	"VersionError":                                true, // see [VersionError]
+	RequestBodyUnread:                             true,
 }
 
 // Lost says whether an attempt is one whose proxy was lost.
 func Lost(a retry.Attempt) bool { return a.Error == retry.ProxyInternalError && a.Start == 0 }
 
-// NeverRan says whether an attempt is one whose proxy was lost in a way that proves that it was never run.
+// NeverRan says whether an attempt is one whose proxy was lost in a way that proves that it was never run, or sent nothing.
 func NeverRan(a retry.Attempt) bool {
 	return a.Error == retry.ProxyInternalError && neverRun[a.Details]
 }

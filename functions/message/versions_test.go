@@ -12,7 +12,8 @@ import (
 )
 
 // The files in testdata/v1 are envelopes as the first version writes them: what a proxy is handed, what executions end
-// with, and what records hold. Those in testdata/v2 are the ones of asynchronous requests. They are never written anew: code of later versions has to read them for as long as an
+// with, and what records hold. Those in testdata/v2 are the ones of asynchronous requests
+// and of large bodies. They are never written anew: code of later versions has to read them for as long as an
 // execution runs and a record lives. Those in testdata/v0 were written by other programs. A new version adds a folder.
 func TestEnvelopesOfEarlierVersionsAreRead(t *testing.T) {
 	call := message.Call{
@@ -73,6 +74,28 @@ func TestEnvelopesOfEarlierVersionsAreRead(t *testing.T) {
 			Call: &message.Call{Execution: "8c2f", Made: 2, RequestID: call.RequestID, Deadline: call.Deadline}, Losses: none,
 		},
 		"v2/record.json": {Version: 2, Outcome: retry.Succeeded, Expiration: 1_700_086_400, Stored: "answer:8c2f:3"},
+		"v2/large-first.json": {
+			Version: 2, Start: 2, Outcome: retry.Again, Attempts: []retry.Attempt{}, Losses: none,
+			Call: &message.Call{
+				Request: message.Request{
+					Method: "PUT", Path: "/blob", Headers: map[string]string{"content-type": "image/png"}, BodyObject: "0123456789abcdef0123456789abcdef",
+				},
+				RequestID: call.RequestID, Deadline: call.Deadline,
+			},
+		},
+		"v2/large-record.json": {
+			Response: message.Response{StatusCode: 201, Headers: map[string]string{"content-type": "image/png"}},
+			Version:  2, RequestID: call.RequestID, Outcome: retry.Succeeded, Expiration: 1_700_086_400, BodyObject: "fedcba9876543210fedcba9876543210",
+			Attempts: []retry.Attempt{{Proxy: "proxy-2", Start: 1_700_000_000_000, Duration: 120, Status: 201, Why: "201: final"}},
+		},
+		"v2/too-large.json": {
+			Response: message.Response{StatusCode: 200, Headers: map[string]string{"content-type": "image/png"}},
+			Version:  2, RequestID: call.RequestID, Outcome: retry.Succeeded, Bodiless: true,
+			Attempts: []retry.Attempt{{
+				Proxy: "proxy-2", Start: 1_700_000_000_000, Duration: 120, Status: 200, Error: retry.HTTPResponseBodySize,
+				Details: "the answer is larger than the function URL can carry", Why: "200: final",
+			}},
+		},
 		"v0/powertools.json": {
 			Response: message.Response{StatusCode: 200, Headers: map[string]string{"Content-Type": "application/json"}, Body: `{"ok":true}`},
 		},
@@ -91,7 +114,7 @@ func TestEnvelopesOfEarlierVersionsAreRead(t *testing.T) {
 		}
 	}
 	files, err := filepath.Glob("testdata/v*/*.json")
-	if err != nil || len(files) != 9 {
-		t.Errorf("there are %d envelopes of earlier versions, want 9: each is read above", len(files))
+	if err != nil || len(files) != 12 {
+		t.Errorf("there are %d envelopes of earlier versions, want 12: each is read above", len(files))
 	}
 }

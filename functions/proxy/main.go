@@ -1,6 +1,6 @@
 // Command proxy is the handler of one proxy function. It sends the request upstream once, lets the policy judge what
 // came of it, and says what comes next. All that it keeps between requests is what it has found out about the upstream's limits.
-// Where the upstream asks for a credential, or requests can be asynchronous, command withsdk takes its place.
+// Where the upstream asks for a credential, requests can be asynchronous, or bodies can be large, command withsdk takes its place.
 //
 // Environment:
 //

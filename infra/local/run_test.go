@@ -6,11 +6,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -183,6 +186,33 @@ func TestTheProgramRunsAgainstAnUpstreamThatIsDownAtFirst(t *testing.T) {
 	}
 	if strings.Contains(p.stderr.String(), "secret") {
 		t.Errorf("the query is on stderr: %s", &p.stderr)
+	}
+	p.leavesNothing(t)
+}
+
+func TestABodyOf4MBPassesTheProgramBothWaysByteForByte(t *testing.T) {
+	t.Parallel()
+	blob := make([]byte, 4_000_000)
+	rand.NewChaCha8([32]byte{1}).Read(blob)
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		slices.Reverse(body)
+		_, _ = w.Write(body)
+	}))
+	defer upstream.Close()
+	p := startProgram(t, "ADDR=127.0.0.1:0", "UPSTREAM="+upstream.URL)
+	url := strings.TrimPrefix(p.await(t, "ready "), "ready ")
+	response, err := http.Post(url+"/blob", "application/octet-stream", bytes.NewReader(blob))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	back, err := io.ReadAll(response.Body)
+	if slices.Reverse(back); err != nil || response.StatusCode != http.StatusOK || !bytes.Equal(back, blob) {
+		t.Errorf("the answer is %d with %d bytes, error %v", response.StatusCode, len(back), err)
+	}
+	if code := p.end(t, os.Interrupt); code != 0 {
+		t.Errorf("after an interrupt the exit code is %d, want 0", code)
 	}
 	p.leavesNothing(t)
 }

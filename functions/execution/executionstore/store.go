@@ -34,7 +34,6 @@ type Client interface {
 	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
 	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
 	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
-	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
 }
 
 // A Store keeps executions in a table. It is safe for concurrent use.
@@ -181,16 +180,6 @@ func (s *Store) HoldRecord(ctx context.Context, record message.Record, until tim
 		return fmt.Errorf("executionstore: %w", err)
 	}
 	return nil
-}
-
-// Delete removes an execution that was never started, with its request.
-func (s *Store) Delete(ctx context.Context, name string) error {
-	var problems []error
-	for _, id := range []string{execution.ItemID(s.prefix, name), s.requestID(name)} {
-		_, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: &s.table, Key: s.key(id)})
-		problems = append(problems, err)
-	}
-	return errors.Join(problems...)
 }
 
 func (s *Store) requestID(name string) string { return s.prefix + "#request:" + name }

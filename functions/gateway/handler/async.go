@@ -48,13 +48,12 @@ func (g *Gateway) accept(ctx context.Context, call *message.Call, asked idempote
 	wait := time.Duration(0)
 	if wanted.wait > 0 {
 		wait = g.patience(&call.Request, wanted, asked.Caller != "")
-		applied = append(applied, "wait="+strconv.FormatInt(int64(wait/time.Second), 10))
+	}
+	if others := wanted.applied(wait); others != "" {
+		applied = append(applied, others)
 	}
 	if left := lastDeadline.Sub(started); !lastDeadline.IsZero() && left < wait {
 		wait = max(left, 0)
-	}
-	if wanted.attempts > 0 {
-		applied = append(applied, "attempts="+strconv.Itoa(wanted.attempts))
 	}
 	out := g.begin(ctx, call, asked, key, started, started.Add(limit), started.Add(wait))
 	out.applied = strings.Join(applied, ", ")
@@ -84,8 +83,7 @@ func (g *Gateway) begin(ctx context.Context, call *message.Call, asked idempoten
 		case err != nil:
 			return outcome{problem: g.unacquired(ctx, err)}
 		case acquired.Replay:
-			response, unreadable := g.replay(ctx, asked, acquired.Record)
-			return outcome{response: response, problem: unreadable, final: unreadable == nil}
+			return g.replay(ctx, asked, acquired.Record)
 		}
 		x.Record = &message.Record{ID: acquired.Record.ID, Owner: acquired.Record.Owner}
 		x.ID, x.Fingerprint = id, claim.Fingerprint
@@ -117,9 +115,16 @@ func (g *Gateway) join(ctx context.Context, busy *idempotency.InProgressError, u
 	return out
 }
 
-// startExecution writes down a request and starts its execution. After an error it is certain that nothing is sent.
+// startExecution writes down a request and starts its execution. After a 503 it is certain that nothing is sent. After a 502 it
+// is so for a request with a key, once that is released: its first proxy finds the record gone.
 func (g *Gateway) startExecution(ctx context.Context, call *message.Call, x *execution.Execution) *problem {
 	err := g.executions.PutRequest(ctx, x.Name, &call.Request, x.Expiration)
+	if errors.Is(err, execution.ErrTooLarge) && g.bodies != nil {
+		if failed := g.keepBody(ctx, call); failed != nil {
+			return failed
+		}
+		err = g.executions.PutRequest(ctx, x.Name, &call.Request, x.Expiration)
+	}
 	switch {
 	case errors.Is(err, execution.ErrTooLarge):
 		return requestTooLarge(fmt.Sprintf("An asynchronous request can take %d bytes as JSON, and this one takes more. In JSON text a quote takes two bytes and a control character up to six, and a body that is not text takes a third more than its size.", execution.MaxPartBytes))

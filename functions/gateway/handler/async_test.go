@@ -178,6 +178,15 @@ func TestAStartOfWhichNobodyKnowsAndThatCannotBeTakenBackIsSaidToBeSo(t *testing
 	if p.Processed != "unknown" {
 		t.Errorf("processed is %q", p.Processed)
 	}
+	// With a key, its first proxy finds the record gone, and sends nothing.
+	wantProblem(t, b.send(t, request("POST", "/orders", "prefer", "respond-async", "idempotency-key", "k")), 502, "engine-failed")
+	envelope, err := message.Unmarshal([]byte(*b.engine.started[1].Input))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if record, err := b.store.Get(t.Context(), envelope.Record.ID); record != nil || err != nil {
+		t.Errorf("the record is %+v, error %v", record, err)
+	}
 }
 
 func TestAStartWhoseReplyWasLostIsOne(t *testing.T) {

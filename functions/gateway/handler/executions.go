@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/largebody"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
@@ -110,7 +110,7 @@ func (g *Gateway) atExecutions(ctx context.Context, a arrival) (outcome, bool) {
 	applied := ""
 	if wanted.wait > 0 {
 		wait := g.patience(&message.Request{}, preferences{wait: wanted.wait}, caller != "")
-		applied = "wait=" + strconv.FormatInt(int64(wait/time.Second), 10)
+		applied = preferences{wait: wanted.wait}.applied(wait)
 		if x, failed = g.awaitEnd(ctx, x, g.now().Add(wait)); failed != nil {
 			return outcome{problem: failed}, true
 		}
@@ -222,6 +222,12 @@ func (g *Gateway) responseOf(ctx context.Context, x *execution.Execution) outcom
 		return outcome{problem: executionNotFound()}
 	case err != nil:
 		return outcome{problem: g.unreadable(ctx, err)}
+	}
+	switch err := g.loadBody(ctx, envelope); {
+	case errors.Is(err, largebody.ErrNotFound):
+		return outcome{problem: executionNotFound()}
+	case err != nil:
+		return outcome{problem: bodiesUnavailable("The answer could not be read from the bucket of large bodies. It is there, and can be asked for again.")}
 	}
 	return g.answered(envelope, x.Method)
 }

@@ -2,32 +2,21 @@ package handler
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	mathrand "math/rand/v2"
 	"net/http"
-	"net/http/httptrace"
-	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
-	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
-	"github.com/aws/smithy-go"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution/executionstore"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/dynamostore"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
-	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
 // answerGrace is how long after the deadline the gateway still waits for the state machine, which ends by itself: the
@@ -58,6 +47,10 @@ type Dependencies struct {
 	// DynamoDB holds the idempotency records, and what is known of asynchronous requests. Required.
 	DynamoDB dynamostore.Client
 
+	// Bodies gives what keeps large bodies in a bucket, in objects whose keys begin with prefix. Required if the environment names
+	// a bucket.
+	Bodies func(bucket, prefix string) Bodies
+
 	// Log takes a line for each request, without what was sent and received. Required.
 	Log *slog.Logger
 
@@ -79,6 +72,7 @@ type Gateway struct {
 
 	asyncEngine AsyncEngine // nil if requests cannot be asynchronous
 	executions  executions
+	bodies      Bodies // nil if none is kept in a bucket
 
 	now    func() time.Time
 	sleep  func(context.Context, time.Duration) error
@@ -94,6 +88,9 @@ func New(getenv func(string) string, d Dependencies) (*Gateway, error) {
 	if s.asyncMachineARN != "" && d.AsyncEngine == nil {
 		return nil, fmt.Errorf("gateway: %s names a state machine, and nothing runs it", message.AsyncMachineVariable)
 	}
+	if s.bodiesBucket != "" && d.Bodies == nil {
+		return nil, fmt.Errorf("gateway: %s names a bucket, and nothing reads it", message.BodiesVariable)
+	}
 	return newGateway(s, dynamostore.New(d.DynamoDB, s.table), d)
 }
 
@@ -104,12 +101,16 @@ func newGateway(s settings, store idempotency.Store, d Dependencies) (*Gateway, 
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	g := &Gateway{
-		settings: s, pseudonym: s.pseudonym(), engine: d.Engine, records: records, log: d.Log, now: time.Now, sleep: sleep, random: mathrand.Float64,
+		settings: s, pseudonym: s.pseudonym(), engine: d.Engine, records: records, log: d.Log, random: mathrand.Float64,
 		asyncEngine: d.AsyncEngine, executions: executionstore.New(d.DynamoDB, s.table, s.recordPrefix),
 	}
-	if d.Clock != nil {
-		g.now, g.sleep = d.Clock.Now, d.Clock.Sleep
+	if s.bodiesBucket != "" {
+		g.bodies = d.Bodies(s.bodiesBucket, s.recordPrefix)
 	}
+	if d.Clock == nil {
+		d.Clock = idempotency.SystemClock()
+	}
+	g.now, g.sleep = d.Clock.Now, d.Clock.Sleep
 	if d.Random != nil {
 		g.random = d.Random
 	}
@@ -171,6 +172,7 @@ func (g *Gateway) answer(ctx context.Context, a arrival) (events.LambdaFunctionU
 	if parent := field(event, "traceparent"); message.IsToken(parent) && response.Headers["traceparent"] == "" {
 		response.Headers["traceparent"] = parent
 	}
+	response = g.carried(ctx, event, out, response)
 	g.tell(ctx, out.level(response.StatusCode), "request",
 		slog.String("method", event.RequestContext.HTTP.Method),
 		slog.Int("status", response.StatusCode),
@@ -189,18 +191,6 @@ func adviseAgainstRetry(headers map[string]string) {
 	}
 }
 
-// sleep passes time by the system's clock.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // tell writes a line to the log. Every line names the request.
 func (g *Gateway) tell(ctx context.Context, level slog.Level, text string, attributes ...slog.Attr) {
 	g.log.LogAttrs(ctx, level, text, append([]slog.Attr{slog.String("requestId", requestID(ctx))}, attributes...)...)
@@ -213,6 +203,9 @@ type outcome struct {
 
 	// gaveUp says that the request was tried for as long as it could be, without a final answer.
 	gaveUp bool
+
+	// bodiless is the problem that takes the place of the body of the response, which was too large. Nil if it has its body.
+	bodiless *problem
 
 	// final says that the response is the last word: the upstream's final answer, from now or from a record.
 	final bool
@@ -301,12 +294,11 @@ func (g *Gateway) carryOut(ctx context.Context, call *message.Call, asked idempo
 			return g.refusedKey(ctx, err)
 		}
 		if acquired.Replay {
-			response, unreadable := g.replay(ctx, asked, acquired.Record)
-			return outcome{response: response, problem: unreadable, final: unreadable == nil}
+			return g.replay(ctx, asked, acquired.Record)
 		}
 		record = &acquired.Record
 	}
-	input, refused := g.input(call, record)
+	input, refused := g.input(ctx, call, record)
 	if refused != nil {
 		g.release(ctx, record)
 		return outcome{problem: refused}
@@ -317,6 +309,9 @@ func (g *Gateway) carryOut(ctx context.Context, call *message.Call, asked idempo
 			g.release(ctx, record) // nothing was started that would do it
 		}
 		return outcome{problem: failed}
+	}
+	if err := g.loadBody(ctx, envelope); err != nil {
+		return outcome{problem: answerUnread(envelope, call.Request.Method), attempts: len(envelope.Attempts)}
 	}
 	return g.answered(envelope, call.Request.Method)
 }
@@ -343,247 +338,6 @@ func (g *Gateway) patience(r *message.Request, wanted preferences, known bool) t
 		longest = min(longest, max(g.maxAnonymousWait, policy.Deadline))
 	}
 	return min(wanted.wait, longest)
-}
-
-// input writes what the state machine starts with: the envelope that leads to the first proxy.
-func (g *Gateway) input(call *message.Call, record *idempotency.Record) ([]byte, *problem) {
-	envelope := message.ToProxy(call, g.policy, nil, 0)
-	envelope.Start = g.start()
-	if record != nil {
-		envelope.Record = &message.Record{ID: record.ID, Owner: record.Owner}
-	}
-	input, err := message.Marshal(envelope)
-	if err != nil {
-		return nil, engineUnavailable("The request cannot be written as JSON: " + err.Error() + ".")
-	}
-	if limit := message.MaxCallBytes(g.policy.For(call.Request.Method, call.Request.Path)); len(input) > limit {
-		return nil, requestTooLarge(fmt.Sprintf(
-			"The request takes %d bytes as JSON; the state machine can carry %d. In JSON text a quote takes two bytes and a control character up to six, and a body that is not text takes a third more than its size.", len(input), limit))
-	}
-	return input, nil
-}
-
-// start draws the number of the proxy that makes the first attempt. Callers spread over the proxies in this way, and so
-// over their addresses: a limit by address is met N times later.
-func (g *Gateway) start() int {
-	if g.ringStart > 0 {
-		return g.ringStart
-	}
-	return 1 + int(g.random()*float64(g.proxies))
-}
-
-// execute runs the state machine and returns the envelope that it ended with.
-func (g *Gateway) execute(ctx context.Context, call *message.Call, input []byte) (*message.Envelope, *problem) {
-	ctx, cancel := context.WithDeadline(ctx, call.DeadlineTime().Add(answerGrace))
-	defer cancel()
-
-	// A request that never got a connection was not sent.
-	unsent := new(atomic.Bool)
-	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn: func(string) { unsent.Store(true) },
-		GotConn: func(httptrace.GotConnInfo) { unsent.Store(false) },
-	})
-	execution, err := g.engine.StartSyncExecution(traced, &sfn.StartSyncExecutionInput{
-		StateMachineArn: aws.String(g.stateMachineARN),
-		Name:            aws.String(requestID(ctx)),
-		Input:           aws.String(string(input)),
-	})
-	method := call.Request.Method
-	if err != nil {
-		g.tell(ctx, slog.LevelError, "StartSyncExecution failed", slog.String("error", withoutInput(err)))
-		return nil, startProblem(err, unsent.Load(), method)
-	}
-	switch execution.Status {
-	case types.SyncExecutionStatusSucceeded:
-		envelope := new(message.Envelope)
-		err := json.Unmarshal([]byte(aws.ToString(execution.Output)), envelope)
-		if err != nil || envelope.Outcome != retry.Succeeded && envelope.Outcome != retry.Failed {
-			return nil, engineFailed(method, "The output of the execution is not an envelope.")
-		}
-		g.judgeLosses(call, envelope)
-		return envelope, nil
-	case types.SyncExecutionStatusTimedOut:
-		return nil, withoutAnswer(http.StatusGatewayTimeout, method, true, "The execution of the state machine timed out.")
-	}
-	g.tell(ctx, slog.LevelError, "the state machine failed",
-		slog.String("execution", aws.ToString(execution.ExecutionArn)), slog.String("error", aws.ToString(execution.Error)))
-	return nil, engineFailed(method, fmt.Sprintf("The execution %s ended with %s.", aws.ToString(execution.ExecutionArn), aws.ToString(execution.Error)))
-}
-
-// judgeLosses completes the envelope of an execution that ended because its proxies were lost, so that no proxy was left
-// to judge what that means.
-func (g *Gateway) judgeLosses(call *message.Call, envelope *message.Envelope) {
-	if envelope.Error != message.ProxiesLost {
-		return
-	}
-	attempts, decision := envelope.JudgeLosses(g.policy, call.ForPolicy(g.proxies), g.now(), g.random)
-	envelope.Attempts, envelope.Losses, envelope.Error = attempts, nil, retry.AttemptsExhausted
-	if decision.Outcome == retry.Failed {
-		envelope.Error = decision.Reason
-	}
-	if decision.RetryAfter > 0 {
-		envelope.NotBefore = g.now().Add(decision.RetryAfter).UnixMilli()
-	}
-}
-
-// withoutInput is the text of an error of StartSyncExecution. The errors about the input may quote it, so of those it is
-// the code alone.
-func withoutInput(err error) string {
-	var answered smithy.APIError
-	if errors.As(err, &answered) {
-		switch code := answered.ErrorCode(); code {
-		case "ValidationException", "InvalidExecutionInput":
-			return code
-		}
-	}
-	return err.Error()
-}
-
-// startProblem says what an error of StartSyncExecution means to the caller. Only where the execution cannot have been
-// started is the request free to be sent again: where the service refused it, or where it was not sent, for want of a
-// connection. Of a 5xx nobody knows who says it, and when: a load balancer may answer 503 while the execution runs.
-func startProblem(err error, unsent bool, method string) *problem {
-	var served *smithyhttp.ResponseError
-	var answered smithy.APIError
-	switch {
-	case unsent:
-		return engineUnavailable("Step Functions could not be reached. The upstream was not called.")
-	case errors.Is(err, context.DeadlineExceeded):
-		return withoutAnswer(http.StatusGatewayTimeout, method, true, "The state machine did not end in time.")
-	case errors.As(err, &served) && served.HTTPStatusCode() >= 500:
-		return engineFailed(method, "Step Functions failed, perhaps while the execution ran. Whether the upstream was called is not known.")
-	case errors.As(err, &answered):
-		return engineUnavailable("Step Functions refused to start the execution: " + answered.ErrorCode() + ". The upstream was not called.")
-	}
-	return engineFailed(method, "The connection to Step Functions broke while the execution ran. Whether the upstream was called is not known.")
-}
-
-// answered turns the envelope that an execution ended with into HTTP: the upstream's answer, or a problem if there is none.
-func (g *Gateway) answered(envelope *message.Envelope, method string) outcome {
-	out := outcome{attempts: len(envelope.Attempts), gaveUp: envelope.Outcome == retry.Failed}
-	retryAfter, known := g.retryAfter(envelope)
-	if envelope.StatusCode == 0 {
-		out.problem = unanswered(envelope, method)
-		if out.gaveUp = out.problem.Status != http.StatusServiceUnavailable; out.gaveUp && known {
-			out.problem.RetryAfter = max(retryAfter, time.Second)
-		}
-		return out
-	}
-	expiration := time.Unix(envelope.Expiration, 0)
-	if envelope.Release {
-		expiration = time.Unix(0, 0)
-	}
-	out.response = g.decorate(envelope, expiration)
-	out.final = envelope.Outcome == retry.Succeeded
-	// Of a request that was not repeated, because that is not safe, whoever sends it knows more than we do.
-	out.gaveUp = out.gaveUp && envelope.Error != retry.UnsafeToRepeat
-	if known {
-		out.response.Headers["retry-after"] = retryAfterSeconds(retryAfter)
-	}
-	return out
-}
-
-// retryAfter is how long whoever comes again should wait, if the request failed and that is known: until the moment that
-// the upstream named, in the last answer or before, or else until after a backoff.
-func (g *Gateway) retryAfter(envelope *message.Envelope) (wait time.Duration, known bool) {
-	told := false
-	for _, attempt := range envelope.Attempts {
-		told = told || attempt.NotBefore != 0
-	}
-	if envelope.NotBefore == 0 || !told && (g.omitRetryAdvice || envelope.Error == retry.UnsafeToRepeat) {
-		return 0, false
-	}
-	return max(0, time.UnixMilli(envelope.NotBefore).Sub(g.now())), true
-}
-
-// decorate adds what the gateway says of an upstream's answer: through whom it came, and if it is recorded, how long it
-// lives. An answer that is not recorded expires at the Unix epoch.
-func (g *Gateway) decorate(envelope *message.Envelope, expiration time.Time) idempotencyhttp.Response {
-	response := idempotencyhttp.Response(envelope.Response)
-	if response.Headers == nil {
-		response.Headers = make(map[string]string)
-	}
-	g.forwarding.RemoveForged(response.Headers)
-	// An upstream that is itself behind proxies tells of those first: they are nearer to the origin, RFC 9209 section 2.
-	// A record that another program wrote tells of no attempts.
-	if len(envelope.Attempts) > 0 && !g.hideAttempts {
-		response.Headers["proxy-status"] = joinFields(response.Headers["proxy-status"], proxyStatus(envelope.Attempts))
-	}
-	protocol := "1.1"
-	if message.IsToken(envelope.Protocol) {
-		protocol = envelope.Protocol
-	}
-	response.Headers["via"] = joinFields(response.Headers["via"], protocol+" "+g.pseudonym)
-	if expiration.Unix() > 0 {
-		response = g.cache.Decorate(response, expiration.Sub(g.now()))
-	}
-	return response
-}
-
-// retryAfterSeconds writes a delay as RFC 9110 section 10.2.3 has it, rounded up so that nobody comes too early. The delay is
-// up to a moment that was rounded up to a millisecond before, which must not become a second more.
-func retryAfterSeconds(delay time.Duration) string {
-	return strconv.FormatInt(int64(math.Ceil(max(0, delay-time.Millisecond+time.Nanosecond).Seconds())), 10)
-}
-
-// unanswered says that no attempt reached an answer that can be handed back.
-func unanswered(envelope *message.Envelope, method string) *problem {
-	attempts := envelope.Attempts
-	if neverCalled(attempts) {
-		return proxiesUnavailable("Lambda ran none of the proxies: "+attempts[len(attempts)-1].Details+". The upstream was not called.", attempts)
-	}
-	status, detail := http.StatusBadGateway, "The attempts that the policy allows were used up."
-	switch envelope.Error {
-	case retry.DeadlineExceeded:
-		status, detail = http.StatusGatewayTimeout, "The deadline came before the upstream gave a final answer."
-	case retry.UnsafeToRepeat:
-		detail = "The upstream may have processed the request, and the request is not safe to repeat: its method is not idempotent (RFC 9110 section 9.2.2) and it carries no Idempotency-Key."
-	case retry.NotRetryable:
-		detail = "The attempt failed in a way that another one would have met as well."
-	case message.CredentialsUnavailable:
-		detail = "The credential with which the upstream is called could not be had for another attempt."
-	case message.Superseded:
-		detail = "Another request has the Idempotency-Key by now, since this one was not started in time. Nothing was sent."
-	case message.AnswerTooLarge:
-		detail = "The upstream's answer is larger than a state of the state machine can hold."
-	}
-	if len(attempts) > 0 && timedOut(attempts[len(attempts)-1]) {
-		status = http.StatusGatewayTimeout
-	}
-	maybeProcessed := envelope.Outcome == retry.Succeeded // it has answered, though not with what could be carried
-	for _, attempt := range attempts {
-		maybeProcessed = maybeProcessed || attempt.MaybeProcessed
-	}
-	if envelope.Error == message.CredentialsUnavailable && (!maybeProcessed || retry.Safe(method)) {
-		return credentialsUnavailable(attempts)
-	}
-	p := withoutAnswer(status, method, maybeProcessed, detail)
-	p.attempts = attempts
-	return p
-}
-
-// timeouts are the failures of attempts that took too long. RFC 9209 section 2.3 recommends 504 for them.
-var timeouts = map[retry.ErrorType]bool{
-	retry.DNSTimeout:             true,
-	retry.ConnectionTimeout:      true,
-	retry.ConnectionReadTimeout:  true,
-	retry.ConnectionWriteTimeout: true,
-	retry.HTTPResponseTimeout:    true,
-}
-
-// timedOut says whether an attempt ended because it took too long, by its own time or by that of its proxy.
-func timedOut(a retry.Attempt) bool {
-	return timeouts[a.Error] || message.Lost(a) && (a.Details == "States.Timeout" || a.Details == "Sandbox.Timedout")
-}
-
-// neverCalled says whether no attempt came as far as the upstream, because Lambda did not run its proxy.
-func neverCalled(attempts []retry.Attempt) bool {
-	for _, attempt := range attempts {
-		if !message.NeverRan(attempt) {
-			return false
-		}
-	}
-	return len(attempts) > 0
 }
 
 // joinFields appends to a header field that is a list.

@@ -100,6 +100,44 @@ func engineUnavailable(detail string) *problem {
 	return p
 }
 
+// bodiesUnavailable is for a body that could not be written to the bucket of large bodies, or read from it, so that nothing was sent
+// for whoever gets it.
+func bodiesUnavailable(detail string) *problem {
+	p := newProblem("large-bodies-unavailable", http.StatusServiceUnavailable, "The body could not be written or read", detail)
+	p.RetryAfter, p.processed = engineRetryAfter, processedNo
+	return p
+}
+
+// answerTooLarge takes the place of the body of an upstream's answer that is larger than the function URL can carry. Its status
+// is that of the answer.
+func answerTooLarge(envelope *message.Envelope, method string) *problem {
+	p := newProblem("answer-too-large", envelope.StatusCode, "The upstream's answer is too large",
+		"The status and the fields are the upstream's. Its answer is larger than the function URL can carry, which is 6 MB: about 4.5 MB of bytes, and more of text.")
+	if p.processed = processedNo; maybeProcessed(envelope) && !retry.Safe(method) {
+		p.processed = processedUnknown
+	}
+	p.attempts = envelope.Attempts
+	return p
+}
+
+// answerUnread is for an answer of the upstream that is in the bucket of large bodies, and could not be read from there.
+func answerUnread(envelope *message.Envelope, method string) *problem {
+	p := withoutAnswer(http.StatusBadGateway, method, maybeProcessed(envelope),
+		"The upstream has answered, and its answer could not be read from the bucket of large bodies. Whoever sends the request again with the same Idempotency-Key gets what was recorded.")
+	p.attempts = envelope.Attempts
+	return p
+}
+
+// maybeProcessed says whether the upstream may have acted on a request: it has, if it gave a final answer, whatever that says.
+func maybeProcessed(envelope *message.Envelope) bool {
+	for _, attempt := range envelope.Attempts {
+		if attempt.MaybeProcessed {
+			return true
+		}
+	}
+	return envelope.Outcome == retry.Succeeded
+}
+
 // tokenKeysUnavailable is for a request of which nobody can tell whose it is.
 func tokenKeysUnavailable(detail string) *problem {
 	p := newProblem("token-keys-unavailable", http.StatusServiceUnavailable, "The caller's token could not be verified", detail)

@@ -13,6 +13,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/largebody"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
@@ -145,18 +146,22 @@ func (g *Gateway) unacquired(ctx context.Context, err error) *problem {
 const maxAnswerBytes = 6 << 20
 
 // replay answers a request with what was recorded for an earlier one.
-func (g *Gateway) replay(ctx context.Context, request idempotencyhttp.Request, record idempotency.Record) (idempotencyhttp.Response, *problem) {
+func (g *Gateway) replay(ctx context.Context, request idempotencyhttp.Request, record idempotency.Record) outcome {
 	envelope, err := g.recorded(ctx, record)
 	if err != nil {
 		unavailable, _ := idempotencyhttp.ProblemFor(err, g.now())
-		return idempotencyhttp.Response{}, &problem{Problem: unavailable}
+		return outcome{problem: &problem{Problem: unavailable}}
 	}
 	response := g.decorate(envelope, record.Expiration)
 	response = idempotencyhttp.Replayed(response, g.serverCacheHit)
 	if notModified, matches := idempotencyhttp.NotModified(request, response); matches {
-		response = notModified
+		return outcome{response: notModified, final: true}
 	}
-	return response, nil
+	out := outcome{response: response, final: true}
+	if envelope.Bodiless {
+		out.bodiless = answerTooLarge(envelope, request.Method)
+	}
+	return out
 }
 
 // recorded reads the envelope that a record holds. Whoever may write to the table may have written anything: what cannot
@@ -186,6 +191,12 @@ func (g *Gateway) recorded(ctx context.Context, record idempotency.Record) (*mes
 		if reference.Cookies != nil {
 			envelope.Cookies = nil
 		}
+	}
+	switch err := g.loadBody(ctx, envelope); {
+	case errors.Is(err, largebody.ErrNotFound), errors.Is(err, errNoBodies):
+		return unreadable(err)
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", idempotency.ErrStoreFailed, err)
 	}
 	if err := idempotencyhttp.Response(envelope.Response).Validate(); err != nil {
 		return unreadable(err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/largebody"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
@@ -162,14 +163,19 @@ func (g *Gateway) redriveOnce(ctx context.Context, asked Redrive, x *execution.E
 			return Redriven{Status: RedriveSettled, Detail: "another request with its key has been answered"}, err
 		}
 	}
-	err = g.executions.PutRequest(ctx, x.Name, request, x.Expiration)
+	if err = g.renewBody(ctx, request); err == nil {
+		err = g.executions.PutRequest(ctx, x.Name, request, x.Expiration)
+	}
 	if err == nil {
 		err = g.executions.Restart(ctx, x)
 	}
 	if err != nil {
 		g.releaseRecord(ctx, x.Record)
-		if errors.Is(err, execution.ErrChanged) {
+		switch {
+		case errors.Is(err, execution.ErrChanged):
 			return Redriven{}, err
+		case errors.Is(err, largebody.ErrNotFound):
+			return unredriven(RedriveNotFound, "the body of the request, which was in the bucket of large bodies, is no longer there")
 		}
 		return unredriven(RedriveUnavailable, "%v", err)
 	}

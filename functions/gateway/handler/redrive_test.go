@@ -1,9 +1,13 @@
 package handler
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/largebody"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
@@ -350,5 +355,32 @@ func TestStoppingARequestThatWasStartedAgainStopsThatRun(t *testing.T) {
 	}
 	if len(b.engine.stopped) != 1 || !strings.HasSuffix(*b.engine.stopped[0].ExecutionArn, ":"+x.Name+"-1") {
 		t.Errorf("stopped are %+v", b.engine.stopped)
+	}
+}
+
+// Objects expire by when they were written: the run that a redrive starts may take as long as the first one.
+func TestARedriveWritesTheBodyInTheBucketAnew(t *testing.T) {
+	b := newLetterBench(t)
+	o := withBucket(b.bench)
+	sent := randomBytes(2 << 20)
+	_, x := b.failedAt(t, uploaded("PUT", sent, "prefer", "respond-async", "idempotency-key", "k"), limited)
+	started, name := len(b.engine.started), slices.Collect(maps.Keys(o.Objects()))[0]
+
+	o.fault = errBroken
+	_, err := b.redriven(t, letterOf(x))
+	wantRefusal(t, err, RedriveUnavailable)
+	o.fault = fmt.Errorf("S3: %w", largebody.ErrNotFound)
+	_, err = b.redriven(t, letterOf(x))
+	wantRefusal(t, err, RedriveNotFound)
+	if len(b.engine.started) != started {
+		t.Fatal("an execution was started without its body")
+	}
+
+	o.fault, o.written = nil, nil
+	if out, err := b.redriven(t, letterOf(x)); err != nil || out.Status != RedriveStarted {
+		t.Fatalf("the redrive is answered with %+v, error %v: the key should be free", out, err)
+	}
+	if want := []string{name}; !slices.Equal(o.written, want) || !bytes.Equal(o.Objects()[name], sent) {
+		t.Errorf("written were %v, want %v", o.written, want)
 	}
 }

@@ -40,6 +40,8 @@ type settings struct {
 	answerTTL       time.Duration // how long their answers are kept after that
 	letterRetention time.Duration // how long the dead letters of those that failed are kept; zero if there are none
 
+	bodiesBucket string // of large bodies; empty if there is none
+
 	links           linkRewriter
 	omitRetryAdvice bool
 
@@ -88,6 +90,7 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	if s.recordPrefix = getenv(message.RecordPrefixVariable); s.recordPrefix == "" {
 		problem("%s is empty; it must be what the ids of records begin with", message.RecordPrefixVariable)
 	}
+	s.bodiesBucket = getenv(message.BodiesVariable)
 	fields := func(variable string) []string {
 		var names []string
 		for _, name := range strings.FieldsFunc(getenv(variable), func(r rune) bool { return r == ',' || r == ' ' }) {

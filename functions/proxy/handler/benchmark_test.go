@@ -44,7 +44,7 @@ func BenchmarkAttempt(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				body, err := readBody(response.Body)
+				body, err := readBody(response.Body, 252<<10)
 				response.Body.Close()
 				if err != nil || len(bench.newResponse(response, body).Body) == 0 {
 					b.Fatal(err)

@@ -94,7 +94,7 @@ func (p *Proxy) attempt(
 		})
 		defer timer.Stop()
 	}
-	content, err := readBody(received.Body)
+	content, err := readBody(received.Body, p.maxResponseBody())
 	result.Received = p.clock.Now()
 	if err != nil && stalled.Load() {
 		err = context.DeadlineExceeded

@@ -228,10 +228,13 @@ func (p *Proxy) persist(ctx context.Context, x *execution.Execution, write func(
 }
 
 // timeLeft is how long an attempt may take by the time that Lambda gives the invocation.
-func timeLeft(ctx context.Context) time.Duration {
+func timeLeft(ctx context.Context) time.Duration { return timeBefore(ctx, saveReserve) }
+
+// timeBefore is how long it is until so much is left of the time that Lambda gives the invocation.
+func timeBefore(ctx context.Context, reserve time.Duration) time.Duration {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		return math.MaxInt64
 	}
-	return max(0, time.Until(deadline)-saveReserve)
+	return max(0, time.Until(deadline)-reserve)
 }

@@ -37,6 +37,10 @@ type Dependencies struct {
 	// environment that names a table is refused.
 	Executions func(table, prefix string) Executions
 
+	// Bodies gives what keeps large bodies in a bucket, in objects whose keys begin with prefix. Without it, an environment that
+	// names a bucket is refused.
+	Bodies func(bucket, prefix string) Bodies
+
 	// Clock is the time. Default: the system's. Timeouts of attempts pass by the system's clock in any case.
 	Clock Clock
 
@@ -62,6 +66,7 @@ type Proxy struct {
 	random      func() float64
 	findings    retry.Findings
 	executions  Executions // nil if there are none
+	bodies      Bodies     // nil if none is kept in a bucket
 }
 
 // New makes the proxy that the environment describes. The error lists all that is wrong with the environment.
@@ -76,9 +81,15 @@ func New(getenv func(string) string, d Dependencies) (*Proxy, error) {
 	if s.table != "" && d.Executions == nil {
 		return nil, fmt.Errorf("proxy: %s names a table, %w", message.TableVariable, errNoSDK)
 	}
+	if s.bodiesBucket != "" && d.Bodies == nil {
+		return nil, fmt.Errorf("proxy: %s names a bucket, %w", message.BodiesVariable, errNoSDK)
+	}
 	p := newProxy(s, d)
 	if s.table != "" {
 		p.executions = d.Executions(s.table, s.recordPrefix)
+	}
+	if s.bodiesBucket != "" {
+		p.bodies = d.Bodies(s.bodiesBucket, s.recordPrefix)
 	}
 	return p, nil
 }
@@ -152,6 +163,10 @@ func (p *Proxy) handle(ctx context.Context, in message.Envelope, begin func([]re
 		return nil, err
 	}
 
+	whole, err := p.withBody(ctx, call)
+	if err != nil {
+		return nil, err
+	}
 	start := p.clock.Now()
 	if call.DeadlineTime().Sub(start) < p.leastTime(call) {
 		// Losing a proxy, or waiting for another request with the same key, took longer than was left.
@@ -162,11 +177,11 @@ func (p *Proxy) handle(ctx context.Context, in message.Envelope, begin func([]re
 			return nil, err
 		}
 	}
-	t, err := p.try(ctx, call, request, history, start, p.credential)
+	t, err := p.try(ctx, whole, request, history, start, p.credential)
 	if err != nil {
 		return p.unauthenticated(ctx, call, history, start, err), nil
 	}
-	history, t = p.repeatRefused(ctx, call, request, history, t)
+	history, t = p.repeatRefused(ctx, whole, request, history, t)
 	result := t.result
 	decision := p.policy.Next(request, history, result, p.random)
 	attempt := result.Attempt(p.name, t.start, decision)
@@ -181,7 +196,7 @@ func (p *Proxy) handle(ctx context.Context, in message.Envelope, begin func([]re
 		}
 		return out, nil
 	}
-	return p.finish(call, t.answer, decision, result, attempts)
+	return p.finish(ctx, call, t.answer, decision, result, attempts)
 }
 
 // A tried is an attempt that was made, and what came of it.
@@ -244,11 +259,11 @@ func notBefore(decision retry.Decision, now time.Time) int64 {
 
 // finish hands back the upstream's answer, or says that there is none.
 //
-// An answer that is too large to be carried goes without its body, if it is a redirect or an error: what clients act on is
-// the status and the fields. A success without its body would be a false one, so there is an envelope without an answer in
-// its place. It has the same outcome: if the upstream has done what was asked, the record of the request must say so, or
-// the next request with the same key would have it done again.
-func (p *Proxy) finish(call *message.Call, a upstreamAnswer, decision retry.Decision, result retry.Result, attempts []retry.Attempt) (*message.Envelope, error) {
+// The body of an answer that is too large for a state goes into the bucket, if there is one. What is larger than the function URL
+// can carry goes without its body then, and the gateway puts a problem in its place.
+func (p *Proxy) finish(
+	ctx context.Context, call *message.Call, a upstreamAnswer, decision retry.Decision, result retry.Result, attempts []retry.Attempt,
+) (*message.Envelope, error) {
 	if decision.Kind == retry.NetworkFailure {
 		return p.withoutAnswer(call, decision, attempts, result.Received), nil
 	}
@@ -266,21 +281,50 @@ func (p *Proxy) finish(call *message.Call, a upstreamAnswer, decision retry.Deci
 			return out, err
 		}
 	}
+	if p.bodies == nil {
+		return withoutItsBody(call, out, retry.HTTPResponseBodySize, "the answer is larger than the state machine can carry", message.AnswerTooLarge)
+	}
+	if !a.tooLarge {
+		kept, err := p.keepBody(ctx, call, out)
+		if errors.Is(err, errNotKept) {
+			return withoutItsBody(call, out, retry.ProxyInternalError, "the answer could not be written to the bucket", message.AnswerNotKept)
+		}
+		if kept != nil || err != nil {
+			return kept, err
+		}
+	}
+	bodiless := out.WithoutBody()
+	last := &bodiless.Attempts[len(attempts)-1]
+	last.Error, last.Details = retry.HTTPResponseBodySize, "the answer is larger than the function URL can carry"
+	if fits, err := canCarry(call, bodiless); fits || err != nil {
+		return bodiless, err
+	}
+	return withoutItsBody(call, out, last.Error, last.Details, message.AnswerTooLarge)
+}
 
-	last := &attempts[len(attempts)-1]
-	last.Error, last.Details = retry.HTTPResponseBodySize, "the answer is larger than the state machine can carry"
-	if a.StatusCode >= http.StatusMultipleChoices {
-		out.Response = a.Response.WithoutBody()
+// withoutItsBody hands back an answer whose body cannot be, if it is a redirect or an error: what clients act on is
+// the status and the fields. A success without its body would be a false one, so there is an envelope without an answer in
+// its place. It has the same outcome: if the upstream has done what was asked, the record of the request must say so, or
+// the next request with the same key would have it done again.
+func withoutItsBody(call *message.Call, out *message.Envelope, kind retry.ErrorType, details string, reason retry.Reason) (*message.Envelope, error) {
+	last := &out.Attempts[len(out.Attempts)-1]
+	last.Error, last.Details = kind, details
+	answer := out.Response
+	if answer.StatusCode >= http.StatusMultipleChoices {
+		out.Response = answer.WithoutBody()
 		if fits, err := canCarry(call, out); fits || err != nil {
 			return out, err
 		}
 	}
-	out.Response, out.Error = message.Response{}, message.AnswerTooLarge
+	out.Response, out.Error = message.Response{}, reason
 	return out, nil
 }
 
 // canCarry says whether the state machine can carry an envelope to its end, and into the record if it goes there.
 func canCarry(call *message.Call, out *message.Envelope) (bool, error) {
+	if len(out.Body) > execution.MaxPartBytes {
+		return false, nil // the largest of the limits; a body takes its length at least
+	}
 	text, err := message.Marshal(out)
 	if err != nil {
 		return false, err

@@ -25,7 +25,8 @@ type settings struct {
 	policy          retry.Policy
 	recordTTL       time.Duration
 	table           string // of what is known of asynchronous requests; empty if there are none
-	recordPrefix    string // what the ids of its items begin with
+	recordPrefix    string // what the ids of its items begin with, and the keys of objects
+	bodiesBucket    string // of large bodies; empty if there is none
 	auth            message.UpstreamAuth
 	secretCache     time.Duration     // how long secrets are kept; zero for the default
 	fixedFields     map[string]string // header fields of every request
@@ -90,6 +91,9 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	s.table, s.recordPrefix = getenv(message.TableVariable), getenv(message.RecordPrefixVariable)
 	if s.table != "" && s.recordPrefix == "" {
 		problem("%s is empty; with %s it must be what the ids of items begin with", message.RecordPrefixVariable, message.TableVariable)
+	}
+	if s.bodiesBucket = getenv(message.BodiesVariable); s.bodiesBucket != "" && s.recordPrefix == "" {
+		problem("%s is empty; with %s it must be what the keys of objects begin with", message.RecordPrefixVariable, message.BodiesVariable)
 	}
 	if s.auth, err = message.UpstreamAuthFrom(getenv); err != nil {
 		problems = append(problems, err)

@@ -16,14 +16,11 @@ import (
 	"unicode/utf8"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/largebody"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
 const (
-	// maxResponseBody is the most that is read of a body, in bytes. What does not fit into a state is refused later, by
-	// its size as JSON; reading stops here so that an endless body ends.
-	maxResponseBody = message.MaxStateBytes
-
 	// maxResponseHeader is the most that a header section may take, in bytes.
 	maxResponseHeader = 64 << 10
 
@@ -104,15 +101,24 @@ func authority(target *url.URL) string {
 	return net.JoinHostPort(target.Hostname(), port)
 }
 
-// isTooLarge says whether an error is that of a body that is larger than readBody reads.
+// isTooLarge says whether an error is that of a body that is larger than is read.
 func isTooLarge(err error) bool {
 	var tooLarge *http.MaxBytesError
 	return errors.As(err, &tooLarge)
 }
 
-// readBody reads a whole body, up to maxResponseBody.
-func readBody(body io.ReadCloser) ([]byte, error) {
-	return io.ReadAll(http.MaxBytesReader(nil, body, maxResponseBody))
+// maxResponseBody is the most that is read of a body, in bytes. What cannot be carried is refused later, by its size as JSON;
+// reading stops here so that an endless body ends.
+func (p *Proxy) maxResponseBody() int64 {
+	if p.bodies != nil {
+		return largebody.MaxBytes
+	}
+	return message.MaxStateBytes
+}
+
+// readBody reads a whole body, up to limit.
+func readBody(body io.ReadCloser, limit int64) ([]byte, error) {
+	return io.ReadAll(http.MaxBytesReader(nil, body, limit))
 }
 
 // hopByHop are the fields that concern one connection only, RFC 9110 section 7.6.1, and those that whoever sends the

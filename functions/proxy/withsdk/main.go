@@ -1,10 +1,11 @@
-// Command withsdk is the handler of a proxy function whose upstream asks for a credential, or whose requests can be
-// asynchronous. It is command proxy with the AWS SDK, without which the others start sooner.
+// Command withsdk is the handler of a proxy function whose upstream asks for a credential, whose requests can be
+// asynchronous, or whose bodies can be large. It is command proxy with the AWS SDK, without which the others start sooner.
 //
 // Environment: that of command proxy, and
 //
 //	TABLE_NAME             the table with what is known of asynchronous requests; empty if there are none
-//	RECORD_PREFIX          what the ids of its items begin with
+//	LARGE_BODIES_BUCKET    the bucket for bodies that do not fit into a state; empty if there is none
+//	RECORD_PREFIX          what the ids of items begin with, and the keys of objects
 //	UPSTREAM_AUTH          how to authenticate to the upstream, as the JSON object that message.UpstreamAuth is
 //	UPSTREAM_SECRET_CACHE  how long a secret is used before it is read again, such as 5m0s, which is the default
 package main
@@ -23,6 +24,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution/executionstore"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/largebody/bucketstore"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/handler"
 )
 
@@ -35,12 +37,10 @@ func main() {
 		Secrets: secrets{sync.OnceValues(newClient)},
 		Role:    role,
 		Executions: func(table, prefix string) handler.Executions {
-			loaded, err := awsConfig()
-			if err != nil {
-				fmt.Fprintf(os.Stderr, "proxy: AWS configuration: %v\n", err)
-				os.Exit(1)
-			}
-			return executionstore.New(dynamodb.NewFromConfig(loaded), table, prefix)
+			return executionstore.New(dynamodb.NewFromConfig(loaded()), table, prefix)
+		},
+		Bodies: func(bucket, prefix string) handler.Bodies {
+			return bucketstore.New(bucketstore.NewClient(loaded()), bucket, prefix)
 		},
 	})
 	if err != nil {
@@ -48,6 +48,16 @@ func main() {
 		os.Exit(1)
 	}
 	lambda.StartWithOptions(proxy.Handle, lambda.WithSetEscapeHTML(false))
+}
+
+// loaded is the configuration of a proxy that cannot do without it.
+func loaded() aws.Config {
+	config, err := awsConfig()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "proxy: AWS configuration: %v\n", err)
+		os.Exit(1)
+	}
+	return config
 }
 
 func newClient() (*secretsmanager.Client, error) {

@@ -61,7 +61,13 @@ func shownOf(t *testing.T, path string, run func(*stepfunctions.Service)) (shown
 	defer server.Close()
 	s := &stage{t: t, url: server.URL + console.Path}
 	var list json.RawMessage
-	s.get("executions", &list)
+	// Whoever watches is told of an end a moment after whoever asks.
+	for limit := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+		s.get("executions", &list)
+		if !strings.Contains(string(list), `"RUNNING"`) || time.Now().After(limit) {
+			break
+		}
+	}
 	var upstream struct{ Calls int64 }
 	s.get("upstream", &upstream)
 	var one struct{ History []console.HistoryEvent }

@@ -77,10 +77,14 @@ type Upstream struct {
 	admits   func(*http.Request) bool // nil for everybody
 }
 
+// maxBodyBytes is the largest body that the demo takes: more than a function URL carries, so that what is tried with large
+// bodies does not end here. That of httpbin is a megabyte.
+const maxBodyBytes = 8 << 20
+
 // New makes a demo upstream. With a speed other than 1 its limit is counted in time that runs so much faster; what it
 // says in Retry-After stays in the seconds of that time.
 func New(settings Settings, speed float64) (*Upstream, error) {
-	u := &Upstream{httpbin: httpbin.New(), speed: speed}
+	u := &Upstream{httpbin: httpbin.New(httpbin.WithMaxBodySize(maxBodyBytes)), speed: speed}
 	return u, u.Change(settings)
 }
 

@@ -240,3 +240,16 @@ func TestSettingsThatCannotBeAreRefusedWithWhatIsAllowed(t *testing.T) {
 		}
 	}
 }
+
+// docs/large-bodies.md has four megabytes sent to it.
+func TestABodyOfFourMegabytesIsTakenAndComesBack(t *testing.T) {
+	u, err := demo.New(demo.Settings{Requests: 1000, IntervalSeconds: 1}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRecorder()
+	u.ServeHTTP(r, httptest.NewRequest("PUT", "/anything", strings.NewReader(strings.Repeat("x", 4_000_000))))
+	if r.Code != 200 || r.Body.Len() < 4_000_000 {
+		t.Errorf("it is answered with %d and %d bytes", r.Code, r.Body.Len())
+	}
+}

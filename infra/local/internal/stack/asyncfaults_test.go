@@ -19,12 +19,23 @@ import (
 // TestWhateverHappensAnAsynchronousRequestEndsAsPromised lets the upstream answer, limit and fail, proxies crash and be throttled,
 // and the table fail before or after it has done what it was asked, in any order.
 func TestWhateverHappensAnAsynchronousRequestEndsAsPromised(t *testing.T) {
-	var accepted, refused, succeeded, failed, stopped, faults, attempts, letters, redriven int
+	var accepted, refused, succeeded, failed, stopped, faults, letters, redriven int
 	rapid.Check(t, func(t *rapid.T) {
 		method, keyed := methods.Draw(t, "method"), rapid.Bool().Draw(t, "with a key")
 		c := drawCourse(t)
 		c.kept = true
-		w, end := newWhole(t, `{"networkFailures":{"attempts":4}}`, c.random)
+		var w *whole
+		var end func()
+		// The gateway and the state machine are at work at the same time.
+		locked := func(f func()) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			f()
+		}
+		w, end = newWhole(t, `{"networkFailures":{"attempts":4}}`, func() (drawn float64) {
+			locked(func() { drawn = c.random() })
+			return drawn
+		})
 		defer end()
 		c.of(w)
 		fates := rapid.SliceOfN(rapid.IntRange(0, 39), 0, 60).Draw(t, "table")
@@ -48,21 +59,15 @@ func TestWhateverHappensAnAsynchronousRequestEndsAsPromised(t *testing.T) {
 			queueFates = queueFates[1:]
 			return next != 7, next != 5
 		}
-		calm := func() {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.table, w.queue = nil, nil
-		}
 
 		answer := w.ask(method, "/", append(key(keyed), "prefer", "respond-async")...)
-		attempts += len(w.sent)
 		if answer.StatusCode != 202 {
 			refused++
 			if answer.StatusCode != 503 && answer.StatusCode != 502 {
 				t.Fatalf("it is answered with %d %s", answer.StatusCode, answer.Body)
 			}
-			if answer.StatusCode == 503 && len(w.sent) > 0 {
-				t.Fatalf("the caller was told that nothing was sent, and %d requests were", len(w.sent))
+			if answer.StatusCode == 503 && w.calls() > 0 {
+				t.Fatalf("the caller was told that nothing was sent, and %d requests were", w.calls())
 			}
 			return
 		}
@@ -88,18 +93,17 @@ func TestWhateverHappensAnAsynchronousRequestEndsAsPromised(t *testing.T) {
 				break
 			}
 		}
-		calm()
-		w.mu.Lock()
-		if method == "POST" && !keyed && c.repeated {
-			t.Fatalf("a POST without a key was sent %d times, although nothing proved that nothing was done", len(w.sent))
+		sent := w.calls()
+		var repeated, done bool
+		locked(func() { w.table, w.queue, repeated, done = nil, nil, c.repeated, c.succeeded })
+		if method == "POST" && !keyed && repeated {
+			t.Fatalf("a POST without a key was sent %d times, although nothing proved that nothing was done", sent)
 		}
-		sent := len(w.sent)
-		w.mu.Unlock()
 		response := w.ask("GET", location+"/response")
 		switch status.Status {
 		case "succeeded":
 			succeeded++
-			if response.StatusCode != 200 || !c.succeeded {
+			if response.StatusCode != 200 || !done {
 				t.Fatalf("it has succeeded, and the response is %d %s", response.StatusCode, response.Body)
 			}
 		case "failed":
@@ -107,7 +111,7 @@ func TestWhateverHappensAnAsynchronousRequestEndsAsPromised(t *testing.T) {
 			if response.StatusCode == 404 || response.StatusCode < 400 {
 				t.Fatalf("it has failed, and the response is %d %s", response.StatusCode, response.Body)
 			}
-			if c.succeeded && method == "POST" && !keyed && !strings.Contains(response.Body, `"processed":"unknown"`) && isProblem(response) {
+			if done && method == "POST" && !keyed && !strings.Contains(response.Body, `"processed":"unknown"`) && isProblem(response) {
 				t.Fatalf("the upstream has done it, and the caller is told %s", response.Body)
 			}
 		case "stopped":
@@ -146,18 +150,23 @@ func TestWhateverHappensAnAsynchronousRequestEndsAsPromised(t *testing.T) {
 			return
 		}
 		// Whatever came of it, the next request with the key is answered, and from the record if that was final.
-		w.mu.Lock()
-		c.succeedsFromNowOn()
-		w.mu.Unlock()
+		locked(c.succeedsFromNowOn)
 		again := w.ask(method, "/", key(true)...)
 		replayed := again.Headers["idempotent-replayed"] == "true"
-		if status.Status == "succeeded" && (again.StatusCode != 200 || !replayed || len(w.sent) != sent) {
-			t.Fatalf("after a success the next request with the key is answered with %d %s, replayed %v, after %d more requests", again.StatusCode, again.Body, replayed, len(w.sent)-sent)
+		if status.Status == "succeeded" && (again.StatusCode != 200 || !replayed || w.calls() != sent) {
+			t.Fatalf("after a success the next request with the key is answered with %d %s, replayed %v, after %d more requests", again.StatusCode, again.Body, replayed, w.calls()-sent)
 		}
 	})
 	t.Logf("%d requests were accepted and %d refused, with %d faults of the table: %d succeeded, %d failed, %d were stopped; 0 were lost, 0 sent twice without proof; "+
 		"%d had letters, of which %d were sent again and succeeded once",
 		accepted, refused, faults, succeeded, failed, stopped, letters, redriven)
+}
+
+// calls is how many requests the upstream has got.
+func (w *whole) calls() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.sent)
 }
 
 func (w *whole) lettersSent() int { return len(w.sentLetters()) }
@@ -178,7 +187,7 @@ func (w *whole) passes(d time.Duration) {
 // redrivenAsPromised redrives a letter twice, with both gateways at the same time, where the upstream works by now, and says
 // whether that has sent the request again: once.
 func (w *whole) redrivenAsPromised(t *rapid.T, state string, letter message.DeadLetter, location, method string, keyed bool) bool {
-	before := len(w.sent)
+	before := w.calls()
 	resend := method == "POST" && !keyed
 	fates := rapid.SliceOfN(rapid.IntRange(0, 9), 0, 12).Draw(t, "table of the redrive")
 	faults := 0
@@ -221,7 +230,7 @@ func (w *whole) redrivenAsPromised(t *rapid.T, state string, letter message.Dead
 	w.table = nil
 	w.mu.Unlock()
 	if state == "succeeded" || state == "stopped" {
-		if len(w.sent) != before {
+		if w.calls() != before {
 			t.Fatalf("a request that is %s was sent again", state)
 		}
 		return false
@@ -252,12 +261,12 @@ func (w *whole) redrivenAsPromised(t *rapid.T, state string, letter message.Dead
 	if again, err := w.redrive(w.gateway, letter, resend); err != nil || again.Status != gateway.RedriveSettled {
 		t.Fatalf("afterwards a redrive is answered with %+v, error %v", again, err)
 	}
-	if n := len(w.sent) - before; n != 1 && (faults == 0 || resend) {
+	if n := w.calls() - before; n != 1 && (faults == 0 || resend) {
 		t.Fatalf("it was sent %d times more", n)
 	}
 	if keyed {
-		sent := len(w.sent)
-		if answer := w.ask(method, "/", key(true)...); answer.Headers["idempotent-replayed"] != "true" || len(w.sent) != sent {
+		sent := w.calls()
+		if answer := w.ask(method, "/", key(true)...); answer.Headers["idempotent-replayed"] != "true" || w.calls() != sent {
 			t.Fatalf("the next request with the key is answered with %d %v", answer.StatusCode, answer.Headers)
 		}
 	}

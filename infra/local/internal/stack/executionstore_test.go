@@ -84,12 +84,6 @@ func TestAnExecutionIsReadAsItWasWritten(t *testing.T) {
 	if err := store.Create(t.Context(), anExecution()); !errors.Is(err, execution.ErrChanged) {
 		t.Errorf("one that is there is created with the error %v", err)
 	}
-	if err := store.Delete(t.Context(), x.Name); err != nil {
-		t.Error(err)
-	}
-	if _, err := store.Get(t.Context(), x.Name); !errors.Is(err, execution.ErrNotFound) {
-		t.Errorf("one that was deleted is read with the error %v", err)
-	}
 }
 
 func TestOfManyWhoWriteAnExecutionOneDecides(t *testing.T) {

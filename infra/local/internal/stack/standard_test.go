@@ -51,7 +51,7 @@ func twoMachines(t testing.TB) func() (assembled, error) {
 			case "AWS::Lambda::Function":
 				variables := properties["Environment"].(map[string]any)["Variables"].(map[string]any)
 				if _, gateway := variables["STATE_MACHINE_ARN"]; gateway {
-					variables["ASYNC_STATE_MACHINE_ARN"] = map[string]any{"Ref": "AsyncMachineVersion"}
+					variables["SECOND_STATE_MACHINE_ARN"] = map[string]any{"Ref": "AsyncMachineVersion"}
 				}
 			}
 		}
@@ -83,7 +83,7 @@ func statesOf(endpoint string) *sfn.Client {
 func asyncVersion(t testing.TB, s *stack.Stack) string {
 	t.Helper()
 	for _, f := range s.Template.Functions {
-		if arn := f.Environment["ASYNC_STATE_MACHINE_ARN"]; arn != "" {
+		if arn := f.Environment["SECOND_STATE_MACHINE_ARN"]; arn != "" {
 			return arn
 		}
 	}
@@ -212,8 +212,10 @@ func TestExecutionsThatAreKeptInAFileOutliveTheStack(t *testing.T) {
 	first := start(t, u.URL, both, exactly, kept)
 	get(t, first, "/")
 	arn := begin(t, statesOf(first.Endpoint()), asyncVersion(t, first), input)
-	for len(u.received()) < 2 {
-		time.Sleep(time.Millisecond)
+	for limit := time.Now().Add(time.Minute); len(u.received()) < 2; time.Sleep(time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatal("nobody calls the upstream")
+		}
 	}
 	first.Close()
 

@@ -47,7 +47,7 @@ func runUntilKilled(text string) {
 	})
 	must(err)
 	for _, f := range template.Functions {
-		if arn := f.Environment["ASYNC_STATE_MACHINE_ARN"]; arn != "" {
+		if arn := f.Environment["SECOND_STATE_MACHINE_ARN"]; arn != "" {
 			fmt.Println(s.Endpoint(), arn)
 		}
 	}

@@ -1,6 +1,8 @@
 package stepfunctions
 
 import (
+	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -59,14 +61,14 @@ func Open(file *datafile.File, config Config) (*Service, error) {
 	for _, e := range s.executions {
 		s.order = append(s.order, e)
 	}
-	slices.SortFunc(s.order, func(a, b *execution) int { return a.Started.Compare(b.Started) })
+	slices.SortFunc(s.order, func(a, b *execution) int { return cmp.Or(a.Started.Compare(b.Started), bytes.Compare(a.key, b.key)) })
 	for _, e := range s.order {
 		if e.Status != asl.Running {
 			s.finished[e.Type].add(e)
 		}
 	}
 	for _, ended := range s.finished {
-		slices.SortFunc(ended.executions, func(a, b *execution) int { return a.Stopped.Compare(b.Stopped) })
+		slices.SortStableFunc(ended.executions, func(a, b *execution) int { return a.Stopped.Compare(b.Stopped) })
 	}
 	s.expire()
 	return s, nil
