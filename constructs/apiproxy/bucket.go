@@ -82,12 +82,12 @@ func (p RetryingApiProxyProps) letterLife() time.Duration {
 	return p.DeadLetters.Retention + execution.LetterMargin
 }
 
-// grantBodies lets a function do one thing with the objects of a kind, and use the key of the bucket. The CDK's own grants have
+// grantBodies lets a function do something with the objects of a kind, and use the key of the bucket. The CDK's own grants have
 // more actions than that.
-func grantBodies(r *RetryingApiProxy, function awslambda.Function, props RetryingApiProxyProps, kind largebody.Kind, action string) {
+func grantBodies(r *RetryingApiProxy, function awslambda.Function, props RetryingApiProxyProps, kind largebody.Kind, actions ...string) {
 	objects := r.Bucket.ArnForObjects(jsii.String(largebody.Prefix(recordPrefix(r, props), kind) + "*"))
 	function.AddToRolePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-		Actions:   jsii.Strings(action),
+		Actions:   jsii.Strings(actions...),
 		Resources: jsii.Strings(*objects),
 	}))
 	acknowledgePolicy(function.Role(), nagrule.Acknowledgement{

@@ -186,11 +186,12 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 	GrantRecords(r.Table, gateway)
 	denyOtherRecords(r.Table, gateway, recordPrefix(r, props))
 	if r.Bucket != nil {
-		grantBodies(r, gateway, props, largebody.Requests, "s3:PutObject")
-		grantBodies(r, gateway, props, largebody.Answers, "s3:GetObject")
+		requests := []string{"s3:PutObject"}
 		if props.DeadLetters != nil { // what is sent again is written anew, so that it lives on
-			grantBodies(r, gateway, props, largebody.Requests, "s3:GetObject")
+			requests = append(requests, "s3:GetObject")
 		}
+		grantBodies(r, gateway, props, largebody.Requests, requests...)
+		grantBodies(r, gateway, props, largebody.Answers, "s3:GetObject")
 	}
 	if props.EncryptionKey != nil {
 		grantUse(props.EncryptionKey, gateway) // who starts a synchronous execution sends and receives its data
