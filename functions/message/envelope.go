@@ -110,6 +110,11 @@ type Envelope struct {
 
 	// Summary says in short why an asynchronous request failed, for its dead letter, if it is to have one.
 	Summary *Summary `json:"summary,omitempty"`
+
+	// Callback says who is to be told of an asynchronous request. It stands in the envelope that an execution starts with, where
+	// the state machine finds it at the end.
+	Callback *Callback `json:"callback,omitempty"`
+
 	// BodyObject names the object that the body of the answer is kept in, see package largebody. Body is empty then.
 	BodyObject string `json:"bodyObject,omitempty"`
 

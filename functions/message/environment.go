@@ -41,6 +41,8 @@ const (
 	OmitRetryAdviceVariable  = "OMIT_RETRY_ADVICE"
 	CrossOriginVariable      = "CROSS_ORIGIN"
 	AuthReplacesVariable     = "UPSTREAM_AUTH_REPLACES"
+	CallbackURLVariable      = "CALLBACK_URL"
+	CallbackHostsVariable    = "CALLBACK_HOSTS"
 
 	ProxyNameVariable       = "PROXY_NAME" // the proxies
 	UpstreamVariable        = "UPSTREAM_BASE_URL"
@@ -51,6 +53,7 @@ const (
 	SecretCacheVariable     = "UPSTREAM_SECRET_CACHE"
 	FixedFieldsVariable     = "UPSTREAM_HEADERS"
 	AuthorityVariable       = "UPSTREAM_CERTIFICATE_AUTHORITY"
+	CallbackSecretVariable  = "CALLBACK_SECRET"
 )
 
 // ProxiesAndPolicy reads the two variables that gateway and proxies share: how many proxies there are, and the policy,
