@@ -61,6 +61,9 @@ type Execution struct {
 	Deadline     int64 `json:"deadline"`
 	WaitingUntil int64 `json:"waitingUntil,omitempty"`
 
+	// EndedAt is when a proxy has written how it ended, in milliseconds since the Unix epoch. Zero if none has.
+	EndedAt int64 `json:"endedAt,omitempty"`
+
 	// Limit is how long the request may take, in milliseconds; MaxAttempts is the caller's own limit on attempts, zero for none;
 	// and Keyed says that the request carries a key that makes it safe to repeat. A redrive has them again.
 	Limit       int64 `json:"limit,omitempty"`
@@ -90,6 +93,9 @@ type Execution struct {
 
 	// Fingerprint is what the record compares requests by.
 	Fingerprint string `json:"fingerprint,omitempty"`
+
+	// Callback says who is told of its end. Nil for nobody.
+	Callback *Callback `json:"callback,omitempty"`
 
 	// Lost is the envelope whose proxies were lost in the end, so that none was left to judge. The state machine writes it,
 	// and nobody writes the execution after that.
@@ -196,7 +202,7 @@ func (x *Execution) Restart(now time.Time, longest time.Duration, attempts []ret
 	x.Earlier = slices.Concat(x.Earlier, attempts)
 	x.Earlier = x.Earlier[max(0, len(x.Earlier)-MaxEarlier):]
 	x.Redrives++
-	x.State, x.WaitingUntil, x.Attempts, x.Begun, x.Answer, x.Lost = Running, 0, nil, nil, "", nil
+	x.State, x.WaitingUntil, x.EndedAt, x.Attempts, x.Begun, x.Answer, x.Lost = Running, 0, 0, nil, nil, "", nil
 	if limit := time.Duration(x.Limit) * time.Millisecond; limit > 0 {
 		longest = min(longest, limit)
 	}

@@ -13,6 +13,9 @@ import (
 type Request struct {
 	Method string `json:"method"`
 
+	// Origin, if it is set, takes the place of the upstream's base URL: scheme and host of a callback. No envelope has it.
+	Origin string `json:"-"`
+
 	// Path is the escaped path below the base URL, with its leading slash.
 	Path string `json:"path"`
 

@@ -21,6 +21,10 @@ const (
 	AuthQuery  AuthKind = "query"  // a query parameter with the secret as it is
 	AuthOAuth2 AuthKind = "oauth2" // Authorization: Bearer, with a token that a token URL gives for client credentials
 	AuthSigV4  AuthKind = "sigv4"  // Signature Version 4, with the role of the function
+
+	// AuthWebhook signs callbacks as Standard Webhooks has it, with one secret, or with two while one takes the place of the
+	// other. It is not for upstreams: nothing that reads an UpstreamAuth knows it.
+	AuthWebhook AuthKind = "webhook"
 )
 
 // An UpstreamAuth says how the proxies authenticate to the upstream. It names secrets of AWS Secrets Manager, and holds none.

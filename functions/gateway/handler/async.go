@@ -37,8 +37,10 @@ const (
 )
 
 // accept begins a request whose answer is fetched later. What is known of it is written first, then it is started: a caller who
-// is told that it was accepted finds it.
-func (g *Gateway) accept(ctx context.Context, call *message.Call, asked idempotencyhttp.Request, key string, wanted preferences, started, lastDeadline time.Time) outcome {
+// is told that it was accepted finds it. callback says who is told of its end; nil for nobody.
+func (g *Gateway) accept(
+	ctx context.Context, call *message.Call, asked idempotencyhttp.Request, key string, wanted preferences, callback *execution.Callback, started, lastDeadline time.Time,
+) outcome {
 	applied := []string{"respond-async"}
 	limit := g.asyncDeadline
 	if wanted.deadline > 0 {
@@ -55,19 +57,25 @@ func (g *Gateway) accept(ctx context.Context, call *message.Call, asked idempote
 	if left := lastDeadline.Sub(started); !lastDeadline.IsZero() && left < wait {
 		wait = max(left, 0)
 	}
-	out := g.begin(ctx, call, asked, key, started, started.Add(limit), started.Add(wait))
+	out := g.begin(ctx, call, asked, key, callback, started, started.Add(limit), started.Add(wait))
 	out.applied = strings.Join(applied, ", ")
 	return out
 }
 
 // begin begins a request, and waits until a moment for its end.
-func (g *Gateway) begin(ctx context.Context, call *message.Call, asked idempotencyhttp.Request, key string, started, deadline, until time.Time) outcome {
+func (g *Gateway) begin(
+	ctx context.Context, call *message.Call, asked idempotencyhttp.Request, key string, callback *execution.Callback, started, deadline, until time.Time,
+) outcome {
 	id := execution.ID()
+	if callback != nil {
+		callback.ID = id
+	}
 	x := &execution.Execution{
 		Name: execution.Name(id), State: execution.Running, Caller: digestOf(asked.Caller), RequestID: requestID(ctx), Method: call.Request.Method,
-		Created: started.UnixMilli(), Deadline: deadline.UnixMilli(), Expiration: g.keptUntil(deadline),
-		Limit: deadline.Sub(started).Milliseconds(), MaxAttempts: call.MaxAttempts, Keyed: call.Keyed,
+		Created: started.UnixMilli(), Deadline: deadline.UnixMilli(),
+		Limit: deadline.Sub(started).Milliseconds(), MaxAttempts: call.MaxAttempts, Keyed: call.Keyed, Callback: callback,
 	}
+	x.Expiration = g.keptUntil(x)
 	call.Deadline, call.Execution = x.Deadline, x.Name
 	if call.Recorded {
 		claim := g.claim(asked, key, started)
@@ -149,9 +157,15 @@ func (g *Gateway) startExecution(ctx context.Context, call *message.Call, x *exe
 
 // launch has Step Functions start an execution that is written down. One that was started before is not started again.
 func (g *Gateway) launch(ctx context.Context, call *message.Call, x *execution.Execution) error {
-	envelope := message.ToProxy(call, g.policy, nil, 0)
-	envelope.Start, envelope.Record, envelope.Item = g.start(), x.Record, execution.ItemID(g.recordPrefix, x.Name)
-	input, err := message.Marshal(envelope.ByReference())
+	envelope := g.launching(call, x)
+	if x.CallsBack() {
+		callback, err := g.writeCallback(ctx, x)
+		if err != nil {
+			return err
+		}
+		envelope.Callback = callback
+	}
+	input, err := message.Marshal(envelope)
 	if err != nil {
 		return err
 	}
@@ -164,6 +178,13 @@ func (g *Gateway) launch(ctx context.Context, call *message.Call, x *execution.E
 		return nil
 	}
 	return err
+}
+
+// launching is the envelope that an execution starts with.
+func (g *Gateway) launching(call *message.Call, x *execution.Execution) *message.Envelope {
+	envelope := message.ToProxy(call, g.policy, nil, 0)
+	envelope.Start, envelope.Record, envelope.Item = g.start(), x.Record, execution.ItemID(g.recordPrefix, x.Name)
+	return envelope.ByReference()
 }
 
 // unreadable is for a request of which nothing can be read or written in the table.
@@ -190,7 +211,7 @@ func (g *Gateway) told(ctx context.Context, id string, x *execution.Execution, u
 	}
 	response := g.statusDocument(x, id)
 	response.StatusCode = http.StatusAccepted
-	response.Headers["location"] = executionsPath + id
+	response.Headers["location"] = execution.Path + id
 	response.Headers["retry-after"] = retryAfterSeconds(g.comeAgain(x))
 	return outcome{response: response, attempts: len(x.Attempts), final: true} // nobody has to ask for it again
 }

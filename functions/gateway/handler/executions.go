@@ -23,17 +23,6 @@ import (
 )
 
 const (
-	// executionsPath begins the paths at which asynchronous requests are looked at. Where there are such requests, it does not
-	// go upstream.
-	executionsPath = "/-/executions/"
-
-	// responsePath ends the path of the answer to one.
-	responsePath = "/response"
-
-	// executionGrace is how long after its deadline an execution is waited for to say how it ended. After that it has been
-	// ended from outside.
-	executionGrace = 1 * time.Minute
-
 	// stopAttempts is how often an execution that goes on in the meantime is tried to be stopped.
 	stopAttempts = 5
 
@@ -82,11 +71,11 @@ func executionEnded() *problem {
 // requests cannot be asynchronous.
 func (g *Gateway) atExecutions(ctx context.Context, a arrival) (outcome, bool) {
 	event := a.event
-	rest, below := strings.CutPrefix(event.RawPath, executionsPath)
+	rest, below := strings.CutPrefix(event.RawPath, execution.Path)
 	if !below || g.asyncMachineARN == "" {
 		return outcome{}, false
 	}
-	id, response := strings.CutSuffix(rest, responsePath)
+	id, response := strings.CutSuffix(rest, execution.ResponsePath)
 	method := event.RequestContext.HTTP.Method
 	allowed := "GET, HEAD"
 	if !response {
@@ -138,18 +127,8 @@ func (g *Gateway) lookUp(ctx context.Context, id, caller string) (*execution.Exe
 	return x, nil
 }
 
-// stateOf is the state of an execution, for whoever asks. One that the state machine has ended, or that somebody has ended
-// there, has failed.
-func (g *Gateway) stateOf(x *execution.Execution) execution.State {
-	if !x.Ended() && (x.Lost != nil || g.overdue(x)) {
-		return execution.Failed
-	}
-	return x.State
-}
-
-func (g *Gateway) overdue(x *execution.Execution) bool {
-	return g.now().After(time.UnixMilli(x.Deadline).Add(executionGrace))
-}
+// stateOf is the state of an execution, for whoever asks.
+func (g *Gateway) stateOf(x *execution.Execution) execution.State { return x.StateAt(g.now()) }
 
 // comeAgain is how long to wait before it makes sense to look at an execution again.
 func (g *Gateway) comeAgain(x *execution.Execution) time.Duration {
@@ -159,37 +138,9 @@ func (g *Gateway) comeAgain(x *execution.Execution) time.Duration {
 	return min(max(time.UnixMilli(x.WaitingUntil).Sub(g.now()), time.Second), comeAgainMax)
 }
 
-// A status is what is told of an execution.
-type status struct {
-	Status       execution.State   `json:"status"`
-	WaitingUntil string            `json:"waitingUntil,omitempty"`
-	Attempts     []retry.Attempt   `json:"attempts"`
-	Created      string            `json:"created"`
-	Deadline     string            `json:"deadline"`
-	Sent         *bool             `json:"sent,omitempty"` // of one that was stopped: whether the upstream may have got anything
-	Links        map[string]string `json:"links"`
-}
-
 // statusDocument tells of an execution.
 func (g *Gateway) statusDocument(x *execution.Execution, id string) idempotencyhttp.Response {
-	told := status{
-		Status:   g.stateOf(x),
-		Attempts: x.AllAttempts(),
-		Created:  moment(x.Created),
-		Deadline: moment(x.Deadline),
-		Links:    map[string]string{"self": executionsPath + id, "response": executionsPath + id + responsePath},
-	}
-	if told.Status == execution.Waiting {
-		told.WaitingUntil = moment(x.WaitingUntil)
-	}
-	if told.Attempts == nil || g.hideAttempts {
-		told.Attempts = []retry.Attempt{}
-	}
-	if told.Status == execution.Stopped {
-		sent := x.Sent()
-		told.Sent = &sent
-	}
-	text, err := json.Marshal(told)
+	text, err := json.Marshal(x.StatusAt(g.now(), "", id, g.hideAttempts))
 	if err != nil {
 		panic(err) // it is made of texts and numbers
 	}
@@ -198,11 +149,6 @@ func (g *Gateway) statusDocument(x *execution.Execution, id string) idempotencyh
 		Headers:    map[string]string{"content-type": "application/json", "cache-control": "no-store"},
 		Body:       string(text),
 	}
-}
-
-// moment writes milliseconds since the Unix epoch as RFC 3339 has it.
-func moment(milliseconds int64) string {
-	return time.UnixMilli(milliseconds).UTC().Format("2006-01-02T15:04:05.000Z07:00")
 }
 
 // responseOf is the answer to an asynchronous request, as its caller would have got it had they waited.

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution/executionstore"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/dynamostore"
@@ -260,6 +261,10 @@ func (g *Gateway) respond(ctx context.Context, a arrival, started time.Time) out
 		delete(request.Headers, "prefer")
 	}
 	wanted.async = wanted.async || a.accept && wanted.wait == 0
+	callback, refused := g.callbackURLOf(request, wanted.async)
+	if refused != nil {
+		return outcome{problem: refused}
+	}
 	patience := g.patience(request, wanted, asked.Caller != "")
 	if !a.lastDeadline.IsZero() && !wanted.async && started.Add(patience).After(a.lastDeadline) {
 		return outcome{problem: engineUnavailable("The function's time is up before the request could wait for as long as it may. The upstream was not called.")}
@@ -278,7 +283,11 @@ func (g *Gateway) respond(ctx context.Context, a arrival, started time.Time) out
 		delete(call.Request.Headers, "if-none-match")
 	}
 	if wanted.async {
-		return g.accept(ctx, call, asked, key, wanted, started, a.lastDeadline)
+		var told *execution.Callback
+		if callback != "" {
+			told = &execution.Callback{URL: callback, Origin: a.endpoint, HideAttempts: g.hideAttempts}
+		}
+		return g.accept(ctx, call, asked, key, wanted, told, started, a.lastDeadline)
 	}
 	out := g.carryOut(ctx, call, asked, key)
 	out.applied = wanted.applied(patience)

@@ -138,7 +138,7 @@ func (g *Gateway) redriveOnce(ctx context.Context, asked Redrive, x *execution.E
 	case state != execution.Failed:
 		return Redriven{Status: RedriveSettled, Detail: "the execution has " + string(state)}, nil
 	}
-	request, err := g.executions.Request(ctx, x.Name)
+	request, err := g.requestOf(ctx, x)
 	switch {
 	case errors.Is(err, execution.ErrNotFound):
 		return unredriven(RedriveNotFound, "the request of the execution has expired")
@@ -156,14 +156,14 @@ func (g *Gateway) redriveOnce(ctx context.Context, asked Redrive, x *execution.E
 	}
 
 	x.Restart(g.now(), g.asyncDeadline, attempts)
-	x.Expiration = g.keptUntil(time.UnixMilli(x.Deadline))
+	x.Expiration = g.keptUntil(x)
 	if x.Record != nil {
 		settled, err := g.acquireAgain(ctx, x)
 		if settled || err != nil {
 			return Redriven{Status: RedriveSettled, Detail: "another request with its key has been answered"}, err
 		}
 	}
-	if err = g.renewBody(ctx, request); err == nil {
+	if err = g.renewBody(ctx, request); err == nil && !x.IsCallback() {
 		err = g.executions.PutRequest(ctx, x.Name, request, x.Expiration)
 	}
 	if err == nil {
@@ -208,7 +208,7 @@ func (g *Gateway) acquireAgain(ctx context.Context, x *execution.Execution) (set
 
 // launchAgain starts an execution whose redrive was counted.
 func (g *Gateway) launchAgain(ctx context.Context, x *execution.Execution) (Redriven, error) {
-	request, err := g.executions.Request(ctx, x.Name)
+	request, err := g.requestOf(ctx, x)
 	if err != nil {
 		return unredriven(RedriveUnavailable, "%v", err)
 	}
@@ -220,15 +220,26 @@ func (g *Gateway) launchAgain(ctx context.Context, x *execution.Execution) (Redr
 		return unredriven(RedriveUnavailable, "Step Functions did not start the execution: %s", withoutInput(err))
 	}
 	g.tell(ctx, slog.LevelInfo, "an execution was started again", slog.String("execution", x.Run()), slog.String("startedBy", x.RequestID))
-	return Redriven{Status: RedriveStarted, Execution: x.Run(), Detail: "it has until " + moment(x.Deadline)}, nil
+	return Redriven{Status: RedriveStarted, Execution: x.Run(), Detail: "it has until " + execution.Moment(x.Deadline)}, nil
 }
 
 // keptUntil is until when what is known of an execution is kept, in seconds since the Unix epoch. Where there are dead letters,
-// it outlives the letter.
-func (g *Gateway) keptUntil(deadline time.Time) int64 {
+// it outlives the letter, and where somebody is told of its end, that, too.
+func (g *Gateway) keptUntil(x *execution.Execution) int64 {
 	kept := g.answerTTL
 	if g.letterRetention > 0 {
 		kept = max(kept, g.letterRetention+execution.LetterMargin)
 	}
-	return deadline.Add(kept).Unix() + 1
+	if x.CallsBack() {
+		kept += 2 * execution.CallbackTime // for the callback, and for one that is sent again
+	}
+	return time.UnixMilli(x.Deadline).Add(kept).Unix() + 1
+}
+
+// requestOf is the request of an execution. A callback has none: proxies make it.
+func (g *Gateway) requestOf(ctx context.Context, x *execution.Execution) (*message.Request, error) {
+	if x.IsCallback() {
+		return execution.CallbackRequest(), nil
+	}
+	return g.executions.Request(ctx, x.Name)
 }

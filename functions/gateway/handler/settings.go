@@ -40,6 +40,9 @@ type settings struct {
 	answerTTL       time.Duration // how long their answers are kept after that
 	letterRetention time.Duration // how long the dead letters of those that failed are kept; zero if there are none
 
+	callbackURL   string   // who is told of the end of asynchronous requests; empty for nobody
+	callbackHosts []string // those that callers may name in its place; without any, Callback-Url is not ours
+
 	bodiesBucket string // of large bodies; empty if there is none
 
 	links           linkRewriter
@@ -160,6 +163,20 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 		if s.letterRetention, err = time.ParseDuration(text); err != nil || s.letterRetention < time.Second || s.asyncMachineARN == "" {
 			problem("%s is %q; it must be a duration of at least a second, such as 336h0m0s, and needs %s", message.LetterRetentionVariable, text, message.AsyncMachineVariable)
 		}
+	}
+	if s.callbackURL = getenv(message.CallbackURLVariable); s.callbackURL != "" {
+		if err := message.CheckCallbackURL(s.callbackURL); err != nil {
+			problem("%s is not usable: %w", message.CallbackURLVariable, err)
+		}
+	}
+	s.callbackHosts = strings.Fields(getenv(message.CallbackHostsVariable))
+	for _, host := range s.callbackHosts {
+		if err := message.CheckCallbackHost(host); err != nil {
+			problem("%s: %w", message.CallbackHostsVariable, err)
+		}
+	}
+	if (s.callbackURL != "" || len(s.callbackHosts) > 0) && s.asyncMachineARN == "" {
+		problem("%s and %s need %s: only asynchronous requests have callbacks", message.CallbackURLVariable, message.CallbackHostsVariable, message.AsyncMachineVariable)
 	}
 	s.crossOrigin = flag(message.CrossOriginVariable)
 	if s.forwarding, err = message.ForwardingFrom(getenv); err != nil {

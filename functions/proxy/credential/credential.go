@@ -43,7 +43,8 @@ type Source struct {
 	value       *cache[string] // what is put into the request; nil if nothing is
 	certificate *cache[*Certificate]
 	signer      *signer
-	inLinks     *regexp.Regexp // where the credential is in the links of an answer; nil if it is in none
+	now         func() time.Time // of signatures of callbacks
+	inLinks     *regexp.Regexp   // where the credential is in the links of an answer; nil if it is in none
 }
 
 // New makes the source of a credential. Nothing is read before it is needed.
@@ -61,7 +62,7 @@ func New(auth message.UpstreamAuth, d Dependencies) *Source {
 		id, field, _ := strings.Cut(id, "#")
 		return secret{id: id, field: field, secrets: d.Secrets}
 	}
-	s := &Source{auth: auth}
+	s := &Source{auth: auth, now: wall}
 	main := of(auth.Secret)
 	switch auth.Kind {
 	case message.AuthBearer:
@@ -80,6 +81,8 @@ func New(auth message.UpstreamAuth, d Dependencies) *Source {
 		s.value = newCache(wall, tokens.read)
 	case message.AuthSigV4:
 		s.signer = &signer{service: auth.Service, region: auth.Region, role: d.Role, now: now}
+	case message.AuthWebhook:
+		s.value = cacheOf(main, main.webhookKeys, wall, d.CacheTime)
 	}
 	if auth.Certificate != "" {
 		certificate := of(auth.Certificate)
@@ -201,6 +204,8 @@ func (c *Credential) Put(r *http.Request, body []byte) (*Credential, error) {
 		r.URL.RawQuery = joinQuery(withoutParameter(r.URL.RawQuery, auth.Name), url.QueryEscape(auth.Name)+"="+url.QueryEscape(c.value.value))
 	case message.AuthSigV4:
 		return c, c.source.signer.sign(r, body, c.role)
+	case message.AuthWebhook:
+		return c, signWebhook(r.Header, body, c.value.value, c.source.now())
 	}
 	return c, nil
 }

@@ -65,16 +65,28 @@ func (p *Proxy) handleExecution(ctx context.Context, in message.Envelope) (*mess
 	if out, waits := p.stillWaiting(x, in.Call); waits {
 		return out, nil
 	}
-	request, err := p.executions.Request(ctx, x.Name)
+	maker := p
+	var request *message.Request
+	if x.IsCallback() {
+		if maker = p.callbacks; maker == nil {
+			return nil, errNoCallbacks
+		}
+		request, err = p.callbackOf(ctx, x)
+	} else if request, err = p.executions.Request(ctx, x.Name); err != nil {
+		err = fmt.Errorf("proxy: the request of the execution could not be read: %w", err)
+	}
+	if errors.Is(err, errNothingToTell) {
+		return p.settleExecution(ctx, x, message.Failure(x.RequestID, message.Superseded, x.Attempts))
+	}
 	if err != nil {
-		return nil, fmt.Errorf("proxy: the request of the execution could not be read: %w", err)
+		return nil, err
 	}
 
 	call := *in.Call
 	call.Request = *request
 	whole := in
 	whole.Call, whole.Attempts, whole.Losses = &call, x.Attempts, x.Unjudged(in.Losses, in.Call.Made)
-	out, err := p.handle(ctx, whole, func(history []retry.Attempt) error {
+	out, err := maker.handle(ctx, whole, func(history []retry.Attempt) error {
 		losses := 0
 		if in.Losses != nil {
 			losses = in.Losses.Count
@@ -101,6 +113,9 @@ func (p *Proxy) handleExecution(ctx context.Context, in message.Envelope) (*mess
 		out = message.Failure(x.RequestID, message.Superseded, whole.Attempts)
 	case err != nil:
 		return nil, err
+	}
+	if x.IsCallback() {
+		out = delivered(out)
 	}
 	return p.settleExecution(ctx, x, out)
 }
@@ -140,7 +155,7 @@ func (p *Proxy) settleExecution(ctx context.Context, x *execution.Execution, out
 	if err != nil {
 		return nil, err
 	}
-	x.State, x.WaitingUntil, x.Answer = execution.Failed, 0, part
+	x.State, x.WaitingUntil, x.EndedAt, x.Answer = execution.Failed, 0, p.clock.Now().UnixMilli(), part
 	if out.Outcome == retry.Succeeded {
 		x.State = execution.Succeeded
 	}

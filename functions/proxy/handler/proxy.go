@@ -67,6 +67,7 @@ type Proxy struct {
 	findings    retry.Findings
 	executions  Executions // nil if there are none
 	bodies      Bodies     // nil if none is kept in a bucket
+	callbacks   *Proxy     // makes callbacks; nil if there are none
 }
 
 // New makes the proxy that the environment describes. The error lists all that is wrong with the environment.
@@ -84,7 +85,13 @@ func New(getenv func(string) string, d Dependencies) (*Proxy, error) {
 	if s.bodiesBucket != "" && d.Bodies == nil {
 		return nil, fmt.Errorf("proxy: %s names a bucket, %w", message.BodiesVariable, errNoSDK)
 	}
+	if s.callbackSecret != "" && (d.Secrets == nil || s.table == "") {
+		return nil, fmt.Errorf("proxy: %s names a secret, %w, and %s", message.CallbackSecretVariable, errNoSDK, message.TableVariable)
+	}
 	p := newProxy(s, d)
+	if s.callbackSecret != "" {
+		p.callbacks = newProxy(s.ofCallbacks(), d)
+	}
 	if s.table != "" {
 		p.executions = d.Executions(s.table, s.recordPrefix)
 	}

@@ -28,6 +28,7 @@ type settings struct {
 	recordPrefix    string // what the ids of its items begin with, and the keys of objects
 	bodiesBucket    string // of large bodies; empty if there is none
 	auth            message.UpstreamAuth
+	callbackSecret  string            // signs callbacks; empty if there are none
 	secretCache     time.Duration     // how long secrets are kept; zero for the default
 	fixedFields     map[string]string // header fields of every request
 	authorities     *x509.CertPool    // whom upstreams are trusted by; nil for the system's
@@ -98,6 +99,7 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	if s.auth, err = message.UpstreamAuthFrom(getenv); err != nil {
 		problems = append(problems, err)
 	}
+	s.callbackSecret = getenv(message.CallbackSecretVariable)
 	if text := getenv(message.SecretCacheVariable); text != "" {
 		if s.secretCache, err = time.ParseDuration(text); err != nil || s.secretCache < time.Second {
 			problem("%s is %q; it must be a duration of at least a second, such as 5m0s", message.SecretCacheVariable, text)

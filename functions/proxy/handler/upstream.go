@@ -55,7 +55,14 @@ func (p *Proxy) newRequest(ctx context.Context, r *message.Request) (*http.Reque
 	if err != nil {
 		return nil, err
 	}
-	target, err := joinURL(p.baseURL, r.Path, idempotencyhttp.WithoutSignature(r.Query))
+	base, query := p.baseURL, idempotencyhttp.WithoutSignature(r.Query)
+	if r.Origin != "" {
+		query = r.Query // nobody has signed it for the function URL
+		if base, err = url.Parse(r.Origin); err != nil {
+			return nil, err
+		}
+	}
+	target, err := joinURL(base, r.Path, query)
 	if err != nil {
 		return nil, err
 	}
