@@ -57,7 +57,7 @@ func CheckCallbackURL(text string) error {
 		return fmt.Errorf("it has %d bytes; at most %d are allowed", len(text), maxCallbackURL)
 	case err != nil, !isVisibleASCII(text):
 		return errors.New("it is not a URL")
-	case target.Host == "" || target.Opaque != "":
+	case target.Host == "" || target.Opaque != "" || strings.Contains(target.Host, "%"): // a zone is one of this machine's
 		return errors.New("it has no host")
 	case target.User != nil:
 		return errors.New("it has a user name or a password, which would be sent to nobody")

@@ -86,6 +86,9 @@ func (p *Proxy) callbackOf(ctx context.Context, callback *execution.Execution) (
 		told.Type = "execution.succeeded"
 	case execution.Failed:
 		told.Type, told.Data.Reason = "execution.failed", message.ProxiesLost
+		if x.Lost == nil {
+			told.Data.Reason = retry.DeadlineExceeded
+		}
 	case execution.Stopped:
 		return nil, errNothingToTell
 	default:
