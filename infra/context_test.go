@@ -127,6 +127,19 @@ func TestTheContextAsksForLargeBodies(t *testing.T) {
 	}
 }
 
+func TestTheContextSaysWhoIsCalledBack(t *testing.T) {
+	template := stackWith(map[string]any{"async": "true", "callback": "https://hooks.example.com/a", "callbackhosts": "hooks.example.com, b.example:8443"})
+	told := ""
+	for _, function := range template.ofType("AWS::Lambda::Function") {
+		if url := function.at("Environment", "Variables", "CALLBACK_URL"); url != nil {
+			told += fmt.Sprint(url, " ", function.at("Environment", "Variables", "CALLBACK_HOSTS"))
+		}
+	}
+	if want := "https://hooks.example.com/a hooks.example.com b.example:8443"; told != want {
+		t.Errorf("the functions are told %q, want %q", told, want)
+	}
+}
+
 func TestANumberInTheContextMayBeAJSONNumber(t *testing.T) {
 	if got := len(stackWith(map[string]any{"proxies": 4}).proxies()); got != 4 {
 		t.Errorf("%d proxies; want 4", got)
@@ -136,13 +149,15 @@ func TestANumberInTheContextMayBeAJSONNumber(t *testing.T) {
 func TestBadValuesInTheContextAreReportedAllAtOnce(t *testing.T) {
 	for _, proxies := range []string{"many", "0", "21", "2.5"} {
 		message := panicOf(t, func() {
-			stackWith(map[string]any{"upstream": "ftp://example.com", "proxies": proxies, "architecture": "mips", "auth": "BASIC", "deadletters": "yes", "largebodies": "6MB", "upstreamauth": "bearer:"})
+			stackWith(map[string]any{"upstream": "ftp://example.com", "proxies": proxies, "architecture": "mips", "auth": "BASIC", "deadletters": "yes", "largebodies": "6MB", "callback": "http://hooks.example.com", "upstreamauth": "bearer:"})
 		})
 		for _, want := range []string{
 			`context proxies is "` + proxies + `"; give a whole number from 1 to 20`,
 			`context architecture is "mips"; give arm64 or x86_64`,
 			`context auth is "BASIC"; give AWS_IAM or NONE`,
 			`context deadletters is "yes"; give true or false`,
+			`Callback.URL is not usable: it must be one of https`,
+			`Callback is set, and Async is not`,
 			`context largebodies is "6MB"; give true or false`,
 			`context upstreamauth: behind the last colon is not the name of a secret`,
 			`"ftp://example.com"`, "https://",
@@ -151,7 +166,7 @@ func TestBadValuesInTheContextAreReportedAllAtOnce(t *testing.T) {
 				t.Errorf("the message does not say %q:\n%s", want, message)
 			}
 		}
-		if got, want := strings.Count(message, "\n"), 7; got != want {
+		if got, want := strings.Count(message, "\n"), 9; got != want {
 			t.Errorf("the message has %d lines after its first; want %d:\n%s", got, want, message)
 		}
 	}

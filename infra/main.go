@@ -9,6 +9,9 @@
 //	auth          AWS_IAM or NONE: who may call the URL (default AWS_IAM)
 //	async         true, or how long they may take, such as 6h: lets requests be asynchronous, by Prefer: respond-async (default
 //	              false)
+//	deadletters   true or false: has asynchronous requests that failed told of in a queue; needs async (default false)
+//	callback      https URL that is told of the end of asynchronous requests; needs async (default: none)
+//	callbackhosts hosts with commas between that the field Callback-Url of such requests may name; needs async (default: none)
 //	largebodies   true or false: lets bodies be as large as what the URL carries, by way of a bucket (default false)
 //	policy        the retry policy: JSON, or the name of a file with it (default: the default policy)
 //	vendor        names of vendors with commas between, whose presets the policy is put over; docs/vendors.md lists them

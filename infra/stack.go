@@ -140,6 +140,12 @@ func propsFrom(node constructs.Node) (*apiproxy.RetryingApiProxyProps, message.U
 		problem("context deadletters is %q; give true or false", text)
 	}
 
+	callbackURL := context(node, "callback", "")
+	callbackHosts := strings.FieldsFunc(context(node, "callbackhosts", ""), func(r rune) bool { return r == ',' || r == ' ' })
+	if callbackURL != "" || len(callbackHosts) > 0 {
+		props.Callback = &apiproxy.Callback{URL: callbackURL, Hosts: callbackHosts}
+	}
+
 	switch text := context(node, "largebodies", "false"); text {
 	case "false":
 	case "true":

@@ -40,7 +40,7 @@ type Callback struct {
 	// Secret is what callbacks are signed with: 24 to 64 bytes in base64, with or without whsec_ before it, or two such with a
 	// space between while one takes the place of the other, so that both sign. A key that it is encrypted with must be known of it
 	// here. Default: one is created, of 44 characters that are drawn, which costs $0.40 a month (list price). It is encrypted with
-	// EncryptionKey, or else with a key of AWS, and the output CallbackSecretName names it, so that receivers can be given it.
+	// EncryptionKey, or else with a key of AWS, and the output CallbackSecretArn names it, so that receivers can be given it.
 	Secret awssecretsmanager.ISecret
 }
 
@@ -67,8 +67,8 @@ func newCallbackSecret(r *RetryingApiProxy, props RetryingApiProxyProps) awssecr
 		RemovalPolicy: props.RemovalPolicy,
 	})
 	nagrule.Acknowledge(secret, receiversKnowTheSecret)
-	awscdk.NewCfnOutput(r, jsii.String("CallbackSecretName"), &awscdk.CfnOutputProps{
-		Value:       secret.SecretName(),
+	awscdk.NewCfnOutput(r, jsii.String("CallbackSecretArn"), &awscdk.CfnOutputProps{
+		Value:       secret.SecretArn(),
 		Description: jsii.String("The secret in AWS Secrets Manager by which receivers verify callbacks"),
 	})
 	return secret

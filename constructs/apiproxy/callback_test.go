@@ -91,7 +91,7 @@ func TestTheSecretThatIsCreatedIs33BytesInBase64(t *testing.T) {
 		}
 		told := ""
 		for output, one := range template.Outputs {
-			if strings.HasPrefix(output, "OrdersCallbackSecretName") {
+			if strings.HasPrefix(output, "OrdersCallbackSecretArn") {
 				told = flat(one.Value)
 			}
 		}

@@ -7,11 +7,15 @@
 //	UPSTREAM     base URL of the API that is called (default: a demo upstream that limits and fails)
 //	SPEED        waits between attempts pass so many times faster (default 1)
 //	PROXIES      number of proxies (default: that of the stack)
-//	DATA         a file that keeps the idempotency records, the objects in buckets, the messages of queues and the executions when
-//	             the program ends; executions of Standard workflows go on when it is started again (default: they are kept in
+//	DATA         a file that keeps the idempotency records, the objects in buckets, the messages of queues, the executions and the
+//	             secret of callbacks when the program ends; executions of Standard workflows go on when it is started again (default: they are kept in
 //	             memory)
 //	SECRETS      a JSON file with the secrets in Secrets Manager, by their names: strings, or objects, each of which stands for
 //	             its JSON text. It is read again when it changes (default: there are those of the stack only)
+//	CALLBACK     a URL that is told of the end of asynchronous requests: https, or http at a loopback address (default: none)
+//	CALLBACK_HOSTS
+//	             hosts with commas between that the field Callback-Url of such requests may name, such as 127.0.0.1:9000 (default:
+//	             none)
 //	VERBOSE      1 prints what the functions write, too
 //	UPSTREAM_AUTH
 //	             how to authenticate to the upstream, and the name of the secret, which SECRETS holds: bearer:SECRET,
@@ -43,6 +47,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/assembly"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/attemptlog"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
@@ -152,6 +157,7 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 		Listener:         listener,
 		EndpointListener: endpointListener,
 		Upstream:         upstream,
+		CallbackURL:      s.callback,
 		SourceAddresses:  true,
 		Speed:            s.speed,
 		DataFile:         s.dataFile,
@@ -203,6 +209,10 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 			fmt.Fprintf(stdout, "          make redrive LETTERS=%s GATEWAY=%s ENDPOINT=%s\n", q.URL, gatewayOf(running), running.Endpoint())
 		}
 	}
+	if secret := callbackSecretOf(running); secret != "" {
+		fmt.Fprintln(stdout, "callbacks", strings.Join(append([]string{s.callback}, s.callbackHosts...), " "), "(signed; docs/async.md)")
+		fmt.Fprintf(stdout, "          aws --endpoint-url %s --region us-east-1 secretsmanager get-secret-value --secret-id %s\n", running.Endpoint(), secret)
+	}
 	if secrets != nil {
 		fmt.Fprintf(stdout, "secrets   %d, from %s (read again when it changes)\n", len(secretValues), s.secretsFile)
 	}
@@ -223,6 +233,16 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 func gatewayOf(s *stack.Stack) string {
 	url := s.Template.URLs[0]
 	return url.FunctionName + ":" + url.Qualifier
+}
+
+// callbackSecretOf is the ARN of the secret by which a stack signs callbacks. Empty if it makes none.
+func callbackSecretOf(s *stack.Stack) string {
+	for _, f := range s.Template.Functions {
+		if secret := f.Environment[message.CallbackSecretVariable]; secret != "" {
+			return secret
+		}
+	}
+	return ""
 }
 
 // watch has what happens in executions printed and shown. Of those that are there already the printer is told what it

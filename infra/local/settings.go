@@ -33,6 +33,10 @@ type settings struct {
 	upstreamAuth     message.UpstreamAuth
 	upstreamAuthText string
 
+	// callback is the URL that is told of asynchronous requests, and callbackHosts are those that requests may name.
+	callback      string
+	callbackHosts []string
+
 	// policy is the retry policy, over the presets of the vendors that were named. Nil stands for that of the stack.
 	policy *retry.Policy
 
@@ -68,6 +72,8 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 		caFile:      getenv("CA"),
 
 		upstreamAuthText: getenv("UPSTREAM_AUTH"),
+
+		callback: getenv("CALLBACK"),
 	}
 	var problems []error
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
@@ -95,6 +101,17 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 		}
 		if s.secretsFile == "" {
 			problem("UPSTREAM_AUTH names a secret; give SECRETS=file.json, which holds it")
+		}
+	}
+	if s.callback != "" {
+		if err := message.CheckCallbackURL(s.callback); err != nil {
+			problem("CALLBACK is not usable: %w; give an https URL, or one of http at a loopback address, such as http://127.0.0.1:9000/", err)
+		}
+	}
+	for _, host := range strings.FieldsFunc(getenv("CALLBACK_HOSTS"), func(r rune) bool { return r == ',' || r == ' ' }) {
+		s.callbackHosts = append(s.callbackHosts, host)
+		if err := message.CheckCallbackHost(host); err != nil {
+			problem("CALLBACK_HOSTS: %w", err)
 		}
 	}
 	if policy, err := policyFrom(getenv("POLICY"), getenv("VENDOR")); err != nil {
@@ -199,6 +216,13 @@ func (s settings) context() map[string]any {
 	}
 	if s.policy != nil {
 		context["policy"] = s.policy
+	}
+	if s.callback != "" {
+		// The construct takes https only; in the place of this comes what was given.
+		context["callback"] = "https:" + s.callback[strings.Index(s.callback, "//"):]
+	}
+	if len(s.callbackHosts) > 0 {
+		context["callbackhosts"] = strings.Join(s.callbackHosts, ",")
 	}
 	if s.upstreamAuthText != "" {
 		context["upstreamauth"] = s.upstreamAuthText

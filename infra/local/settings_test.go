@@ -33,6 +33,7 @@ func TestWithoutAnEnvironmentTheDefaultsHold(t *testing.T) {
 func TestTheEnvironmentIsRead(t *testing.T) {
 	s, err := settingsFrom(environ(map[string]string{
 		"ADDR": "127.0.0.1:9000", "UPSTREAM": "https://api.example.com/v1", "SPEED": "2.5", "PROXIES": "5", "DATA": "records.db", "VERBOSE": "1", "SECRETS": "secrets.json",
+		"CALLBACK": "http://127.0.0.1:9000/told?a=1", "CALLBACK_HOSTS": "127.0.0.1:9000, hooks.example.com",
 		"CONCURRENCY": "10", "FREEZE": "off", "UPSTREAM_AUTH": "header/X-Api-Key:orders/keys#live", "CA": "ca.pem", "AUTH": "AWS_IAM", "FAULTS": "throttle=0.1,lost=0.2,slow=0.3,delay=250ms,seed=7",
 	}))
 	if err != nil {
@@ -41,7 +42,8 @@ func TestTheEnvironmentIsRead(t *testing.T) {
 	want := settings{
 		address: "127.0.0.1:9000", upstream: "https://api.example.com/v1", speed: 2.5, proxies: "5", dataFile: "records.db", verbose: true,
 		concurrency: 10, keepRunning: true, signed: true, secretsFile: "secrets.json",
-		upstreamAuth:     message.UpstreamAuth{Kind: "header", Name: "X-Api-Key", Secret: "orders/keys#live"},
+		upstreamAuth: message.UpstreamAuth{Kind: "header", Name: "X-Api-Key", Secret: "orders/keys#live"},
+		callback:     "http://127.0.0.1:9000/told?a=1", callbackHosts: []string{"127.0.0.1:9000", "hooks.example.com"},
 		upstreamAuthText: "header/X-Api-Key:orders/keys#live", caFile: "ca.pem",
 		faults: faults.Settings{Throttle: 0.1, Lost: 0.2, Slow: 0.3, Delay: 250 * time.Millisecond, Seed: 7},
 	}
@@ -49,6 +51,7 @@ func TestTheEnvironmentIsRead(t *testing.T) {
 		t.Errorf("the settings are not what the environment says (-want +got):\n%s", diff)
 	}
 	context := map[string]any{"architecture": map[string]string{"arm64": "arm64", "amd64": "x86_64"}[runtime.GOARCH], "auth": "AWS_IAM", "proxies": "5", "async": "true", "largebodies": "true", "queue": "true", "deadletters": "true",
+		"callback": "https://127.0.0.1:9000/told?a=1", "callbackhosts": "127.0.0.1:9000,hooks.example.com",
 		"upstreamauth": "header/X-Api-Key:orders/keys#live"}
 	if diff := cmp.Diff(context, s.context()); diff != "" {
 		t.Errorf("the context is not what the settings say (-want +got):\n%s", diff)
@@ -100,13 +103,15 @@ func TestAllThatIsWrongWithAPolicyIsSaidBeforeAnythingIsBuilt(t *testing.T) {
 
 func TestAllProblemsOfTheEnvironmentAreSaidAtOnce(t *testing.T) {
 	_, err := settingsFrom(environ(map[string]string{
-		"ADDR": "8787", "UPSTREAM": "ftp://example.com", "SPEED": "fast", "PROXIES": "0", "VERBOSE": "yes", "CONCURRENCY": "0", "FREEZE": "0", "AUTH": "BASIC", "UPSTREAM_AUTH": "c4nary:c4nary", "FAULTS": "lost=2,often=1",
+		"ADDR": "8787", "UPSTREAM": "ftp://example.com", "SPEED": "fast", "PROXIES": "0", "VERBOSE": "yes", "CONCURRENCY": "0", "FREEZE": "0", "AUTH": "BASIC", "UPSTREAM_AUTH": "c4nary:c4nary", "CALLBACK": "http://hooks.example.com", "CALLBACK_HOSTS": "*.example.com", "FAULTS": "lost=2,often=1",
 	}))
 	want := []string{
 		`ADDR is "8787"; give a host and a port, such as 127.0.0.1:8787`,
 		`UPSTREAM is "ftp://example.com"; give a URL that starts with http:// or https://`,
 		`UPSTREAM_AUTH: it does not begin with a kind that is known; give one of bearer:SECRET, basic:SECRET, header/NAME:SECRET, query/NAME:SECRET, oauth2/TOKEN-URL:SECRET, certificate:SECRET`,
 		`UPSTREAM_AUTH names a secret; give SECRETS=file.json, which holds it`,
+		`CALLBACK is not usable: it must be one of https; give an https URL, or one of http at a loopback address, such as http://127.0.0.1:9000/`,
+		`CALLBACK_HOSTS: "*.example.com" has a wildcard; hosts are compared as a whole, so name each`,
 		`SPEED is "fast"; give a number above 0, such as 10`,
 		`VERBOSE is "yes"; give 1, or nothing`,
 		`CONCURRENCY is "0"; give a whole number from 1`,

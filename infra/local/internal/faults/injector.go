@@ -176,6 +176,17 @@ func (i *Injector) SQS(next asl.SQS) asl.SQS {
 	})
 }
 
+// StepFunctions stands in front of the state machines whose executions state machines start.
+func (i *Injector) StepFunctions(next asl.StepFunctions) asl.StepFunctions {
+	if !i.settings.Any() {
+		return next
+	}
+	source := i.source("state machine: " + StepFunctions.name)
+	return asl.StepFunctionsFunc(func(ctx context.Context, input json.RawMessage) (json.RawMessage, error) {
+		return call(ctx, source, StepFunctions, refusal.toStateMachine, func() (json.RawMessage, error) { return next.StartExecution(ctx, input) })
+	})
+}
+
 // Queues stands in front of the queues that event sources poll.
 func (i *Injector) Queues(next eventsource.Queues) eventsource.Queues {
 	if !i.settings.Any() {

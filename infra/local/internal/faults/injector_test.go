@@ -279,3 +279,23 @@ func TestALostReplyEndsTheConnectionAfterTheWorkWasDone(t *testing.T) {
 		}
 	}
 }
+
+func TestAStartWhoseReplyIsLostIsDone(t *testing.T) {
+	started := 0
+	own := asl.StepFunctionsFunc(func(context.Context, json.RawMessage) (json.RawMessage, error) {
+		started++
+		return json.RawMessage(`{}`), nil
+	})
+	_, err := faults.New(faults.Settings{Lost: 1}).StepFunctions(own).StartExecution(t.Context(), nil)
+	var refused *asl.ServiceError
+	if err == nil || errors.As(err, &refused) || started != 1 {
+		t.Errorf("the error is %v after %d starts, want one that is not the service's after 1", err, started)
+	}
+	_, err = faults.New(faults.Settings{Throttle: 1}).StepFunctions(own).StartExecution(t.Context(), nil)
+	if !errors.As(err, &refused) || refused.Code != "ThrottlingException" || started != 1 {
+		t.Errorf("the error is %v after %d starts, want a ThrottlingException, and no further start", err, started)
+	}
+	if _, err = faults.New(faults.Settings{}).StepFunctions(own).StartExecution(t.Context(), nil); err != nil || started != 2 {
+		t.Errorf("without faults the error is %v after %d starts", err, started)
+	}
+}

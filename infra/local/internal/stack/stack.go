@@ -47,6 +47,11 @@ type Config struct {
 	// Empty leaves the functions as they are.
 	Upstream string
 
+	// CallbackURL takes the place of the URL that is told of asynchronous requests, if the template has one. Plain http and
+	// loopback addresses are allowed for it, and loopback addresses for the hosts that requests may name. Empty leaves the
+	// functions as they are.
+	CallbackURL string
+
 	// CertificateAuthority is certificates in PEM, by which upstreams and token URLs are trusted besides the system's and
 	// those of the template. Empty leaves the functions as they are.
 	CertificateAuthority string
@@ -83,8 +88,8 @@ type Config struct {
 	// nothing is asked. Default: DefaultIdleTimeout.
 	URLIdleTimeout, EndpointIdleTimeout time.Duration
 
-	// DataFile is where tables, the objects in buckets, queues and executions are kept; empty keeps them in memory. Standard
-	// executions in it go on.
+	// DataFile is where tables, the objects in buckets, queues, executions and the secrets that the template has generated are
+	// kept; empty keeps them in memory. Standard executions in it go on.
 	DataFile string
 
 	// Secrets are the values of secrets, by their names, or by their complete ARNs if the stack refers to them by those. A
@@ -336,11 +341,34 @@ func (s *Stack) createSecrets(config Config) error {
 	s.SecretsManager = secretsmanager.New(secretsmanager.Config{Region: cloudformation.Region, AccountID: cloudformation.AccountID})
 	var problems []error
 	for _, secret := range s.Template.Secrets {
-		problems = append(problems, s.SecretsManager.Create(secretsmanager.Secret{
-			Name: secret.Name, ARN: secret.ARN, Description: secret.Description, Tags: secret.Tags, String: secret.Value,
+		value, err := s.keptValue(secret)
+		problems = append(problems, err, s.SecretsManager.Create(secretsmanager.Secret{
+			Name: secret.Name, ARN: secret.ARN, Description: secret.Description, Tags: secret.Tags, String: value,
 		}))
 	}
 	return errors.Join(append(problems, s.SecretsManager.Provide(config.Secrets))...)
+}
+
+// generatedSecrets is the bucket of the file in which secrets are kept that were generated, by their names.
+const generatedSecrets = "secretsmanager:generated"
+
+// keptValue is the value of a secret. One that was generated is what it was when the stack was created, which is when the file
+// was.
+func (s *Stack) keptValue(secret cloudformation.Secret) (string, error) {
+	value := secret.Value
+	if !secret.Generated {
+		return value, nil
+	}
+	err := s.file.Read(generatedSecrets, secret.Name, func(kept []byte) error {
+		if kept != nil {
+			value = string(kept)
+		}
+		return nil
+	})
+	if err == nil && value == secret.Value {
+		err = s.file.Write(datafile.Change{Bucket: generatedSecrets, Key: secret.Name, Value: []byte(value)})
+	}
+	return value, err
 }
 
 func (s *Stack) createFunctions(config Config) error {
@@ -367,6 +395,7 @@ func (s *Stack) createFunctions(config Config) error {
 		return err
 	}
 	networks := loopbackAddresses(config.Upstream) // whatever its port is
+	receivers := s.callbackReceivers(config)
 	var problems []error
 	for _, f := range s.Template.Functions {
 		short := s.ShortName(f.Name)
@@ -377,6 +406,12 @@ func (s *Stack) createFunctions(config Config) error {
 			if auth.TokenURL != "" {
 				environment[message.AllowedNetworksVariable] = loopbackAddresses(config.Upstream, auth.TokenURL)
 			}
+		}
+		if _, told := environment[message.CallbackURLVariable]; told && config.CallbackURL != "" {
+			environment[message.CallbackURLVariable] = config.CallbackURL
+		}
+		if _, calls := environment[message.CallbackSecretVariable]; calls && receivers != "" {
+			environment[message.AllowedNetworksVariable] = strings.Trim(environment[message.AllowedNetworksVariable]+","+receivers, ",")
 		}
 		if _, rewrites := environment[message.LinksVariable]; rewrites && config.Upstream != "" {
 			// An upstream may know itself by its own address, or by that of the proxy's way to it.
@@ -413,6 +448,17 @@ func (s *Stack) createFunctions(config Config) error {
 		}))
 	}
 	return errors.Join(problems...)
+}
+
+// callbackReceivers lists the loopback addresses of those who are called back.
+func (s *Stack) callbackReceivers(config Config) string {
+	urls := []string{config.CallbackURL}
+	for _, f := range s.Template.Functions {
+		for host := range strings.FieldsSeq(f.Environment[message.CallbackHostsVariable]) {
+			urls = append(urls, "https://"+host)
+		}
+	}
+	return loopbackAddresses(urls...)
 }
 
 // lookupTimeout is how long the host of an upstream may take to resolve.
@@ -501,7 +547,7 @@ func (s *Stack) createStateMachines(config Config) error {
 	shifting := timeshift.New(passes, time.Now)
 	var err error
 	s.StepFunctions, err = stepfunctions.Open(s.file, stepfunctions.Config{
-		Lambda: shifting.Lambda(functions), DynamoDB: tables, SQS: queues, Clock: shifting,
+		Lambda: shifting.Lambda(functions), DynamoDB: tables, SQS: queues, Starts: s.faults.StepFunctions, Clock: shifting,
 	})
 	if err != nil {
 		return err

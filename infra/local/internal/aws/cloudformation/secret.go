@@ -22,6 +22,9 @@ type Secret struct {
 	// Value is what the template says, or what was generated as it says: another one each time that the template is
 	// loaded. It is empty if the template has neither.
 	Value string
+
+	// Generated says that the value was generated.
+	Generated bool
 }
 
 // secretName is the name that the property sets, or the logical id. CloudFormation adds characters of its own to that.
@@ -58,6 +61,7 @@ func loadSecret(l *loader, r *resource, properties map[string]any) error {
 	case p.SecretString != nil:
 		secret.Value = *p.SecretString
 	case p.GenerateSecretString != nil:
+		secret.Generated = true
 		if secret.Value, err = p.GenerateSecretString.value(); err != nil {
 			return err
 		}
