@@ -131,10 +131,10 @@ type RetryingApiProxyProps struct {
 	// is not reserved.
 	ReservedConcurrency ReservedConcurrency
 
-	// EncryptionKey encrypts what is kept: the table, the bucket and the secret of Callback that are created, the logs, the data of executions and the functions'
-	// environment. It costs $1 a month and $0.03 for 10,000 uses (list prices). The policy of a key that is imported must
-	// let CloudWatch Logs of the region use it. The stack must be told its region, unless Table is given. Default: keys that
-	// AWS owns.
+	// EncryptionKey encrypts what is kept: the table, the bucket and the secret of Callback that are created, the logs, the data
+	// of executions and the functions' environment. It costs $1 a month and $0.03 for 10,000 uses (list prices). The policy of a
+	// key that is imported must let CloudWatch Logs of the region use it. The stack must be told its region, unless Table is
+	// given. Default: keys that AWS owns.
 	EncryptionKey awskms.IKey
 
 	// LogExecutionData puts what goes into the states of an execution and what comes out of them into the log of the state

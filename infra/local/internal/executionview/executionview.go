@@ -44,8 +44,8 @@ func Envelope(text string) *message.Envelope {
 	return e
 }
 
-// Request is the method and the path of the request that an execution with this input is about. ok is false if it is about
-// none.
+// Request is the method and the path of the request that an execution with this input is about, or the URL that it tells of another
+// one. ok is false if it is about none.
 func (v View) Request(input string) (method, path string, ok bool) {
 	call := Envelope(input).Call
 	if call == nil {
@@ -54,6 +54,9 @@ func (v View) Request(input string) (method, path string, ok bool) {
 	if v.Kept != nil && call.Execution != "" {
 		if request, err := v.Kept.Request(context.Background(), call.Execution); err == nil {
 			return request.Method, request.Path, true
+		}
+		if x := v.kept(call); x != nil && x.IsCallback() { // proxies make its request
+			return x.Method, x.Callback.URL, true
 		}
 	}
 	return call.Request.Method, call.Request.Path, true

@@ -3,6 +3,7 @@ package executionview_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -129,5 +130,19 @@ func TestOfAnAsynchronousRequestItIsReadWhereItIsKept(t *testing.T) {
 	}
 	if method, _, ok := view.Request(`{"version": 2, "call": {"execution": "gone"}}`); method != "" || !ok {
 		t.Errorf("one that is gone is %q, %t", method, ok)
+	}
+}
+
+func TestOfACallbackItIsWhomItTells(t *testing.T) {
+	store := kept(t)
+	of := &execution.Execution{Name: "e2", Callback: &execution.Callback{URL: "https://hooks.example.com/told"}}
+	callback := of.NewCallback(time.Now())
+	if err := store.Create(t.Context(), callback); err != nil {
+		t.Fatal(err)
+	}
+	view := executionview.View{Kept: store}
+	method, path, ok := view.Request(`{"version": 2, "outcome": "retry", "call": {"execution": "` + callback.Name + `"}}`)
+	if method != "POST" || path != "https://hooks.example.com/told" || !ok {
+		t.Errorf("it is %s %s, %t", method, path, ok)
 	}
 }
