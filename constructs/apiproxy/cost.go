@@ -121,6 +121,15 @@ func costs(table retry.Timetable, ring int) []Cost {
 	return all
 }
 
+// callbackTransitions is how many states more an execution goes through at most that has a callback: a Choice behind the state that
+// writes the idempotency record or sends a letter, and the start of the callback.
+const callbackTransitions = 2
+
+// callbackCost is the price of a callback that is delivered at once, in an execution that goes through so many states.
+func callbackCost(transitions int) float64 {
+	return float64(transitions+callbackTransitions)*priceTransition + priceLambdaRequest + lambda(costAttemptTime)
+}
+
 func lambda(d time.Duration) float64 { return d.Seconds() * costMemoryGB * priceLambdaGBSecond }
 
 // slots returns the concurrency that slotsRate requests per second need of a function that each holds for so long.

@@ -71,30 +71,43 @@ const (
 	letterRetryMaxDelay = 5 * time.Minute
 )
 
-// newDeadLetterState creates the state that sends the letter of an execution which failed, and then goes on to next, also if
-// that was in vain: the execution has failed in any case.
-func newDeadLetterState(scope constructs.Construct, queue awssqs.IQueue, next awsstepfunctions.IChainable) awsstepfunctionstasks.SqsSendMessage {
-	// The CDK would let it use the queue's key with wildcards in the actions, if it knew that there is one.
+// letterStates creates a state that sends a letter, and then goes on to next, or to undelivered if that was in vain.
+type letterStates func(name, comment string, body map[string]any, undelivered, next awsstepfunctions.IChainable) awsstepfunctions.IChainable
+
+// lettersTo makes letterStates for a queue; nil for none.
+func lettersTo(scope constructs.Construct, queue awssqs.IQueue) letterStates {
+	if queue == nil {
+		return nil
+	}
+	// The CDK would let them use the queue's key with wildcards in the actions, if it knew that there is one.
 	named := awssqs.Queue_FromQueueAttributes(scope, jsii.String("DeadLetterQueue"), &awssqs.QueueAttributes{
 		QueueArn: queue.QueueArn(), QueueUrl: queue.QueueUrl(),
 	})
-	send := awsstepfunctionstasks.NewSqsSendMessage(scope, jsii.String("DeadLetter"), &awsstepfunctionstasks.SqsSendMessageProps{
-		Comment:     jsii.String("Somebody has to see to the request"),
-		Queue:       named,
-		MessageBody: awsstepfunctions.TaskInput_FromObject(parameters(message.DeadLetterBody())),
-		ResultPath:  awsstepfunctions.JsonPath_DISCARD(),
-		TaskTimeout: awsstepfunctions.Timeout_Duration(seconds(letterTimeout)),
-	})
-	retry := faultRetry([]string{"States.ALL"}, letterRetryMaxDelay)
-	retry.MaxAttempts = jsii.Number(letterRetries)
-	send.AddRetry(retry)
+	return func(name, comment string, body map[string]any, undelivered, next awsstepfunctions.IChainable) awsstepfunctions.IChainable {
+		send := awsstepfunctionstasks.NewSqsSendMessage(scope, &name, &awsstepfunctionstasks.SqsSendMessageProps{
+			Comment:     &comment,
+			Queue:       named,
+			MessageBody: awsstepfunctions.TaskInput_FromObject(parameters(body)),
+			ResultPath:  awsstepfunctions.JsonPath_DISCARD(),
+			TaskTimeout: awsstepfunctions.Timeout_Duration(seconds(letterTimeout)),
+		})
+		retry := faultRetry([]string{"States.ALL"}, letterRetryMaxDelay)
+		retry.MaxAttempts = jsii.Number(letterRetries)
+		send.AddRetry(retry)
+		send.AddCatch(undelivered, &awsstepfunctions.CatchProps{Errors: jsii.Strings("States.ALL"), ResultPath: jsii.String(message.FaultPath)})
+		send.Next(next)
+		return send
+	}
+}
+
+// newDeadLetterState creates the state that sends the letter of an execution which failed, and then goes on to next, also if
+// that was in vain: the execution has failed in any case.
+func newDeadLetterState(scope constructs.Construct, letters letterStates, next awsstepfunctions.IChainable) awsstepfunctions.IChainable {
 	undelivered := awsstepfunctions.NewPass(scope, jsii.String(undeliveredState), &awsstepfunctions.PassProps{
 		Comment: jsii.String("SQS has not taken the dead letter"),
 	})
-	send.AddCatch(undelivered, &awsstepfunctions.CatchProps{Errors: jsii.Strings("States.ALL"), ResultPath: jsii.String(message.FaultPath)})
-	undelivered.Next(awsstepfunctions.Chain_Start(next))
-	send.Next(next)
-	return send
+	undelivered.Next(next)
+	return letters("DeadLetter", "Somebody has to see to the request", message.DeadLetterBody(), undelivered, next)
 }
 
 // newSettledState creates the state for an execution of which a proxy has written how it ended, before it was lost with all that

@@ -19,7 +19,7 @@ type Explanation struct {
 
 	deadline, maxDeadline time.Duration
 	async                 *Async
-	letters               bool
+	letters, callback     bool
 }
 
 // Explain explains the retry policy for the number of proxies of the props, and for requests with the credential of
@@ -29,7 +29,7 @@ type Explanation struct {
 //	fmt.Print(props.Explain())
 func (p RetryingApiProxyProps) Explain() Explanation {
 	p = p.withDefaults()
-	e := Explanation{Explanation: p.Retry.ExplainFor(p.judged()), deadline: p.Retry.Deadline, maxDeadline: p.Retry.MaxDeadline, async: p.Async, letters: p.DeadLetters != nil}
+	e := Explanation{Explanation: p.Retry.ExplainFor(p.judged()), deadline: p.Retry.Deadline, maxDeadline: p.Retry.MaxDeadline, async: p.Async, letters: p.DeadLetters != nil, callback: p.Callback != nil}
 	var longest retry.Timetable
 	for _, table := range e.Timetables {
 		if len(table.Starts) > len(longest.Starts) {
@@ -73,6 +73,11 @@ func (e Explanation) String() string {
 			"for each request, and one for each KB of request and answer.")
 		if e.letters {
 			fmt.Fprintln(&out, "A request that fails takes one transition more, for its dead letter.")
+		}
+		if e.callback {
+			first := e.Costs[0].Transitions
+			fmt.Fprintf(&out, "A callback takes %d transitions more: two of the request, and %d of its own if it is delivered at once. A million of them\n"+
+				"cost $%.2f.\n", first+callbackTransitions, first, cents(callbackCost(first)))
 		}
 	}
 	return out.String()

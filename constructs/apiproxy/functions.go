@@ -63,6 +63,9 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 			environment[message.TableVariable] = r.Table.TableName()
 			environment[message.RecordPrefixVariable] = jsii.String(recordPrefix(r, props))
 		}
+		if r.CallbackSecret != nil {
+			environment[message.CallbackSecretVariable] = r.CallbackSecret.SecretArn()
+		}
 		if r.Bucket != nil {
 			importPath = withSDKImportPath
 			environment[message.BodiesVariable] = r.Bucket.BucketName()
@@ -86,6 +89,9 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 			grantKey(r.Table, proxies[i])
 			r.Table.Grant(proxies[i], jsii.String("dynamodb:GetItem"), jsii.String("dynamodb:PutItem"), jsii.String("dynamodb:UpdateItem"))
 			denyOtherRecords(r.Table, proxies[i], recordPrefix(r, props))
+		}
+		if r.CallbackSecret != nil {
+			grantCallbacks(r, proxies[i])
 		}
 		if r.Bucket != nil {
 			grantBodies(r, proxies[i], props, largebody.Requests, "s3:GetObject")
@@ -141,6 +147,9 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 	}
 	if props.DeadLetters != nil {
 		environment[message.LetterRetentionVariable] = jsii.String(props.DeadLetters.Retention.String())
+	}
+	if props.Callback != nil {
+		props.Callback.tellGateway(environment)
 	}
 	if r.Bucket != nil {
 		environment[message.BodiesVariable] = r.Bucket.BucketName()

@@ -13,21 +13,29 @@ const MetricNamespace = "RetryingApiProxy"
 // maxMetricNameLength keeps the names of metrics below CloudWatch's 255 characters.
 const maxMetricNameLength = 128
 
-// newStateFilter counts the executions that enter a state, from the log of the state machine, which names each state that is
-// entered, and does so for executions whose gateway has died too. What is counted costs as much as a custom metric does, for
-// each hour in which there is something to count.
-func newStateFilter(r *RetryingApiProxy, logGroup awslogs.LogGroup, event, state string) awslogs.MetricFilter {
-	name := *awscdk.Names_UniqueResourceName(r, &awscdk.UniqueResourceNameOptions{
+// newStateFilter counts the executions that enter one of some states, under a name, from the log of the state machine, which
+// names each state that is entered, and does so for executions whose gateway has died too. What is counted costs as much as a
+// custom metric does, for each hour in which there is something to count.
+func newStateFilter(r *RetryingApiProxy, logGroup awslogs.LogGroup, event, name string, states ...string) awslogs.MetricFilter {
+	metric := *awscdk.Names_UniqueResourceName(r, &awscdk.UniqueResourceNameOptions{
 		MaxLength: jsii.Number(maxMetricNameLength),
 		Separator: jsii.String("-"),
-	}) + "-" + state
-	return logGroup.AddMetricFilter(&state, &awslogs.MetricFilterOptions{
+	}) + "-" + name
+	var entered []awslogs.JsonPattern
+	for _, state := range states {
+		entered = append(entered, awslogs.FilterPattern_StringValue(jsii.String("$.details.name"), jsii.String("="), &state))
+	}
+	one := entered[0]
+	if len(entered) > 1 {
+		one = awslogs.FilterPattern_Any(entered...)
+	}
+	return logGroup.AddMetricFilter(&name, &awslogs.MetricFilterOptions{
 		FilterPattern: awslogs.FilterPattern_All(
 			awslogs.FilterPattern_StringValue(jsii.String("$.type"), jsii.String("="), &event),
-			awslogs.FilterPattern_StringValue(jsii.String("$.details.name"), jsii.String("="), &state),
+			one,
 		),
 		MetricNamespace: jsii.String(MetricNamespace),
-		MetricName:      &name,
+		MetricName:      &metric,
 		MetricValue:     jsii.String("1"),
 		Unit:            awscloudwatch.Unit_COUNT,
 	})
@@ -43,17 +51,30 @@ func (r *RetryingApiProxy) MetricFailed(props *awscloudwatch.MetricOptions) awsc
 }
 
 // MetricUndelivered counts the asynchronous requests that failed and of which there is no dead letter, because SQS has refused it
-// for minutes. What is known of them is in the table all the same. How many letters there are is for the queue to say:
+// for minutes, and those whose callback could not be started, if there is no letter of that either. What is known of them is in
+// the table all the same. How many letters there are is for the queue to say:
 //
 //	proxy.DeadLetterQueue.MetricApproximateNumberOfMessagesVisible(nil)
 //
 // The statistic is the sum, unless props say otherwise. The metric has no value while there is nothing to count. It panics
-// without the prop DeadLetters.
+// without the props DeadLetters and Callback.
 func (r *RetryingApiProxy) MetricUndelivered(props *awscloudwatch.MetricOptions) awscloudwatch.Metric {
 	if r.undelivered == nil {
-		panic("MetricUndelivered counts dead letters, and there are none; set the prop DeadLetters")
+		panic("MetricUndelivered counts dead letters and callbacks, and there are none; set the prop DeadLetters, or Callback")
 	}
 	return r.undelivered.Metric(summed(props))
+}
+
+// untoldStates are the states of executions of which somebody should have been told, by a letter or a callback, and is not.
+func untoldStates(props RetryingApiProxyProps) []string {
+	var states []string
+	if props.DeadLetters != nil {
+		states = append(states, undeliveredState)
+	}
+	if props.Callback != nil {
+		states = append(states, untoldState+succeededState, untoldState+failedState)
+	}
+	return states
 }
 
 // summed is the sum, unless props say otherwise.

@@ -18,7 +18,7 @@ func TestRequestsThatWereGivenUpAreCountedFromTheLogOfTheStateMachine(t *testing
 	names := map[string]string{}
 	forEachVariant(t, func(t *testing.T, template template) {
 		filters := slices.DeleteFunc(template.ofType("AWS::Logs::MetricFilter"), func(r *resource) bool {
-			return strings.Contains(r.at("FilterPattern").(string), "Undelivered")
+			return strings.Contains(r.at("FilterPattern").(string), "PassStateEntered") // of those who are not told
 		})
 		if len(filters) != len(template.machines()) {
 			t.Fatalf("%d filters, want one for each of %d state machines", len(filters), len(template.machines()))

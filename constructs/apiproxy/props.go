@@ -66,6 +66,10 @@ type RetryingApiProxyProps struct {
 	// more. Default: nil; whoever sent them sees.
 	DeadLetters *DeadLetters
 
+	// Callback has somebody told of the end of asynchronous requests, by a signed POST. It needs Async. A request with a callback
+	// takes two transitions more, and the callback four if it is delivered at once. Default: nil; whoever asks is told.
+	Callback *Callback
+
 	// LargeBodies lets requests and answers be as large as what a function URL carries: 6 MB as JSON, which is about 4.5 MB of
 	// bytes, and more of text. What does not fit into a state, about 250 KB, goes to a bucket; neither callers nor the upstream
 	// notice. A body that goes there costs about half a cent for each thousand (list price: $0.005 for 1,000 writes, $0.0004 for
@@ -127,7 +131,7 @@ type RetryingApiProxyProps struct {
 	// is not reserved.
 	ReservedConcurrency ReservedConcurrency
 
-	// EncryptionKey encrypts what is kept: the table and the bucket that are created, the logs, the data of executions and the functions'
+	// EncryptionKey encrypts what is kept: the table, the bucket and the secret of Callback that are created, the logs, the data of executions and the functions'
 	// environment. It costs $1 a month and $0.03 for 10,000 uses (list prices). The policy of a key that is imported must
 	// let CloudWatch Logs of the region use it. The stack must be told its region, unless Table is given. Default: keys that
 	// AWS owns.
@@ -140,9 +144,9 @@ type RetryingApiProxyProps struct {
 	// LogRetention is how long the logs of the functions and of the state machine are kept. Default: one month.
 	LogRetention awslogs.RetentionDays
 
-	// RemovalPolicy says what becomes of the idempotency table, the bucket of LargeBodies and the logs when they are taken out
-	// of the stack. With DESTROY, the bucket has to be empty by then: CloudFormation deletes no other, and nothing empties it but
-	// its lifecycle rules. Default: RETAIN for table and bucket, as for every table and bucket of the CDK, and DESTROY for the logs.
+	// RemovalPolicy says what becomes of the idempotency table, the bucket of LargeBodies, the secret of Callback that was created
+	// and the logs when they are taken out of the stack. With DESTROY, the bucket has to be empty by then: CloudFormation deletes no other, and nothing empties it but
+	// its lifecycle rules. Default: RETAIN for table and bucket, as for every table and bucket of the CDK, and DESTROY for the secret and the logs.
 	RemovalPolicy awscdk.RemovalPolicy
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/constructs-go/constructs/v10"
@@ -42,6 +43,9 @@ type RetryingApiProxy struct {
 	// DeadLetterQueue takes the asynchronous requests that failed. Nil without the prop DeadLetters.
 	DeadLetterQueue awssqs.IQueue
 
+	// CallbackSecret is what callbacks are signed with. Nil without the prop Callback.
+	CallbackSecret awssecretsmanager.ISecret
+
 	// Table holds the idempotency records, and with the prop Async what is known of asynchronous requests.
 	Table awsdynamodb.ITableV2
 
@@ -52,7 +56,7 @@ type RetryingApiProxy struct {
 	Url awslambda.FunctionUrl
 
 	failed      awslogs.MetricFilter
-	undelivered awslogs.MetricFilter // nil if there are no dead letters
+	undelivered awslogs.MetricFilter // nil if there are neither dead letters nor callbacks
 }
 
 // NewRetryingApiProxy creates a RetryingApiProxy in scope. It panics, as every construct does, with one message that
@@ -77,6 +81,11 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 	if settled.LargeBodies != nil {
 		if r.Bucket = settled.LargeBodies.Bucket; r.Bucket == nil {
 			r.Bucket = newBucket(r, settled)
+		}
+	}
+	if settled.Callback != nil {
+		if r.CallbackSecret = settled.Callback.Secret; r.CallbackSecret == nil {
+			r.CallbackSecret = newCallbackSecret(r, settled)
 		}
 	}
 	if settled.EncryptionKey != nil {

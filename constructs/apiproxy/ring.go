@@ -25,6 +25,9 @@ const serviceFaultMaxDelay = 5 * time.Second
 // not, so all other errors are for the next proxy to judge.
 var serviceFaults = []string{"Lambda.TooManyRequestsException"}
 
+// succeededState is the state in which an execution ends whose upstream gave a final answer.
+const succeededState = "Succeeded"
+
 // failedState is the state in which an execution ends whose attempts or time ran out. [RetryingApiProxy.MetricFailed] counts
 // by its name.
 const failedState = "Failed"
@@ -38,33 +41,34 @@ const failedState = "Failed"
 // sends anything. The state machine only counts the losses, and gives up if there are too many in a row.
 //
 // The ring of asynchronous requests is the same, with envelopes that name what is kept in the table. giveUp is the state which
-// writes there that no proxy was left to judge; nil where callers wait, who are told by the gateway. letters takes those that
-// failed, before the end; nil for none.
+// writes there that no proxy was left to judge; nil where callers wait, who are told by the gateway. queue takes those that
+// failed, before the end; nil for none. Where there are callbacks, the last state before an end starts that of the execution.
 //
 // On the way to the end the idempotency record is completed or released, if the execution started with one. It is completed
 // with a final answer that settles the operation, and released after any other and after a failure.
-func newRing(scope constructs.Construct, props RetryingApiProxyProps, proxies []awslambda.Alias, table awsdynamodb.ITableV2, giveUp awsstepfunctions.TaskStateBase, letters awssqs.IQueue) awsstepfunctions.IChainable {
-	succeeded := awsstepfunctions.NewSucceed(scope, jsii.String("Succeeded"), &awsstepfunctions.SucceedProps{
+func newRing(scope constructs.Construct, props RetryingApiProxyProps, proxies []awslambda.Alias, table awsdynamodb.ITableV2, giveUp awsstepfunctions.TaskStateBase, queue awssqs.IQueue) awsstepfunctions.IChainable {
+	letters, async := lettersTo(scope, queue), giveUp != nil
+	succeeded := newEnding(scope, props, async, letters, awsstepfunctions.NewSucceed(scope, jsii.String(succeededState), &awsstepfunctions.SucceedProps{
 		Comment: jsii.String("The upstream gave a final answer"),
-	})
+	}))
 	// Not a Fail state: the last answer would have to go into its cause, which holds 32,768 characters, and which stands in
 	// the logs even if execution data do not.
-	failed := awsstepfunctions.NewSucceed(scope, jsii.String(failedState), &awsstepfunctions.SucceedProps{
+	failed := newEnding(scope, props, async, letters, awsstepfunctions.NewSucceed(scope, jsii.String(failedState), &awsstepfunctions.SucceedProps{
 		Comment: jsii.String("Attempts or time ran out; the output has the last answer"),
-	})
-	record := newRecordState(scope, table, props.Idempotency.OmitCookies, succeeded)
+	}))
+	record := newRecordState(scope, table, props.Idempotency.OmitCookies, succeeded.choice)
 	released := awsstepfunctions.NewChoice(scope, jsii.String("Released"), nil)
-	released.When(outcomeIs(retry.Succeeded), succeeded, nil)
+	succeeded.when(released, outcomeIs(retry.Succeeded))
 	release := newReleaseState(scope, table, released)
 	// What is to have a letter goes there on the way to Failed; what has no summary was stopped or superseded.
-	var dead, untold awsstepfunctions.IChainable = failed, failed
+	dead, untold := failed.choice, failed.choice
 	if letters != nil {
-		dead = newDeadLetterState(scope, letters, failed)
+		dead = newDeadLetterState(scope, letters, failed.choice)
 		released.When(hasSummary(), dead, nil)
 		untold = newSettledState(scope, dead)
 	}
-	released.Otherwise(failed)
-	var allLost awsstepfunctions.IChainable = newAllLostState(scope, release, dead, letters != nil)
+	failed.otherwise(released)
+	var allLost awsstepfunctions.IChainable = newAllLostState(scope, release, dead, failed, letters != nil)
 	if giveUp != nil {
 		// What has come of it is known, though not here: the key stays locked, and whoever asks with it is told.
 		giveUp.AddCatch(untold, &awsstepfunctions.CatchProps{Errors: jsii.Strings(settledAlready), ResultPath: jsii.String(message.FaultPath)})
@@ -85,11 +89,11 @@ func newRing(scope constructs.Construct, props RetryingApiProxyProps, proxies []
 		wait.Next(next)
 
 		check := awsstepfunctions.NewChoice(scope, stateName("Check", i), nil)
-		check.When(awsstepfunctions.Condition_And(outcomeIs(retry.Succeeded), awsstepfunctions.Condition_Not(hasRecord())), succeeded, nil)
+		succeeded.when(check, outcomeIs(retry.Succeeded), awsstepfunctions.Condition_Not(hasRecord()))
 		if letters != nil {
 			check.When(awsstepfunctions.Condition_And(hasSummary(), awsstepfunctions.Condition_Not(hasRecord())), dead, nil)
 		}
-		check.When(awsstepfunctions.Condition_And(outcomeIs(retry.Failed), awsstepfunctions.Condition_Not(hasRecord())), failed, nil)
+		failed.when(check, outcomeIs(retry.Failed), awsstepfunctions.Condition_Not(hasRecord()))
 		check.When(awsstepfunctions.Condition_And(outcomeIs(retry.Succeeded), awsstepfunctions.Condition_Not(isUnsettled())), record, nil)
 		check.When(awsstepfunctions.Condition_Or(outcomeIs(retry.Succeeded), outcomeIs(retry.Failed)), release, nil)
 		check.When(tooManyLosses(), allLost, nil)
@@ -129,11 +133,10 @@ func newEnterState(scope constructs.Construct, tasks []awsstepfunctionstasks.Lam
 }
 
 // newAllLostState creates the states for an execution whose proxies were lost one after the other: one that leaves the
-// request out of what is told at the end, and one that goes there, as a Check state does. With a summary, there is to be a
-// letter.
-func newAllLostState(scope constructs.Construct, release, failed awsstepfunctions.IChainable, summary bool) awsstepfunctions.Pass {
+// request out of what is told at the end, and one that goes there, as a Check state does: to dead if there are letters.
+func newAllLostState(scope constructs.Construct, release, dead awsstepfunctions.IChainable, failed ending, letters bool) awsstepfunctions.Pass {
 	told := message.AfterLosses()
-	if summary {
+	if letters {
 		told["summary"] = message.SummaryOfLosses()
 	}
 	allLost := awsstepfunctions.NewPass(scope, jsii.String("AllLost"), &awsstepfunctions.PassProps{
@@ -142,7 +145,11 @@ func newAllLostState(scope constructs.Construct, release, failed awsstepfunction
 	})
 	check := awsstepfunctions.NewChoice(scope, jsii.String("CheckAllLost"), nil)
 	check.When(hasRecord(), awsstepfunctions.Chain_Start(release), nil)
-	check.Otherwise(failed)
+	if letters {
+		check.Otherwise(dead)
+	} else {
+		failed.otherwise(check)
+	}
 	allLost.Next(check)
 	return allLost
 }

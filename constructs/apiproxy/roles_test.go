@@ -68,13 +68,17 @@ func TestAProxyMayWriteItsLogsAndTracesAndNothingElse(t *testing.T) {
 	forEachVariant(t, func(t *testing.T, template template) {
 		want := []string{"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 		if template.asyncMachine() != nil {
-			if strings.HasSuffix(t.Name(), "EncryptedDeadLetters") { // whose table has a key
+			if strings.HasSuffix(t.Name(), "EncryptedDeadLetters") || strings.HasSuffix(t.Name(), "EncryptedCallback") { // whose table has a key
 				want = append(slices.Clone(keyUse), want...)
 			}
 			want = append([]string{"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}, want...)
 		}
 		if template.largeBodies() {
 			want = append(want, "s3:GetObject", "s3:PutObject")
+			slices.Sort(want)
+		}
+		if len(template.ofType("AWS::SecretsManager::Secret")) > 0 { // of callbacks
+			want = append(want, "secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue")
 			slices.Sort(want)
 		}
 		for _, proxy := range template.proxies() {

@@ -52,9 +52,10 @@ func newMachine(r *RetryingApiProxy, scope constructs.Construct, props RetryingA
 		RemovalPolicy: logRemovalPolicy(props),
 		EncryptionKey: props.EncryptionKey,
 	})
-	r.failed = newStateFilter(r, logGroup, "SucceedStateEntered", failedState)
-	if own.StateMachineType == awsstepfunctions.StateMachineType_STANDARD && r.DeadLetterQueue != nil {
-		r.undelivered = newStateFilter(r, logGroup, "PassStateEntered", undeliveredState)
+	r.failed = newStateFilter(r, logGroup, "SucceedStateEntered", failedState, failedState)
+	async := own.StateMachineType == awsstepfunctions.StateMachineType_STANDARD
+	if states := untoldStates(props); async && len(states) > 0 {
+		r.undelivered = newStateFilter(r, logGroup, "PassStateEntered", undeliveredState, states...)
 	}
 	role := awsiam.NewRole(scope, jsii.String("state-machine-role"), &awsiam.RoleProps{
 		AssumedBy: servicePrincipal(r, "states.amazonaws.com"),
@@ -74,8 +75,11 @@ func newMachine(r *RetryingApiProxy, scope constructs.Construct, props RetryingA
 		// The CDK's own grant is for the key's use with a state machine of a given name.
 		grantUse(props.EncryptionKey, machine)
 	}
-	if own.StateMachineType == awsstepfunctions.StateMachineType_STANDARD && r.DeadLetterQueue != nil && r.DeadLetterQueue.EncryptionMasterKey() != nil {
+	if async && r.DeadLetterQueue != nil && r.DeadLetterQueue.EncryptionMasterKey() != nil {
 		grantUse(r.DeadLetterQueue.EncryptionMasterKey(), machine)
+	}
+	if async && props.Callback != nil {
+		grantCallbackStarts(scope, machine, role)
 	}
 	grantKey(r.Table, machine) // the right to update records comes with the states
 	denyOtherRecords(r.Table, machine, recordPrefix(r, props))

@@ -20,6 +20,7 @@ func TestEveryStatementOfAPolicyIsAsInItsGoldenFile(t *testing.T) {
 		"statements-existing-table.txt":  variants()["ExistingTable"],
 		"statements-encrypted-table.txt": variants()["EncryptedTable"],
 		"statements-encrypted.txt":       variants()["Encrypted"],
+		"statements-callback.txt":        variants()["EncryptedCallback"],
 		"statements-granted.txt":         variants()["Granted"],
 		"statements-large-bodies.txt":    variants()["LargeBodies"],
 		"statements-existing-bucket.txt": variants()["ExistingBucket"],

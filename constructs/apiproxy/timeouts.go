@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution"
 )
 
 // expressDuration is the longest that an Express execution can take.
@@ -27,7 +29,7 @@ const (
 	// starting, the last transitions, and writing the record.
 	deadlineMargin = 10 * time.Second
 
-	// letterMargin is the time that an execution has after its deadline where there are dead letters: proxies that hang, one
+	// letterMargin is the time that an execution has after the last deadline where there are dead letters: proxies that hang, one
 	// after the other, are given up, and the letter is sent, also if SQS refuses it for a while. An execution that Step
 	// Functions ends sends none.
 	letterMargin = 1 * time.Hour
@@ -57,12 +59,18 @@ func (p RetryingApiProxyProps) machineTimeout() time.Duration {
 	return p.longestDeadline() + deadlineMargin
 }
 
-// asyncMachineTimeout is the longest that the execution of an asynchronous request may take.
+// asyncMachineTimeout is the longest that the execution of an asynchronous request may take. That of its callback may begin at once,
+// and has time for as long after the deadline of the request as callbacks have; in the execution of the request, that is the time in
+// which proxies that hang are given up and the callback is started.
 func (p RetryingApiProxyProps) asyncMachineTimeout() time.Duration {
-	if p.DeadLetters != nil {
-		return roundUp(p.Async.Deadline, time.Second) + letterMargin
+	last := roundUp(p.Async.Deadline, time.Second)
+	if p.Callback != nil {
+		last += execution.CallbackTime
 	}
-	return roundUp(p.Async.Deadline, time.Second) + deadlineMargin
+	if p.DeadLetters != nil {
+		return last + letterMargin
+	}
+	return last + deadlineMargin
 }
 
 func (p RetryingApiProxyProps) gatewayTimeout() time.Duration {

@@ -82,6 +82,9 @@ func (p RetryingApiProxyProps) Validate() error {
 			}
 		}
 	}
+	if err := p.validateCallback(); err != nil {
+		problems = append(problems, err)
+	}
 	if !isRecordPrefix(p.RecordPrefix) && !isToken(p.RecordPrefix) {
 		problem("RecordPrefix is %q; give up to %d printable ASCII characters without *, ?, $ and #, or leave it out for the ids of the construct",
 			p.RecordPrefix, maxRecordPrefixLength)
@@ -97,14 +100,14 @@ func (p RetryingApiProxyProps) Validate() error {
 	if err := p.Retry.Validate(); err != nil {
 		problems = append(problems, err)
 	} else if p.ProxyCount > 0 {
-		n := len(*policyJSON(p)) + len(p.Upstream.BaseURL) + p.Upstream.Auth.room() + len(*p.Upstream.headersJSON()) + len(p.Upstream.CertificateAuthority)
+		n := len(*policyJSON(p)) + len(p.Upstream.BaseURL) + p.Upstream.Auth.room() + len(*p.Upstream.headersJSON()) + len(p.Upstream.CertificateAuthority) + p.Callback.room()
 		for _, value := range p.Upstream.fence() {
 			n += len(value)
 		}
 		if n > maxEnvironment {
-			problem("Retry and Upstream (BaseURL, AllowedNetworks, AllowedMethods, AllowedPaths, Auth, Headers and CertificateAuthority) take "+
-				"%d bytes together in the functions' environment; give %d at most: fewer Retry.Statuses, networks, paths, header fields or "+
-				"certificates", n, maxEnvironment)
+			problem("Retry, Callback and Upstream (BaseURL, AllowedNetworks, AllowedMethods, AllowedPaths, Auth, Headers and CertificateAuthority) "+
+				"take %d bytes together in the functions' environment; give %d at most: fewer Retry.Statuses, networks, paths, header fields, "+
+				"hosts or certificates", n, maxEnvironment)
 		}
 		if err := p.fits(); err != nil {
 			problems = append(problems, err)

@@ -68,6 +68,7 @@ func everything() *apiproxy.RetryingApiProxyProps {
 		},
 		Async:        &apiproxy.Async{Deadline: 6 * time.Hour},
 		DeadLetters:  &apiproxy.DeadLetters{Retention: 4 * 24 * time.Hour},
+		Callback:     &apiproxy.Callback{URL: "https://hooks.example.com/orders?shop=7", Hosts: []string{"hooks.example.com", "10.1.2.3:8443"}},
 		LargeBodies:  &apiproxy.LargeBodies{},
 		RecordPrefix: "orders",
 		UrlAuthType:  awslambda.FunctionUrlAuthType_NONE,
@@ -92,7 +93,7 @@ var variants = sync.OnceValue(func() map[string]template {
 	app := newApp(deployed(), nothingBundled)
 	build := func(name string, props func(awscdk.Stack) *apiproxy.RetryingApiProxyProps) *apiproxy.RetryingApiProxy {
 		settings := &awscdk.StackProps{}
-		if name == "EncryptedTable" || name == "Encrypted" || name == "EncryptedBodies" || name == "EncryptedDeadLetters" { // a table with a key of one's own wants to know its region
+		if name == "EncryptedTable" || name == "Encrypted" || name == "EncryptedBodies" || name == "EncryptedDeadLetters" || name == "EncryptedCallback" { // a table with a key of one's own wants to know its region
 			settings.Env = &awscdk.Environment{Region: jsii.String("eu-central-1")}
 		}
 		stack := awscdk.NewStack(app, &name, settings)
@@ -129,6 +130,15 @@ var variants = sync.OnceValue(func() map[string]template {
 	build("DeadLetters", with(func(p *apiproxy.RetryingApiProxyProps) {
 		p.Async, p.DeadLetters = &apiproxy.Async{}, &apiproxy.DeadLetters{}
 	}))
+	build("Callback", with(func(p *apiproxy.RetryingApiProxyProps) {
+		p.Async, p.Callback = &apiproxy.Async{}, &apiproxy.Callback{URL: "https://hooks.example.com/orders"}
+	}))
+	build("EncryptedCallback", func(stack awscdk.Stack) *apiproxy.RetryingApiProxyProps {
+		props := minimal()
+		props.EncryptionKey = awskms.NewKey(stack, jsii.String("Key"), &awskms.KeyProps{EnableKeyRotation: jsii.Bool(true)})
+		props.Async, props.Callback = &apiproxy.Async{}, &apiproxy.Callback{Hosts: []string{"hooks.example.com"}}
+		return props
+	})
 	build("LongAttempts", with(func(p *apiproxy.RetryingApiProxyProps) {
 		p.Retry = retry.Policy{AttemptTimeout: 289 * time.Second}
 	}))

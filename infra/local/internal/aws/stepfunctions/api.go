@@ -70,13 +70,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if !errors.As(err, &refused) {
 			refused = apiError(InternalFailure, "%v", err)
 		}
-		status = http.StatusBadRequest
-		switch refused.Code {
-		case InternalFailure:
-			status = http.StatusInternalServerError
-		case ServiceUnavailable:
-			status = http.StatusServiceUnavailable
-		}
+		status = refused.statusCode()
 		header.Set("x-amzn-ErrorType", refused.Code)
 		answer = map[string]string{"__type": refused.Code, "message": refused.Message}
 	}
@@ -131,6 +125,19 @@ type startInput struct {
 	StateMachineArn string `json:"stateMachineArn"`
 	Name            string `json:"name"`
 	Input           string `json:"input"`
+}
+
+// startFromTask starts an execution for a Task state of another one.
+func (s *Service) startFromTask(ctx context.Context, input json.RawMessage) (json.RawMessage, error) {
+	answer, err := operations["StartExecution"](s, ctx, input)
+	var refused *Error
+	if errors.As(err, &refused) {
+		return nil, &asl.ServiceError{Code: refused.Code, Message: refused.Message, StatusCode: refused.statusCode()}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(answer)
 }
 
 func (s *Service) startExecution(_ context.Context, in startInput) (any, error) {

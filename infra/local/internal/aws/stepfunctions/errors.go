@@ -1,6 +1,9 @@
 package stepfunctions
 
-import "fmt"
+import (
+	"fmt"
+	"net/http"
+)
 
 // Codes of errors, as the service's API names them.
 const (
@@ -27,6 +30,17 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
+
+// statusCode is the status of the answer with the error.
+func (e *Error) statusCode() int {
+	switch e.Code {
+	case InternalFailure:
+		return http.StatusInternalServerError
+	case ServiceUnavailable:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusBadRequest
+}
 
 // Unwrap returns what lies behind the error, such as a *asl.DefinitionError behind InvalidDefinition.
 func (e *Error) Unwrap() error { return e.cause }

@@ -203,16 +203,17 @@ func executionARN(m *machine, name string, random func() float64) string {
 func (s *Service) run(e *execution) {
 	defer e.cancel(nil)
 	options := asl.Options{
-		Lambda:       s.config.Lambda,
-		DynamoDB:     s.config.DynamoDB,
-		SQS:          s.config.SQS,
-		Clock:        s.config.Clock,
-		Random:       s.config.Random,
-		Execution:    asl.ExecutionContext{ID: e.ARN, Name: e.Name, RoleARN: e.machine.RoleARN, Started: e.Started, Standard: e.Type == Standard},
-		StateMachine: asl.StateMachineContext{ID: e.machine.ARN, Name: e.machine.Name, VersionARN: e.VersionARN},
-		Region:       strings.Split(e.machine.ARN, ":")[3],
-		MaxDuration:  MaxStandardDuration,
-		OnEvent:      func(event asl.Event) { s.record(e, event) },
+		Lambda:        s.config.Lambda,
+		DynamoDB:      s.config.DynamoDB,
+		SQS:           s.config.SQS,
+		StepFunctions: s.starts,
+		Clock:         s.config.Clock,
+		Random:        s.config.Random,
+		Execution:     asl.ExecutionContext{ID: e.ARN, Name: e.Name, RoleARN: e.machine.RoleARN, Started: e.Started, Standard: e.Type == Standard},
+		StateMachine:  asl.StateMachineContext{ID: e.machine.ARN, Name: e.machine.Name, VersionARN: e.VersionARN},
+		Region:        strings.Split(e.machine.ARN, ":")[3],
+		MaxDuration:   MaxStandardDuration,
+		OnEvent:       func(event asl.Event) { s.record(e, event) },
 	}
 	if e.Type == Express {
 		options.MaxDuration = MaxExpressDuration

@@ -50,6 +50,10 @@ type Config struct {
 	DynamoDB asl.DynamoDB
 	SQS      asl.SQS
 
+	// Starts stands in front of the service itself, which serves the Task states that start executions. Nil means that nothing
+	// does.
+	Starts func(own asl.StepFunctions) asl.StepFunctions
+
 	// Clock is the clock that executions go by. Nil means the real one.
 	Clock clock.Clock
 
@@ -79,6 +83,7 @@ type StateMachine struct {
 // A Service holds state machines and runs them. It may be used by many goroutines at once.
 type Service struct {
 	config Config
+	starts asl.StepFunctions
 	file   *datafile.File  // nil: executions are kept in memory only
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -130,6 +135,10 @@ func New(config Config) *Service {
 		observers: map[int]func(Execution, asl.Event){},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.starts = asl.StepFunctionsFunc(s.startFromTask)
+	if config.Starts != nil {
+		s.starts = config.Starts(s.starts)
+	}
 	return s
 }
 

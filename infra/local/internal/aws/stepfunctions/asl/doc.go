@@ -6,7 +6,8 @@
 // and the history of events under the names that the service gives them.
 //
 // Left out are Map and Parallel states, JSONata and variables, activities, callbacks with task tokens, and paths that
-// select more than one value. The integrations are lambda:invoke and dynamodb:updateItem.
+// select more than one value. The integrations are lambda:invoke, dynamodb:updateItem,
+// sqs:sendMessage and states:startExecution, which does not wait for the execution.
 //
 // Values are JSON values: numbers come out as they went in, and the members of objects in the order of their names.
 //

@@ -35,6 +35,7 @@ type serviceErrors struct {
 	prefix  string          // of all of them
 	service string          // as causes name it
 	known   map[string]bool // the codes that become part of a name
+	suffix  string          // is behind such a code, unless it ends so itself
 	other   string          // stands for the other codes
 }
 
@@ -43,6 +44,8 @@ var integrations = map[string]integration{
 	"lambda:invoke":       lambdaInvoke{},
 	"dynamodb:updateItem": dynamodbUpdateItem{},
 	"sqs:sendMessage":     sqsSendMessage{},
+
+	"states:startExecution": statesStartExecution{},
 }
 
 var integrationARN = regexp.MustCompile(`^arn:aws[a-z-]*:states:::([a-z0-9-]+):([A-Za-z0-9:.]+)$`)
@@ -101,7 +104,7 @@ func checkNames(f *fields, given map[string]any, required []string, optional ...
 
 // A ServiceError is the answer of a service that refuses a call. The error that the state reports is named after its
 // code, such as Lambda.TooManyRequestsException. Codes that Step Functions has no name for are reported as
-// Lambda.AWSLambdaException, DynamoDB.AmazonDynamoDBException and SQS.AmazonSQSException.
+// Lambda.AWSLambdaException, DynamoDB.AmazonDynamoDBException, SQS.AmazonSQSException and StepFunctions.AWSStepFunctionsException.
 type ServiceError struct {
 	// Code is the service's own name of the error, such as TooManyRequestsException.
 	Code string
@@ -129,7 +132,9 @@ func (e *execution) callFailure(i integration, err error) *Failure {
 		return failure(names.prefix+".SdkClientException", "Unable to execute HTTP request: %v", err)
 	}
 	name := refused.Code
-	if !names.known[name] {
+	if names.known[name] {
+		name = strings.TrimSuffix(name, names.suffix) + names.suffix
+	} else {
 		name = names.other
 	}
 	requestID := refused.RequestID

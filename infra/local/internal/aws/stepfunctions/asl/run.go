@@ -26,10 +26,11 @@ const DefaultRegion = "us-east-1"
 
 // Options says how a machine is run. The zero value runs machines that have no Task states.
 type Options struct {
-	// Lambda, DynamoDB and SQS serve the integrations. They may be nil if the machine has no Task that calls them.
-	Lambda   Lambda
-	DynamoDB DynamoDB
-	SQS      SQS
+	// Lambda, DynamoDB, SQS and StepFunctions serve the integrations. They may be nil if the machine has no Task that calls them.
+	Lambda        Lambda
+	DynamoDB      DynamoDB
+	SQS           SQS
+	StepFunctions StepFunctions
 
 	// Clock is the clock that waits, retries and timeouts go by. Nil means the real one. Goroutines that run machines on
 	// one virtual clock at the same time must have entered it.
@@ -167,6 +168,10 @@ func (m *Machine) checkIntegrations(options Options) error {
 		case sqsSendMessage:
 			if options.SQS == nil {
 				problem("state %q sends a message, but Options.SQS is nil", name)
+			}
+		case statesStartExecution:
+			if options.StepFunctions == nil {
+				problem("state %q starts an execution, but Options.StepFunctions is nil", name)
 			}
 		}
 	}
