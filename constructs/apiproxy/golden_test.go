@@ -86,6 +86,7 @@ func TestAStackWithAllPropsIsAsInItsGoldenFile(t *testing.T) {
 	golden(t, "async-definition-3-proxies.json", variants()["Async"].asyncDefinition().readable())
 	golden(t, "dead-letters-definition-3-proxies.json", variants()["DeadLetters"].asyncDefinition().readable())
 	golden(t, "callback-definition-3-proxies.json", variants()["Callback"].asyncDefinition().readable())
+	golden(t, "callback-letters-definition-3-proxies.json", variants()["CallbackLetters"].asyncDefinition().readable())
 }
 
 func TestTheDefinitionIsAsInItsGoldenFile(t *testing.T) {

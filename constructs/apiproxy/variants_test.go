@@ -133,6 +133,10 @@ var variants = sync.OnceValue(func() map[string]template {
 	build("Callback", with(func(p *apiproxy.RetryingApiProxyProps) {
 		p.Async, p.Callback = &apiproxy.Async{}, &apiproxy.Callback{URL: "https://hooks.example.com/orders"}
 	}))
+	build("CallbackLetters", with(func(p *apiproxy.RetryingApiProxyProps) {
+		p.Async, p.DeadLetters = &apiproxy.Async{}, &apiproxy.DeadLetters{}
+		p.Callback = &apiproxy.Callback{Hosts: []string{"hooks.example.com"}}
+	}))
 	build("EncryptedCallback", func(stack awscdk.Stack) *apiproxy.RetryingApiProxyProps {
 		props := minimal()
 		props.EncryptionKey = awskms.NewKey(stack, jsii.String("Key"), &awskms.KeyProps{EnableKeyRotation: jsii.Bool(true)})

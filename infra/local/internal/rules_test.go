@@ -42,11 +42,11 @@ var rules = []rule{
 	{packages: "functions/message", only: []string{"functions/retry"}},
 	{packages: "functions/idempotency/...", only: []string{"functions/idempotency/..."}},
 	{packages: "constructs/...", only: []string{
-		"constructs/...", "functions/retry", "functions/message", "functions/largebody", "functions/gate", "functions/idempotency/recordformat",
+		"constructs/...", "functions/retry", "functions/message", "functions/execution", "functions/largebody", "functions/gate", "functions/idempotency/recordformat",
 	}},
 	// Whoever imports the construct alone does not compile them.
 	{packages: "constructs/apiproxy", only: []string{
-		"constructs/...", "functions/retry", "functions/message", "functions/largebody", "functions/gate", "functions/idempotency/recordformat",
+		"constructs/...", "functions/retry", "functions/message", "functions/execution", "functions/largebody", "functions/gate", "functions/idempotency/recordformat",
 	}, never: []string{
 		"github.com/aws/aws-cdk-go/awscdk/v2/awsscheduler", "github.com/aws/aws-cdk-go/awscdk/v2/awsschedulertargets",
 		"github.com/aws/aws-cdk-go/awscdk/v2/awseventstargets",

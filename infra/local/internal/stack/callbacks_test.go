@@ -3,230 +3,247 @@ package stack_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
+	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+	"pgregory.net/rapid"
 
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
-	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
-// calledBack is the stack whose asynchronous requests have callbacks and dead letters. Callbacks go to another place in tests.
-var calledBack = synthesised("callbacks", map[string]any{
-	"async": "true", "deadletters": "true", "callback": "https://hooks.example.com/told", "callbackhosts": "hooks.example.com",
-})
+// hookSecret signs the callbacks of the stacks in this process.
+const hookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
-// A toldCall is a callback as its receiver got it.
-type toldCall struct {
-	target, body string
-	header       http.Header
+// A vault holds that one secret.
+type vault struct{}
+
+func (vault) SecretString(context.Context, string) (*string, error) {
+	secret := hookSecret
+	return &secret, nil
 }
 
-// A receiver is told of asynchronous requests.
-type receiver struct {
-	*httptest.Server
-	calls chan toldCall
+// A notice is what a callback says.
+type notice struct {
+	id   string
+	Type string
+	Data struct {
+		Status   string
+		Links    map[string]string
+		Response *struct{ StatusCode int }
+	}
 }
 
-// receive answers callbacks one after the other with statuses, and all that follow with 204.
-func receive(t testing.TB, statuses ...int) *receiver {
-	t.Helper()
-	r := &receiver{calls: make(chan toldCall, 100)}
-	var mu sync.Mutex
-	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		body, _ := io.ReadAll(request.Body)
-		mu.Lock()
-		defer mu.Unlock()
-		r.calls <- toldCall{request.Method + " " + request.URL.String(), string(body), request.Header}
-		answer := http.StatusNoContent
-		if len(statuses) > 0 {
-			answer, statuses = statuses[0], statuses[1:]
-		}
-		w.WriteHeader(answer)
-	}))
-	t.Cleanup(r.Close)
-	return r
-}
-
-// toldTo sends callbacks to a receiver.
-func toldTo(r *receiver) setting {
-	return func(_ testing.TB, c *config) { c.CallbackURL = r.URL + "/told?shop=7" }
-}
-
-// told waits for the next callback, and verifies it as receivers do, with the secret of the stack.
-func (r *receiver) told(t testing.TB, s *stack.Stack) (toldCall, map[string]any) {
-	t.Helper()
-	call := <-r.calls
-	webhook, err := standardwebhooks.NewWebhook(callbackSecret(t, s))
+// take is the receiver of callbacks.
+func (w *whole) take(rw http.ResponseWriter, r *http.Request, body []byte) {
+	hook, err := standardwebhooks.NewWebhook(hookSecret)
+	if err == nil {
+		err = hook.VerifyIgnoringTimestamp(body, r.Header)
+	}
+	n := notice{id: r.Header.Get("Webhook-Id")}
+	if err == nil {
+		err = json.Unmarshal(body, &n)
+	}
 	if err != nil {
-		t.Fatal(err)
+		w.broken = "a callback cannot be verified: " + err.Error()
 	}
-	// The library knows the time of now, and not that of the state machine, which passes faster.
-	if err := webhook.VerifyIgnoringTimestamp([]byte(call.body), call.header); err != nil {
-		t.Errorf("the signature of %+v: %v", call, err)
+	w.told = append(w.told, n)
+	if w.receiver != nil {
+		w.receiver(len(w.told), rw)
 	}
-	var notice map[string]any
-	if err := json.Unmarshal([]byte(call.body), &notice); err != nil {
-		t.Fatalf("%v: %s", err, call.body)
-	}
-	return call, notice
 }
 
-// callbackSecret is what the stack signs callbacks with.
-func callbackSecret(t testing.TB, s *stack.Stack) string {
-	t.Helper()
-	for _, f := range s.Template.Functions {
-		if id := f.Environment["CALLBACK_SECRET"]; id != "" {
-			out, err := secretsClient(s).GetSecretValue(context.Background(), &secretsmanager.GetSecretValueInput{SecretId: aws.String(id)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return *out.SecretString
-		}
-	}
-	t.Fatal("no function has a secret for callbacks")
-	return ""
+// notices are the callbacks that have come so far.
+func (w *whole) notices() []notice {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]notice{}, w.told...)
 }
 
-// standardEnds waits until no Standard execution runs, and tells how each has ended, by its last state.
-func standardEnds(t *testing.T, s *stack.Stack) map[string]int {
-	t.Helper()
-	until(t, "the end of all executions", func() (string, bool) {
-		running, err := s.StepFunctions.Executions("", asl.Running)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return fmt.Sprint(len(running)), len(running) == 0
-	})
-	all, err := s.StepFunctions.Executions("", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ends := map[string]int{}
-	for _, e := range all {
-		if e.Type != stepfunctions.Standard {
-			continue
-		}
-		events, err := s.StepFunctions.History(e.ARN)
-		if err != nil {
-			t.Fatal(err)
-		}
-		end := string(e.Status)
-		for _, event := range events {
-			if event.StateEntered != nil {
-				end = event.StateEntered.Name
-			}
-		}
-		ends[end]++
-	}
-	return ends
+// toCallback are the fields of a request that is told of.
+func (w *whole) toCallback() []string {
+	return []string{"prefer", "respond-async", "callback-url", "http://127.0.0.1/" + w.name + "/callback"}
 }
 
-func TestTheEndOfAnAsynchronousRequestIsToldByASignedCallback(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		name, kind, status string
-		fields             []string
-		answers            []http.HandlerFunc
-	}{
-		{"succeeded, with a key", "execution.succeeded", "succeeded", []string{"Idempotency-Key", "k"}, []http.HandlerFunc{respond(500, "later"), respond(201, `{"id":7}`)}},
-		{"succeeded, without a key", "execution.succeeded", "succeeded", nil, []http.HandlerFunc{respond(201, `{"id":7}`)}},
-		{"failed, with a key", "execution.failed", "failed", []string{"Idempotency-Key", "k"}, []http.HandlerFunc{respond(500, "a"), respond(500, "b"), respond(500, "c")}},
-		{"failed, without a key", "execution.failed", "failed", nil, []http.HandlerFunc{respond(500, "once")}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			u, r := play(t, test.answers...), receive(t, 503)
-			s := start(t, u.URL, from(calledBack), fast, toldTo(r))
-			location, _ := accepted(t, s, http.MethodPost, "/orders", "tea", test.fields...)
-			first, notice := r.told(t, s)
-			again, _ := r.told(t, s)
-			if first.target != "POST /told?shop=7" || first.body != again.body || first.header.Get("Webhook-Id") != again.header.Get("Webhook-Id") || first.header.Get("Content-Type") != "application/json" {
-				t.Errorf("the callback is %+v, and after 503 %+v", first, again)
-			}
-			data, _ := notice["data"].(map[string]any)
-			links, _ := data["links"].(map[string]any)
-			self, _ := links["self"].(string)
-			if notice["type"] != test.kind || data["status"] != test.status || !strings.HasSuffix(self, location) {
-				t.Errorf("it says %s", first.body)
-			}
-			want := map[string]int{"Succeeded": 2}
-			if test.status == "failed" {
-				want = map[string]int{"Failed": 1, "Succeeded": 1}
-			}
-			if got := standardEnds(t, s); got["Succeeded"] != want["Succeeded"] || got["Failed"] != want["Failed"] || len(r.calls) != 0 {
-				t.Errorf("the executions end in %v, want %v, and there are %d more callbacks", got, want, len(r.calls))
-			}
+func TestTheEndOfAnAsynchronousRequestIsToldOnce(t *testing.T) {
+	w, end := newWhole(t, "", half)
+	defer end()
+	w.upstream = func(n int, rw http.ResponseWriter) {
+		if n < 3 {
+			rw.Header().Set("Retry-After", "600")
+			rw.WriteHeader(http.StatusTooManyRequests)
+		}
+	}
+	w.receiver = func(n int, rw http.ResponseWriter) {
+		if n < 3 {
+			rw.Header().Set("Retry-After", "300")
+			rw.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}
+	location := w.ask("POST", "/pay", append(w.toCallback(), "idempotency-key", "k")...).Headers["location"]
+	w.passes(2 * time.Hour)
+	told := w.notices()
+	if len(told) != 3 || told[0].id != told[2].id || told[2].Type != "execution.succeeded" || told[2].Data.Response.StatusCode != 200 || told[2].Data.Links["self"] != location {
+		t.Fatalf("told was %+v of %s", told, location)
+	}
+	// A duplicate is handed the answer, and nobody is told of it.
+	if again := w.ask("POST", "/pay", append(w.toCallback(), "idempotency-key", "k")...); again.Headers["idempotent-replayed"] != "true" || len(w.sent) != 3 {
+		t.Errorf("the next request with the key is answered with %d %v, after %d", again.StatusCode, again.Headers, len(w.sent))
+	}
+	w.passes(2 * time.Hour)
+	if n := len(w.notices()); n != 3 {
+		t.Errorf("there were %d callbacks more", n-3)
+	}
+}
+
+func TestACallbackThatNobodyTakesIsADeadLetterAndARedriveDeliversIt(t *testing.T) {
+	w, end := newWhole(t, "", half)
+	defer end()
+	w.upstream = func(int, http.ResponseWriter) {}
+	w.receiver = func(_ int, rw http.ResponseWriter) { rw.WriteHeader(http.StatusNotFound) }
+	location := w.ask("POST", "/pay", w.toCallback()...).Headers["location"]
+	w.passes(2 * time.Hour)
+	letters := w.sentLetters()
+	if len(letters) != 1 || letters[0].Summary.Reason != message.CallbackRefused || len(w.notices()) != 1 {
+		t.Fatalf("after %d callbacks the letters are %+v", len(w.notices()), letters)
+	}
+	if response := w.ask("GET", location+"/response"); response.StatusCode != 200 {
+		t.Errorf("the answer is %d %s", response.StatusCode, response.Body)
+	}
+	w.mu.Lock()
+	w.receiver = nil
+	w.mu.Unlock()
+	for range 2 {
+		if out, err := w.redrive(w.gateway, letters[0], false); err != nil {
+			t.Fatalf("the redrive is answered with %+v, error %v", out, err)
+		}
+		w.passes(time.Hour)
+	}
+	if told := w.notices(); len(told) != 2 || told[0].id != told[1].id || len(w.sent) != 1 {
+		t.Errorf("told was %+v, and the upstream asked %d times", told, len(w.sent))
+	}
+}
+
+func TestAStoppedRequestIsNotTold(t *testing.T) {
+	w, end := newWhole(t, "", half)
+	defer end()
+	w.upstream = func(_ int, rw http.ResponseWriter) {
+		rw.Header().Set("Retry-After", "600")
+		rw.WriteHeader(http.StatusServiceUnavailable)
+	}
+	location := w.ask("POST", "/pay", w.toCallback()...).Headers["location"]
+	w.passes(time.Minute)
+	if stopped := w.ask("DELETE", location); !strings.Contains(stopped.Body, `"stopped"`) {
+		t.Fatalf("the stop is answered with %d %s", stopped.StatusCode, stopped.Body)
+	}
+	w.passes(3 * time.Hour)
+	if len(w.notices()) != 0 || len(w.sentLetters()) != 0 {
+		t.Errorf("told was %+v, and the letters are %+v", w.notices(), w.sentLetters())
+	}
+}
+
+// TestWhateverHappensTheEndOfARequestIsToldOrALetterSaysOtherwise lets the upstream and the receiver answer, limit and fail,
+// proxies crash and be throttled, and the table and the queue fail before or after they have done what they were asked, in any
+// order.
+func TestWhateverHappensTheEndOfARequestIsToldOrALetterSaysOtherwise(t *testing.T) {
+	var accepted, told, repeated, undelivered, stopped int
+	rapid.Check(t, func(t *rapid.T) {
+		c := drawCourse(t)
+		c.kept = true
+		var w *whole
+		var end func()
+		locked := func(f func()) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			f()
+		}
+		w, end = newWhole(t, `{"networkFailures":{"attempts":4}}`, func() (drawn float64) {
+			locked(func() { drawn = c.random() })
+			return drawn
 		})
-	}
-}
-
-func TestACallbackThatIsRefusedIsADeadLetterAndARedriveSendsItAgain(t *testing.T) {
-	t.Parallel()
-	u, r := play(t, respond(201, `{"id":7}`)), receive(t, 410)
-	s := start(t, u.URL, from(calledBack), fast, toldTo(r))
-	accepted(t, s, http.MethodPost, "/orders", "tea")
-	first, _ := r.told(t, s)
-	m := mailboxOf(t, s)
-	letters, _ := m.letters(t, 1)
-	if len(letters) != 1 || letters[0].Summary.Reason != "CallbackRefused" {
-		t.Fatalf("the letters are %+v", letters)
-	}
-	if got := m.redrive(t, nil); got.Started != 1 {
-		t.Fatalf("the redrive does %+v", got)
-	}
-	if again, _ := r.told(t, s); again.header.Get("Webhook-Id") != first.header.Get("Webhook-Id") || again.body != first.body {
-		t.Errorf("it is sent again as %+v, and was %+v", again, first)
-	}
-	standardEnds(t, s)
-	if got := m.left(t); got != "0 and 0" || len(u.received()) != 1 {
-		t.Errorf("%s letters are left, and the upstream got %d requests", got, len(u.received()))
-	}
-}
-
-func TestARequestThatWasStoppedIsNotToldOf(t *testing.T) {
-	t.Parallel()
-	u, r := play(t, status(429, "Retry-After", "36000"), respond(201, "never")), receive(t)
-	s := start(t, u.URL, from(calledBack), toldTo(r))
-	location, _ := accepted(t, s, http.MethodPost, "/orders", "tea")
-	until(t, "the wait", func() (string, bool) {
-		got := get(t, s, location).job(t).Status
-		return got, got == "waiting"
-	})
-	if a := send(t, s, http.MethodDelete, location, ""); a.Status != 200 {
-		t.Fatalf("it is stopped with %d %s", a.Status, a.Body)
-	}
-	standardEnds(t, s)
-	if len(r.calls) != 0 {
-		t.Errorf("it is told of: %+v", <-r.calls)
-	}
-}
-
-func TestTheSecretOfCallbacksIsKeptWithTheData(t *testing.T) {
-	t.Parallel()
-	u := play(t)
-	file := filepath.Join(t.TempDir(), "data.db")
-	value := func(settings ...setting) string {
-		s, err := launch(t, config{Config: stack.Config{Upstream: u.URL, Speed: speed}}, append(settings, from(calledBack)))
-		if err != nil {
-			t.Fatal(err)
+		defer end()
+		c.of(w)
+		failing := func(label string, most int) func() (bool, bool) {
+			fates := rapid.SliceOfN(rapid.IntRange(0, 39), 0, most).Draw(t, label)
+			return func() (bool, bool) {
+				if len(fates) == 0 {
+					return true, true
+				}
+				next := fates[0]
+				fates = fates[1:]
+				return next != 17, next != 23
+			}
 		}
-		defer s.Close()
-		return callbackSecret(t, s)
-	}
-	withFile := func(_ testing.TB, c *config) { c.DataFile = file }
-	first, second, other := value(withFile), value(withFile), value()
-	if first != second || first == other || len(first) != 44 {
-		t.Errorf("with the same file the secret has %d characters, and is the same: %t; with none it is the same: %t", len(first), first == second, first == other)
-	}
+		w.table, w.queue = failing("table", 80), failing("queue", 6)
+		answers := rapid.SliceOfN(rapid.SampledFrom([]int{200, 204, 429, 500, 503, 301, 404, 410, 0}), 0, 8).Draw(t, "receiver")
+		taken := 0
+		w.receiver = func(n int, rw http.ResponseWriter) {
+			status := 200
+			if n <= len(answers) {
+				status = answers[n-1]
+			}
+			switch {
+			case status == 0:
+				panic(http.ErrAbortHandler)
+			case status < 300:
+				taken++
+			}
+			rw.WriteHeader(status)
+		}
+		answer := w.ask("PUT", "/", w.toCallback()...)
+		if answer.StatusCode != 202 {
+			w.passes(8 * time.Hour)
+			if len(w.notices()) > 0 {
+				t.Fatalf("the request is answered with %d, and somebody is told of it", answer.StatusCode)
+			}
+			return
+		}
+		accepted++
+		location := answer.Headers["location"]
+		if rapid.IntRange(0, 9).Draw(t, "stop") == 7 {
+			w.ask("DELETE", location)
+		}
+		w.passes(9 * time.Hour)
+		locked(func() { w.table, w.queue = nil, nil })
+		var status struct{ Status string }
+		if looked := w.ask("GET", location); json.Unmarshal([]byte(looked.Body), &status) != nil || looked.StatusCode != 200 {
+			t.Fatalf("the status is %d %s", looked.StatusCode, looked.Body)
+		}
+		notices, letters := w.notices(), w.sentLetters()
+		for _, n := range notices {
+			if n.id != notices[0].id || n.Data.Status != status.Status || n.Type != "execution."+status.Status || n.Data.Links["self"] != location {
+				t.Fatalf("told was %+v of %s, which has %s", n, location, status.Status)
+			}
+		}
+		ofCallback := 0
+		for _, letter := range letters {
+			if !strings.HasSuffix(letter.Item, letter.Execution) {
+				t.Fatalf("the letter is %+v", letter)
+			}
+			if letter.Execution != execution.Name(strings.TrimPrefix(location, "/-/executions/")) {
+				ofCallback++
+			}
+		}
+		switch {
+		case status.Status == "stopped":
+			stopped++
+			if len(notices) > 0 {
+				t.Fatalf("it was stopped, and told was %+v", notices)
+			}
+		case taken == 0 && ofCallback == 0:
+			t.Fatalf("it has %s, nobody has taken the callback, and there is no letter: %d tries, letters %+v", status.Status, len(notices), letters)
+		case taken > 0:
+			told++
+			if taken > 1 {
+				repeated++ // of a proxy that was lost with the receiver's answer, under the same id
+			}
+		default:
+			undelivered++
+		}
+	})
+	t.Logf("%d requests were accepted: of %d somebody was told, of %d more than once under one id, of %d a letter says that they were not, %d were stopped; of 0 neither",
+		accepted, told, repeated, undelivered, stopped)
 }

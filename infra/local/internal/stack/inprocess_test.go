@@ -60,6 +60,13 @@ type whole struct {
 	letters []message.DeadLetter
 	queue   func() (taken, answered bool)
 
+	// told are the callbacks that were made, and receiver answers the n-th of them, from 1. Default: it takes each.
+	told     []notice
+	receiver func(n int, w http.ResponseWriter)
+
+	// name tells the stack from others at their upstream.
+	name string
+
 	// What is below belongs to whoever holds the lock; the functions are called with it held.
 	mu sync.Mutex
 
@@ -114,7 +121,7 @@ const (
 
 // asyncProxies is the definition of three proxies for asynchronous requests.
 var asyncProxies = sync.OnceValue(func() string {
-	text, err := os.ReadFile("../../../../constructs/apiproxy/testdata/dead-letters-definition-3-proxies.json")
+	text, err := os.ReadFile("../../../../constructs/apiproxy/testdata/callback-letters-definition-3-proxies.json")
 	if err != nil {
 		panic(err)
 	}
@@ -204,8 +211,8 @@ var wholeUpstream = sync.OnceValue(func() (u struct {
 		name, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 		found, _ := u.stacks.Load(name)
 		r.URL.Path = "/" + rest
-		_, _ = io.Copy(io.Discard, r.Body)
-		found.(*whole).serve(w, r)
+		body, _ := io.ReadAll(r.Body)
+		found.(*whole).serve(w, r, body)
 	}))
 	u.address = server.Listener.Addr().String()
 	return u
@@ -231,12 +238,13 @@ func newWholeWithClocks(t fataler, policy string, random func() float64, clocks 
 		t.Fatalf("%v", err)
 	}
 
-	name := fmt.Sprintf("%p", w)
-	wholeUpstream().stacks.Store(name, w)
+	w.name = fmt.Sprintf("%p", w)
+	wholeUpstream().stacks.Store(w.name, w)
 	environment := map[string]string{
 		"STATE_MACHINE_ARN": wholeMachine, "PROXY_COUNT": "3", "RETRY_POLICY": policy, "TABLE_NAME": "records",
-		"RECORD_PREFIX": "gateway", "RING_START": "1", "UPSTREAM_BASE_URL": "http://upstream.test/" + name, "IDEMPOTENCY_TTL": "24h",
+		"RECORD_PREFIX": "gateway", "RING_START": "1", "UPSTREAM_BASE_URL": "http://upstream.test/" + w.name, "IDEMPOTENCY_TTL": "24h",
 		"ASYNC": "true", "ASYNC_STATE_MACHINE_ARN": asyncMachine, "ASYNC_DEADLINE": "6h", "ASYNC_ANSWER_TTL": "24h", "DEAD_LETTER_RETENTION": "336h",
+		"CALLBACK_HOSTS": "127.0.0.1", "CALLBACK_SECRET": "hooks",
 	}
 	getenv := func(proxy string) func(string) string {
 		return func(name string) string {
@@ -269,7 +277,7 @@ func newWholeWithClocks(t fataler, policy string, random func() float64, clocks 
 	w.gateway, w.another = newGateway(clocks.gateway), newGateway(clocks.another)
 	for i := range 3 {
 		p, err := proxy.New(getenv(fmt.Sprintf("proxy-%d", i+1)), proxy.Dependencies{
-			Log: discard, Clock: wrong{sleeper{w.clock}, clocks.proxies[i]}, Random: random,
+			Log: discard, Clock: wrong{sleeper{w.clock}, clocks.proxies[i]}, Random: random, Secrets: vault{},
 			Executions: func(name, prefix string) proxy.Executions { return executionstore.New(table, name, prefix) },
 			Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, network, wholeUpstream().address)
@@ -282,7 +290,7 @@ func newWholeWithClocks(t fataler, policy string, random func() float64, clocks 
 	}
 	return w, func() {
 		service.Close()
-		wholeUpstream().stacks.Delete(name)
+		wholeUpstream().stacks.Delete(w.name)
 	}
 }
 
@@ -355,9 +363,13 @@ func (w *whole) redrive(g *gateway.Gateway, letter message.DeadLetter, resend bo
 	return redriven, json.Unmarshal(answer, &redriven)
 }
 
-func (w *whole) serve(rw http.ResponseWriter, r *http.Request) {
+func (w *whole) serve(rw http.ResponseWriter, r *http.Request, body []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if r.URL.Path == "/callback" {
+		w.take(rw, r, body)
+		return
+	}
 	w.sent = append(w.sent, sent{w.clock.Now(), r.Method + " " + r.URL.Path})
 	w.upstream(len(w.sent), rw)
 }
