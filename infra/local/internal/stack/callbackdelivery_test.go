@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -43,7 +45,7 @@ func receive(t testing.TB, statuses ...int) *receiver {
 	t.Helper()
 	r := &receiver{calls: make(chan toldCall, 100)}
 	var mu sync.Mutex
-	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+	r.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		body, _ := io.ReadAll(request.Body)
 		mu.Lock()
 		defer mu.Unlock()
@@ -54,6 +56,12 @@ func receive(t testing.TB, statuses ...int) *receiver {
 		}
 		w.WriteHeader(answer)
 	}))
+	// At another address than the upstream, where this machine has more than one, so that this one has to be allowed, too.
+	if elsewhere, err := net.Listen("tcp", "127.0.0.2:0"); err == nil {
+		r.Listener.Close()
+		r.Listener = elsewhere
+	}
+	r.Start()
 	t.Cleanup(r.Close)
 	return r
 }
@@ -66,7 +74,12 @@ func toldTo(r *receiver) setting {
 // told waits for the next callback, and verifies it as receivers do, with the secret of the stack.
 func (r *receiver) told(t testing.TB, s *stack.Stack) (toldCall, map[string]any) {
 	t.Helper()
-	call := <-r.calls
+	var call toldCall
+	select {
+	case call = <-r.calls:
+	case <-time.After(30 * time.Second):
+		t.Fatal("there is no callback")
+	}
 	webhook, err := standardwebhooks.NewWebhook(callbackSecret(t, s))
 	if err != nil {
 		t.Fatal(err)
