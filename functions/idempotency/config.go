@@ -32,11 +32,17 @@ const (
 // Config says how calls are told apart and how long their results are kept. The zero value protects a Lambda function
 // with its whole payload as key.
 type Config struct {
-	// Prefix begins each record's ID, so that functions can share a table. Functions in one program need different
-	// ones, unless one is to replay the other's results. Default: the function's name as Lambda sets it in
-	// AWS_LAMBDA_FUNCTION_NAME; required elsewhere. Powertools for Python uses "{function name}.{module}.{qualified
-	// name}".
+	// Prefix begins each record's ID, so that functions can share a table. Functions with one prefix replay each other's
+	// results. Default: the function's name as Lambda sets it in AWS_LAMBDA_FUNCTION_NAME; required elsewhere.
+	//
+	// In one process only one manager without an Operation can have the default, because a second one would be handed the
+	// first one's results: [New] refuses it, whatever its store. Tests that make many managers set Prefix.
 	Prefix string
+
+	// Operation names what is done once, such as "refund", and comes after the prefix and a full stop. In one process no
+	// two managers with the default prefix have the same. Default: none. Powertools for Python uses
+	// "{module}.{qualified name}", so that with "app.handler" and the default prefix both languages share records.
+	Operation string
 
 	// Key is a JMESPath expression that selects the key in the JSON of the payload, such as `requestContext.requestId`,
 	// `headers."idempotency-key"` or `powertools_json(body).[user, order]`. Default: the whole payload.
@@ -136,6 +142,9 @@ const (
 func (c Config) withDefaults() Config {
 	if c.Prefix == "" {
 		c.Prefix = os.Getenv(functionNameVariable)
+	}
+	if c.Operation != "" && c.Prefix != "" {
+		c.Prefix += "." + c.Operation
 	}
 	if c.Hash == nil {
 		c.Hash = md5.New

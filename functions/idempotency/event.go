@@ -13,6 +13,7 @@ const (
 	EventDisabled     EventKind = "disabled"     // idempotency is switched off; the call runs
 	EventUnprotected  EventKind = "unprotected"  // the payload has no key and need not have one; the call runs
 	EventBadKey       EventKind = "bad-key"      // the key is missing or malformed
+	EventBadEvent     EventKind = "bad-event"    // the event of a Handler is not what its function takes
 	EventAcquired     EventKind = "acquired"     // the call runs
 	EventReplayed     EventKind = "replayed"     // the result came from the store
 	EventCacheHit     EventKind = "cache-hit"    // the result came from the local cache

@@ -56,6 +56,7 @@ func New(store Store, cfg Config) (*Manager, error) {
 	if store == nil {
 		problem("store is nil: pass dynamostore.New(client, table), or NewMemoryStore() in tests")
 	}
+	derived := cfg.Prefix == ""
 	cfg = cfg.withDefaults()
 	problems = append(problems, cfg.validate())
 	m := &Manager{store: store, config: cfg, key: wholePayload}
@@ -71,7 +72,11 @@ func New(store Store, cfg Config) (*Manager, error) {
 		}
 	}
 	m.disabled, err = disabledBy(os.Getenv(DisabledVariable))
-	if err := errors.Join(append(problems, err)...); err != nil {
+	err = errors.Join(append(problems, err)...)
+	if err == nil && derived && !m.disabled {
+		err = takeDerivedPrefix(cfg)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("idempotency.New: %w", err)
 	}
 	if cfg.CacheSize > 0 {
@@ -98,7 +103,7 @@ func (m *Manager) WithPolicy(p Policy) *Manager {
 	return &with
 }
 
-// Prefix is with what the IDs of records begin: see [Config.Prefix].
+// Prefix is with what the IDs of records begin: [Config.Prefix], and [Config.Operation] if there is one.
 func (m *Manager) Prefix() string { return m.config.Prefix }
 
 // Now is the time by the manager's clock.
