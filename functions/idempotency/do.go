@@ -69,11 +69,11 @@ func do[Out any](ctx context.Context, m *Manager, payload any, decode func() err
 	}
 	if unprotected {
 		m.emit(ctx, Event{Kind: EventUnprotected})
-		return fn(ctx)
+		return fn(withRun(ctx, nil))
 	}
 	if m.disabled {
 		m.emit(ctx, Event{Kind: EventDisabled})
-		return fn(ctx)
+		return fn(withRun(ctx, nil))
 	}
 	result, err := DoClaim(ctx, m, Claim{ID: id, Fingerprint: fingerprint}, fn)
 	return result.Value, err
@@ -87,7 +87,7 @@ type Result[Out any] struct {
 	// Replayed says that Value is from the record, and fn was not run.
 	Replayed bool
 
-	// Record is the one that was replayed, or this call's own as it was acquired.
+	// Record is the one that was replayed, or this call's own: as completed, or if it was not, as it was before.
 	Record Record
 }
 
@@ -102,19 +102,31 @@ func DoClaim[Out any](ctx context.Context, m *Manager, c Claim, fn func(context.
 		result.Value, err = replay[Out](ctx, m, a.Record)
 		return result, err
 	}
+	own := (*run)(nil)
+	if !m.disabled {
+		own = &run{record: a.Record}
+	}
+	ctx = withRun(ctx, own)
+	running, stop := m.keepLease(ctx, own)
 	returned := false
 	defer func() {
 		if !returned { // fn panicked, or ended its goroutine, and goes on doing so
+			stop()
 			_ = m.Release(ctx, a.Record)
 		}
 	}()
-	result.Value, err = fn(ctx)
+	result.Value, err = fn(running)
 	returned = true
-	return result, finish(ctx, m, a.Record, result.Value, err)
+	stop()
+	if own != nil {
+		result.Record = own.current()
+	}
+	result.Record, err = finish(ctx, m, result.Record, result.Value, err)
+	return result, err
 }
 
-// finish does with the record what the policy says, and returns what the caller gets.
-func finish(ctx context.Context, m *Manager, r Record, value any, err error) error {
+// finish does with the record what the policy says, and returns the record and what the caller gets.
+func finish(ctx context.Context, m *Manager, r Record, value any, err error) (Record, error) {
 	action := DefaultAction
 	if m.config.Policy != nil && !m.disabled {
 		action = m.config.Policy(ctx, value, err)
@@ -125,19 +137,20 @@ func finish(ctx context.Context, m *Manager, r Record, value any, err error) err
 	switch action {
 	case StoreResult:
 		if err != nil {
-			return join(err, m.complete(ctx, r, ending{data: wrapFailure(err), failed: true}))
+			r, completeErr := m.complete(ctx, r, ending{data: wrapFailure(err), failed: true})
+			return r, join(err, completeErr)
 		}
 		data, encodingErr := json.Marshal(value)
 		return m.complete(ctx, r, ending{data: data, value: value, err: encodingErr})
 	case HoldKey:
 		m.emit(ctx, Event{Kind: EventHeld, ID: r.ID})
-		return err
+		return r, err
 	default:
 		releaseErr := m.Release(ctx, r)
 		if lost := (*OwnershipLostError)(nil); err == nil && errors.As(releaseErr, &lost) {
 			lost.Result = value
 		}
-		return join(err, releaseErr)
+		return r, join(err, releaseErr)
 	}
 }
 

@@ -37,7 +37,7 @@ func TestTheFirstCallRunsAndTheNextReplays(t *testing.T) {
 	if runs != 2 {
 		t.Errorf("%d runs for two keys", runs)
 	}
-	want := []idempotency.EventKind{"acquired", "stored", "replayed", "replayed", "acquired", "stored"}
+	want := []idempotency.EventKind{"acquired", "no-lease", "stored", "replayed", "replayed", "acquired", "no-lease", "stored"}
 	if !slices.Equal(f.events, want) {
 		t.Errorf("events %v; want %v", f.events, want)
 	}
