@@ -26,11 +26,13 @@ import (
 //
 // An error is returned for what is not one JSON document in valid UTF-8.
 func CanonicalJSON(document []byte) ([]byte, error) {
-	w := canonicalizer{scanner: scanner{document: document}}
-	if !w.read() {
+	w := canonicalizers.Get().(*canonicalizer)
+	defer w.keep()
+	if !w.read(document) {
 		return nil, notJSON(document)
 	}
-	written := w.writeTo(sink{})
+	written := sink{buffer: make([]byte, 0, len(w.form))}
+	w.writePart(&written, 0, len(w.form), 0)
 	return written.buffer, nil
 }
 
@@ -40,17 +42,28 @@ func CanonicalJSON(document []byte) ([]byte, error) {
 type canonicalizer struct {
 	scanner
 	form    []byte
+	names   []byte   // those that are not in the document as they are
 	members []member // of the objects that are open
 	sorted  []member // of the objects that were out of order, in order
 	objects []object // those that are out of order or have such within, in the order in which they begin
 	missing bool     // the document is no key: see missing
 }
 
-// A member of an object stands in form[start:end], name and value, and the first object within is that of this index.
+// A member of an object stands in form[start:end], name and value, and the first object within is that of this index. Its
+// name is document[nameStart:nameEnd], or if it was unquoted, names[nameStart:nameEnd]. There are no pointers in it, so
+// that the garbage collector has nothing to look for.
 type member struct {
-	name        []byte
-	start, end  int
-	firstObject int
+	nameStart, nameEnd int
+	unquoted           bool
+	start, end         int
+	firstObject        int
+}
+
+func (w *canonicalizer) nameOf(m *member) []byte {
+	if m.unquoted {
+		return w.names[m.nameStart:m.nameEnd]
+	}
+	return w.document[m.nameStart:m.nameEnd]
 }
 
 // An object stands in form[start:end]. The members from first to last of canonicalizer.sorted are what to write, unless
@@ -70,31 +83,34 @@ const maxKeptBytes = 1 << 20
 // digestDocument is the digest of a document's canonical form. It says whether the document is no key.
 func digestDocument(document []byte, h hash.Hash) (digest string, isMissing bool, err error) {
 	w := canonicalizers.Get().(*canonicalizer)
-	defer func() {
-		if cap(w.form) <= maxKeptBytes && cap(w.members)+cap(w.sorted)+cap(w.objects) <= maxKeptBytes/64 {
-			clear(w.members)
-			clear(w.sorted)
-			*w = canonicalizer{form: w.form[:0], members: w.members[:0], sorted: w.sorted[:0], objects: w.objects[:0]}
-			canonicalizers.Put(w)
-		}
-	}()
-	w.document = document
-	if !w.read() {
+	defer w.keep()
+	if !w.read(document) {
 		return "", false, notJSON(document)
 	}
 	if w.missing {
 		return "", true, nil
 	}
-	written := w.writeTo(sink{hash: h})
+	written := sink{hash: h, buffer: w.names[:0]} // which are needed no more
+	w.writePart(&written, 0, len(w.form), 0)
 	written.flush()
+	w.names = written.buffer
 	return hex.EncodeToString(h.Sum(nil)), false, nil
 }
 
-// read takes the document.
-func (w *canonicalizer) read() bool {
-	if w.form == nil {
-		w.form = make([]byte, 0, len(w.document)+len(w.document)/4)
+// keep empties a canonicalizer for the next document.
+func (w *canonicalizer) keep() {
+	const memberBytes, objectBytes = 48, 48
+	if cap(w.form)+cap(w.names)+memberBytes*(cap(w.members)+cap(w.sorted))+objectBytes*cap(w.objects) > maxKeptBytes {
+		return
 	}
+	*w = canonicalizer{form: w.form[:0], names: w.names[:0], members: w.members[:0], sorted: w.sorted[:0], objects: w.objects[:0]}
+	canonicalizers.Put(w)
+}
+
+// read takes the document.
+func (w *canonicalizer) read(document []byte) bool {
+	w.document = document
+	w.form = slices.Grow(w.form, len(document)+len(document)/4)
 	return w.value() && w.end()
 }
 
@@ -178,15 +194,19 @@ func (w *canonicalizer) object() bool {
 		if !first {
 			w.form = append(w.form, ", "...)
 		}
+		m := member{nameStart: w.at + len(`"`), start: len(w.form), firstObject: len(w.objects)}
 		raw, isPlain, ok := w.name()
 		if !ok {
 			return false
 		}
-		m := member{name: raw, start: len(w.form), firstObject: len(w.objects)}
+		m.nameEnd = m.nameStart + len(raw)
 		if !isPlain {
-			m.name = unquote(raw)
+			m.unquoted = true
+			m.nameStart = len(w.names)
+			w.names = appendUnquoted(w.names, raw)
+			m.nameEnd = len(w.names)
 		}
-		inOrder = inOrder && (first || bytes.Compare(w.members[len(w.members)-1].name, m.name) < 0)
+		inOrder = inOrder && (first || bytes.Compare(w.nameOf(&w.members[len(w.members)-1]), w.nameOf(&m)) < 0)
 		w.members = append(w.members, m)
 		w.writeString(raw, isPlain)
 		w.form = append(w.form, ": "...)
@@ -201,14 +221,13 @@ func (w *canonicalizer) object() bool {
 		o := &w.objects[index]
 		o.inOrder, o.first = false, len(w.sorted)
 		w.sorted = append(w.sorted, members...)
-		members = inOrderOfNames(w.sorted[o.first:])
+		members = w.inOrderOfNames(w.sorted[o.first:])
 		w.sorted = w.sorted[:o.first+len(members)]
 		o.last = len(w.sorted)
 	}
 	if w.depth == 0 {
 		w.missing = !slices.ContainsFunc(members, func(m member) bool { return !bytes.HasSuffix(w.form[m.start:m.end], []byte(": null")) })
 	}
-	clear(w.members[base:]) // a canonicalizer that is kept must not keep documents
 	w.members = w.members[:base]
 	if inOrder && index == len(w.objects)-1 {
 		w.objects = w.objects[:index] // what need not be moved need not be known
@@ -219,31 +238,20 @@ func (w *canonicalizer) object() bool {
 }
 
 // inOrderOfNames sorts members by name. Of those with one name the last is left.
-func inOrderOfNames(members []member) []member {
+func (w *canonicalizer) inOrderOfNames(members []member) []member {
 	slices.SortFunc(members, func(a, b member) int {
-		return cmp.Or(bytes.Compare(a.name, b.name), cmp.Compare(a.start, b.start))
+		if c := bytes.Compare(w.nameOf(&a), w.nameOf(&b)); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.start, b.start)
 	})
 	left := members[:0]
 	for i, m := range members {
-		if i+1 == len(members) || !bytes.Equal(m.name, members[i+1].name) {
+		if i+1 == len(members) || !bytes.Equal(w.nameOf(&m), w.nameOf(&members[i+1])) {
 			left = append(left, m)
 		}
 	}
-	clear(members[len(left):])
 	return left
-}
-
-// writeTo writes the form with its objects in order.
-func (w *canonicalizer) writeTo(s sink) sink {
-	if len(w.objects) == 0 && s.hash == nil {
-		s.buffer = w.form
-		return s
-	}
-	if s.hash == nil {
-		s.buffer = make([]byte, 0, len(w.form))
-	}
-	w.writePart(&s, 0, len(w.form), 0)
-	return s
 }
 
 // writePart writes form[from:to], in which the first object is that of the index next.

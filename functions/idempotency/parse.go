@@ -12,7 +12,7 @@ import (
 // their neighbours, and two payloads would have one key.
 //
 // It differs from encoding/json in two more points that matter to a key: a surrogate without a partner is kept (see
-// unquote), and bytes that are not UTF-8 are refused.
+// appendUnquoted), and bytes that are not UTF-8 are refused.
 func parseForJMESPath(document []byte) (any, error) {
 	p := parser{scanner{document: document}}
 	value, ok := p.value()
@@ -56,7 +56,7 @@ func text(raw []byte, isPlain bool) string {
 	if isPlain {
 		return string(raw)
 	}
-	return string(unquote(raw))
+	return string(appendUnquoted(make([]byte, 0, len(raw)), raw))
 }
 
 func (p *parser) object() (any, bool) {

@@ -212,12 +212,11 @@ func notJSON(document []byte) error {
 	return fmt.Errorf("not a JSON document: %w", err)
 }
 
-// unquote decodes what is between the quotes of a string that a scanner has taken.
+// appendUnquoted decodes what is between the quotes of a string that a scanner has taken.
 //
 // An escaped surrogate without a partner is kept, as the three bytes that its code point would have in UTF-8, where
 // encoding/json puts U+FFFD for every one of them: otherwise different payloads would have one key.
-func unquote(raw []byte) []byte {
-	decoded := make([]byte, 0, len(raw))
+func appendUnquoted(decoded, raw []byte) []byte {
 	for len(raw) > 0 {
 		if raw[0] != '\\' {
 			decoded = append(decoded, raw[0])
