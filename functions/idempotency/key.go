@@ -55,7 +55,7 @@ func (m *Manager) document(payload any) ([]byte, error) {
 	if err := m.checkDecoded(reflect.TypeOf(payload)); err != nil {
 		return nil, err
 	}
-	document, err := json.Marshal(payload)
+	document, err := encodeJSON(payload)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the payload: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"strconv"
+	"unicode/utf8"
 )
 
 // parseForJMESPath reads one document into nil, bool, string, []any, map[string]any, and for numbers float64, which is the
@@ -14,7 +15,7 @@ import (
 // It differs from encoding/json in two more points that matter to a key: a surrogate without a partner is kept (see
 // appendUnquoted), and bytes that are not UTF-8 are refused.
 func parseForJMESPath(document []byte) (any, error) {
-	p := parser{scanner{document: document}}
+	p := parser{scanner: scanner{document: document}, exact: true}
 	value, ok := p.value()
 	if !ok || !p.end() {
 		return nil, notJSON(document)
@@ -22,7 +23,33 @@ func parseForJMESPath(document []byte) (any, error) {
 	return value, nil
 }
 
-type parser struct{ scanner }
+// decodeJSON is json.Unmarshal into a variable that is new, and faster for documents without a type of their own.
+func decodeJSON[T any](document []byte, value *T) error {
+	p := parser{scanner: scanner{document: document}}
+	switch v := any(value).(type) {
+	case *any:
+		if read, ok := p.value(); ok && p.end() {
+			*v = read
+			return nil
+		}
+	case *map[string]any:
+		if p.next() != '{' {
+			break
+		}
+		if read, ok := p.value(); ok && p.end() {
+			*v = read.(map[string]any)
+			return nil
+		}
+	}
+	return json.Unmarshal(document, value)
+}
+
+// A parser makes a value of a document. If it is not exact, it makes what encoding/json would, and gives up where that
+// has rules of its own.
+type parser struct {
+	scanner
+	exact bool
+}
 
 func (p *parser) value() (value any, ok bool) {
 	switch c := p.next(); c {
@@ -32,7 +59,10 @@ func (p *parser) value() (value any, ok bool) {
 		return p.list()
 	case '"':
 		raw, isPlain, ok := p.string()
-		return text(raw, isPlain), ok
+		if !ok {
+			return nil, false
+		}
+		return p.text(raw, isPlain)
 	case 't':
 		return true, p.literal("true")
 	case 'f':
@@ -45,6 +75,9 @@ func (p *parser) value() (value any, ok bool) {
 			return nil, false
 		}
 		f, err := strconv.ParseFloat(string(token), 64)
+		if !p.exact {
+			return f, err == nil
+		}
 		if err != nil || integer != (f == math.Trunc(f)) || math.Abs(f) >= maxExactInteger {
 			return json.Number(token), true
 		}
@@ -52,11 +85,13 @@ func (p *parser) value() (value any, ok bool) {
 	}
 }
 
-func text(raw []byte, isPlain bool) string {
+// text is what a string says. encoding/json has another reading of surrogates without a partner.
+func (p *parser) text(raw []byte, isPlain bool) (text string, ok bool) {
 	if isPlain {
-		return string(raw)
+		return string(raw), true
 	}
-	return string(appendUnquoted(make([]byte, 0, len(raw)), raw))
+	unquoted := appendUnquoted(make([]byte, 0, len(raw)), raw)
+	return string(unquoted), p.exact || utf8.Valid(unquoted)
 }
 
 func (p *parser) object() (any, bool) {
@@ -73,7 +108,10 @@ func (p *parser) object() (any, bool) {
 		if !ok {
 			return nil, false
 		}
-		name := text(raw, isPlain)
+		name, ok := p.text(raw, isPlain)
+		if !ok {
+			return nil, false
+		}
 		if object[name], ok = p.value(); !ok {
 			return nil, false
 		}
