@@ -63,6 +63,10 @@ type Options struct {
 	// Cache adds header fields for caches to recorded responses. Default: none.
 	Cache Cache
 
+	// NotModified answers a repeated request with 304 if its If-None-Match matches the entity tag of the response, whatever its
+	// method. Default: false, which is 304 for GET and HEAD, and 412 for all others (RFC 9110, section 13.1.2).
+	NotModified bool
+
 	// ServerCacheHit adds "serverCacheHit": true to the body of a replay, if that is a JSON object. Default: false.
 	ServerCacheHit bool
 }
@@ -150,9 +154,22 @@ func (f *Front) Serve(ctx context.Context, r Request, handle func(context.Contex
 	answer := f.options.Cache.Decorate(result.Value, result.Record.Expiration.Sub(f.manager.Now()))
 	if result.Replayed {
 		answer = Replayed(answer, f.options.ServerCacheHit)
-		answer, _ = NotModified(r, answer)
+		return f.conditional(r, answer), nil
 	}
 	return answer, nil
+}
+
+// conditional answers a repeated request with the response, or as its If-None-Match asks.
+func (f *Front) conditional(r Request, response Response) Response {
+	if !f.options.NotModified {
+		if failed, ok := PreconditionFailed(r, response); ok {
+			answer := failed.Response()
+			answer.Headers["etag"], answer.Headers[ReplayedField] = response.Headers["etag"], response.Headers[ReplayedField]
+			return answer
+		}
+	}
+	response, _ = NotModified(r, response)
+	return response
 }
 
 // refuse answers with a problem, or returns an error that is not the package's, such as that of a replay hook.

@@ -17,6 +17,9 @@ const (
 	// KeyField is the name of the header field, as events spell it.
 	KeyField = "idempotency-key"
 
+	// keyFieldName is the name as it is written in Vary.
+	keyFieldName = "Idempotency-Key"
+
 	// MaxKeyLength is the length of the longest key, in characters.
 	MaxKeyLength = 255
 )

@@ -26,6 +26,7 @@ const (
 	KeyReused         = "idempotency-key-reused"         // 422
 	ResultUnavailable = "idempotency-result-unavailable" // 409
 	StoreUnavailable  = "idempotency-store-unavailable"  // 503
+	ConditionFailed   = "idempotency-condition-failed"   // 412
 )
 
 const (
