@@ -51,6 +51,14 @@ type Options struct {
 	// Require says which requests need a key. Default: Never.
 	Require Requirement
 
+	// Fingerprint says what must be the same in all requests with one key: two requests with the same key and different
+	// fingerprints are different operations, and the second one is answered with 422. Default: CanonicalFingerprint.
+	// FingerprintOf puts others together.
+	//
+	// The rule may change while records live. What was recorded by [Fingerprint], which was the rule of versions before
+	// this option, or by the default goes on being compared by that.
+	Fingerprint func(Request) string
+
 	// Store says which responses are recorded; any other leaves the key free. Responses that AnswersCondition tells of
 	// are never recorded. Default: StoreFinal.
 	Store func(Response) bool
@@ -95,6 +103,9 @@ func NewFront(m *idempotency.Manager, o Options) (*Front, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("idempotencyhttp.NewFront: %w", err)
 	}
+	if o.Fingerprint == nil {
+		o.Fingerprint = CanonicalFingerprint
+	}
 	if o.Store == nil {
 		o.Store = StoreFinal
 	}
@@ -132,7 +143,10 @@ func (f *Front) Serve(ctx context.Context, r Request, handle func(context.Contex
 		}
 		return idempotency.ReleaseKey
 	}
-	claim := idempotency.Claim{ID: RecordID(f.manager.Prefix(), r, key), Fingerprint: Fingerprint(r)}
+	claim := idempotency.Claim{
+		ID: RecordID(f.manager.Prefix(), r, key), Fingerprint: f.options.Fingerprint(r),
+		Matches: func(stored string) bool { return stored == Fingerprint(r) || stored == CanonicalFingerprint(r) },
+	}
 	result, err := idempotency.DoClaim(ctx, f.manager.WithPolicy(policy), claim, func(ctx context.Context) (Response, error) {
 		ran = true
 		response, err := handle(ctx)

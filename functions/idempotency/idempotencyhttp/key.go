@@ -63,11 +63,6 @@ func RecordID(prefix string, r Request, key string) string {
 	return prefix + "#" + digest(r.Caller, r.Credential, r.Method, r.Path, key)
 }
 
-// Fingerprint is the SHA-256 hash of what must be the same in all requests with one key: method, path, query and body.
-func Fingerprint(r Request) string {
-	return digest(r.Method, r.Path, r.Query, string(bodyBytes(r.Body, r.IsBase64Encoded)))
-}
-
 // digest hashes parts with their lengths, so that no part can pass for a piece of its neighbour.
 func digest(parts ...string) string {
 	h := sha256.New()
