@@ -2,6 +2,7 @@ package idempotencyhttp
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -75,6 +76,17 @@ type Options struct {
 	// method. Default: false, which is 304 for GET and HEAD, and 412 for all others (RFC 9110, section 13.1.2).
 	NotModified bool
 
+	// Problem says how a problem is sent, for programs whose errors have a form of their own; [Problem.Name] says which problem
+	// it is. A StatusCode of 0 becomes the problem's. Cache-Control: no-store and Retry-After are added where it sets none, and
+	// Content-Type: application/json to a body that is JSON. What is no response, by [Response.Validate], is not sent, but the
+	// problem itself. Default: Problem.Response, a problem document.
+	//
+	//	Problem: func(_ idempotencyhttp.Request, p idempotencyhttp.Problem) idempotencyhttp.Response {
+	//		body, _ := json.Marshal(map[string]string{"error": p.Title})
+	//		return idempotencyhttp.Response{Body: string(body)}
+	//	},
+	Problem func(Request, Problem) Response
+
 	// ServerCacheHit adds "serverCacheHit": true to the body of a replay, if that is a JSON object. Default: false.
 	ServerCacheHit bool
 }
@@ -123,13 +135,13 @@ func (f *Front) Serve(ctx context.Context, r Request, handle func(context.Contex
 	field, present := r.Headers[KeyField]
 	if !present {
 		if f.options.Require.Requires(r) {
-			return MissingKey().Response(), nil
+			return f.problem(r, MissingKey()), nil
 		}
 		return handle(ctx)
 	}
 	key, err := ParseKey(field)
 	if err != nil {
-		return f.refuse(err)
+		return f.refuse(r, err)
 	}
 	if f.options.Caller != nil {
 		r.Caller, r.Credential = f.options.Caller(r), ""
@@ -160,10 +172,10 @@ func (f *Front) Serve(ctx context.Context, r Request, handle func(context.Contex
 	case ran && (err != nil || !recorded):
 		return result.Value, nil
 	case err != nil:
-		return f.refuse(err)
+		return f.refuse(r, err)
 	}
 	if invalid := result.Value.Validate(); result.Replayed && invalid != nil {
-		return f.refuse(&idempotency.UnreadableResultError{Record: result.Record, Err: invalid})
+		return f.refuse(r, &idempotency.UnreadableResultError{Record: result.Record, Err: invalid})
 	}
 	answer := f.options.Cache.Decorate(result.Value, result.Record.Expiration.Sub(f.manager.Now()))
 	if result.Replayed {
@@ -177,7 +189,7 @@ func (f *Front) Serve(ctx context.Context, r Request, handle func(context.Contex
 func (f *Front) conditional(r Request, response Response) Response {
 	if !f.options.NotModified {
 		if failed, ok := PreconditionFailed(r, response); ok {
-			answer := failed.Response()
+			answer := f.problem(r, failed).withHeaders()
 			answer.Headers["etag"], answer.Headers[ReplayedField] = response.Headers["etag"], response.Headers[ReplayedField]
 			return answer
 		}
@@ -187,9 +199,34 @@ func (f *Front) conditional(r Request, response Response) Response {
 }
 
 // refuse answers with a problem, or returns an error that is not the package's, such as that of a replay hook.
-func (f *Front) refuse(err error) (Response, error) {
+func (f *Front) refuse(r Request, err error) (Response, error) {
 	if p, ok := ProblemFor(err, f.manager.Now()); ok {
-		return p.Response(), nil
+		return f.problem(r, p), nil
 	}
 	return Response{}, err
+}
+
+// problem is a problem as a response, in the form that the options say.
+func (f *Front) problem(r Request, p Problem) Response {
+	document := p.Response()
+	if f.options.Problem == nil {
+		return document
+	}
+	own := f.options.Problem(r, p)
+	own.Headers = fields(own.Headers, nil)
+	if own.StatusCode == 0 {
+		own.StatusCode = p.Status
+	}
+	for _, name := range []string{"cache-control", "retry-after"} {
+		if value, has := document.Headers[name]; has && own.Headers[name] == "" {
+			own.Headers[name] = value
+		}
+	}
+	if own.Headers["content-type"] == "" && json.Valid([]byte(own.Body)) {
+		own.Headers["content-type"] = "application/json"
+	}
+	if own.Validate() != nil {
+		return document
+	}
+	return own
 }

@@ -53,6 +53,16 @@ type Problem struct {
 	Extensions map[string]any
 }
 
+// Name is which problem of this package it is, such as [KeyMissing]: the end of its type. Empty for a problem of another
+// type.
+func (p Problem) Name() string {
+	name, known := strings.CutPrefix(p.Type, ProblemTypeBase)
+	if !known {
+		return ""
+	}
+	return name
+}
+
 // Response is the problem as a response. Caches must not keep it.
 func (p Problem) Response() Response {
 	type member struct {
