@@ -1,7 +1,7 @@
 // Package idempotencyhttp gives HTTP handlers the Idempotency-Key header field: a request that comes again with the
 // same key gets the recorded response of the first one.
 //
-// [FunctionURL], [APIGatewayV1] and [APIGatewayV2] wrap Lambda handlers of those events in a [Front]. The pieces are
+// [FunctionURL], [APIGatewayV1], [APIGatewayV2] and [ALB] wrap Lambda handlers of those events in a [Front]. The pieces are
 // there for programs that answer in another way: [ParseKey], [RecordID] and [Fingerprint] to claim a key, [ProblemFor]
 // to refuse, [Cache], [Replayed] and [NotModified] to answer.
 //
