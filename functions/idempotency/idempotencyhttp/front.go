@@ -129,15 +129,32 @@ func NewFront(m *idempotency.Manager, o Options) (*Front, error) {
 // A response that could not be recorded is returned nevertheless, since what it reports has happened.
 // [idempotency.Config.Observe] reports that.
 func (f *Front) Serve(ctx context.Context, r Request, handle func(context.Context) (Response, error)) (Response, error) {
-	if !f.manager.Enabled() {
+	if !f.protects(r) {
 		return handle(ctx)
 	}
+	return f.serve(ctx, r, nil, handle)
+}
+
+// protects says whether a request is for the front to answer, because it has a key or needs one.
+func (f *Front) protects(r Request) bool {
+	_, keyed := r.Headers[KeyField]
+	return f.manager.Enabled() && (keyed || f.options.Require.Requires(r))
+}
+
+// serve answers a request that the front protects. outer holds header fields that every answer has, unless the handler sets
+// them.
+func (f *Front) serve(ctx context.Context, r Request, outer map[string]string, handle func(context.Context) (Response, error)) (Response, error) {
+	answer, err := f.answer(ctx, r, outer, handle)
+	if err != nil {
+		return Response{}, err
+	}
+	return answer.within(outer), nil
+}
+
+func (f *Front) answer(ctx context.Context, r Request, outer map[string]string, handle func(context.Context) (Response, error)) (Response, error) {
 	field, present := r.Headers[KeyField]
 	if !present {
-		if f.options.Require.Requires(r) {
-			return f.problem(r, MissingKey()), nil
-		}
-		return handle(ctx)
+		return f.problem(r, MissingKey()), nil
 	}
 	key, err := ParseKey(field)
 	if err != nil {
@@ -163,7 +180,9 @@ func (f *Front) Serve(ctx context.Context, r Request, handle func(context.Contex
 		ran = true
 		response, err := handle(ctx)
 		handlerErr = err
-		recorded = err == nil && f.options.Store(response) && !AnswersCondition(r, response.StatusCode)
+		settled := f.options.Store(response) && !AnswersCondition(r, response.StatusCode)
+		// Of a response that was too large for the record, the error is kept in its place: the work is done.
+		recorded = settled && (err == nil || errors.Is(err, errNotKept))
 		return response, err
 	})
 	switch {
@@ -177,10 +196,9 @@ func (f *Front) Serve(ctx context.Context, r Request, handle func(context.Contex
 	if invalid := result.Value.Validate(); result.Replayed && invalid != nil {
 		return f.refuse(r, &idempotency.UnreadableResultError{Record: result.Record, Err: invalid})
 	}
-	answer := f.options.Cache.Decorate(result.Value, result.Record.Expiration.Sub(f.manager.Now()))
+	answer := f.options.Cache.Decorate(result.Value.within(outer), result.Record.Expiration.Sub(f.manager.Now()))
 	if result.Replayed {
-		answer = Replayed(answer, f.options.ServerCacheHit)
-		return f.conditional(r, answer), nil
+		return f.conditional(r, Replayed(answer, f.options.ServerCacheHit)), nil
 	}
 	return answer, nil
 }

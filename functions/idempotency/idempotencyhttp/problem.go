@@ -27,6 +27,8 @@ const (
 	ResultUnavailable = "idempotency-result-unavailable" // 409
 	StoreUnavailable  = "idempotency-store-unavailable"  // 503
 	ConditionFailed   = "idempotency-condition-failed"   // 412
+	RequestTooLarge   = "idempotency-request-too-large"  // 413, of Middleware
+	RequestUnreadable = "idempotency-request-unreadable" // 400, of Middleware
 )
 
 const (
