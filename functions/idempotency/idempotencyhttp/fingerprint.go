@@ -54,8 +54,7 @@ type Part func(Request) string
 // What no part takes in may differ between two requests with one key, and the second one gets the first one's response.
 func FingerprintOf(parts ...Part) func(Request) string {
 	return func(r Request) string {
-		// The first part tells these hashes from those of Fingerprint.
-		compared := []string{"parts", r.Method, r.Path}
+		compared := []string{r.Method, r.Path}
 		for _, part := range parts {
 			compared = append(compared, part(r))
 		}

@@ -77,6 +77,7 @@ func TestAnotherOperationHasAnotherFingerprint(t *testing.T) {
 		"more parts than are read":                {many("A"), many("B")},
 		"another order of one parameter":          {sent("a=1&a=2", "", ""), sent("a=2&a=1", "", "")},
 		"another nesting of parameters":           {sent("i[][a]=1&i[][b]=2&i[][a]=3", "", ""), sent("i[][a]=1&i[][a]=3&i[][b]=2", "", "")},
+		"another order in one object":             {sent("i[b]=1&i[a]=2", "", ""), sent("i[a]=2&i[b]=1", "", "")},
 		"a parameter without a value":             {sent("a", "", ""), sent("a=", "", "")},
 		"a form in another order that is no form": {sent("", "text/plain", "a=1&b=2"), sent("", "text/plain", "b=2&a=1")},
 		"another value in a form":                 {sent("", urlForm, "a=1"), sent("", urlForm, "a=2")},

@@ -441,6 +441,18 @@ func TestFieldsOfOtherMiddlewareAreNotRecorded(t *testing.T) {
 	}
 }
 
+func TestAProblemVariesByWhatOtherMiddlewareVariesBy(t *testing.T) {
+	f := setUp(t, idempotencyhttp.Options{Require: idempotencyhttp.Always, Problem: func(r idempotencyhttp.Request, p idempotencyhttp.Problem) idempotencyhttp.Response {
+		return idempotencyhttp.Response{Headers: map[string]string{"Vary": "Accept"}, Body: p.Title}
+	}}, idempotency.Config{})
+	got := httptest.NewRecorder()
+	got.Header().Set("Vary", "Origin")
+	idempotencyhttp.Middleware(f.Front, idempotencyhttp.MiddlewareOptions{})(http.NotFoundHandler()).ServeHTTP(got, httptest.NewRequest("POST", "/", nil))
+	if got.Code != 400 || got.Header().Get("Vary") != "Accept, Origin" || got.Body.String() != "Idempotency-Key is missing" {
+		t.Errorf("got %d %v %s", got.Code, got.Header(), got.Body)
+	}
+}
+
 func TestAHandlerWhoseClientHasGoneIsRecorded(t *testing.T) {
 	f := setUpWeb(t, idempotencyhttp.Options{}, idempotency.Config{})
 	running, returned := make(chan struct{}), make(chan struct{})
