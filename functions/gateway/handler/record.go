@@ -85,12 +85,11 @@ func (g *Gateway) claimsOf(ctx context.Context, request idempotencyhttp.Request)
 	return nil, nil
 }
 
-// fingerprint is what must be the same in all requests with one key. Services of AWS are told in X-Amz-Target what to do.
+// fingerprint is what must be the same in all requests with one key: the query as it is written, since that is what goes
+// upstream and only the upstream knows whether its order counts, and the body by its value. Services of AWS are told in
+// X-Amz-Target what to do.
 func (g *Gateway) fingerprint(request idempotencyhttp.Request) string {
-	if g.target(request) != "" {
-		return idempotencyhttp.FingerprintOf(idempotencyhttp.SortedQuery, idempotencyhttp.CanonicalBody, g.target)(request)
-	}
-	return idempotencyhttp.CanonicalFingerprint(request)
+	return idempotencyhttp.FingerprintOf(idempotencyhttp.ExactQuery, idempotencyhttp.CanonicalBody, g.target)(request)
 }
 
 // exactFingerprint is what versions before the one that compares by value have recorded, and other programs may record.
