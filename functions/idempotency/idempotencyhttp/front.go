@@ -54,7 +54,7 @@ type Options struct {
 
 	// Fingerprint says what must be the same in all requests with one key: two requests with the same key and different
 	// fingerprints are different operations, and the second one is answered with 422. Default: CanonicalFingerprint.
-	// FingerprintOf puts others together.
+	// FingerprintOf puts others together; an empty fingerprint is compared with nothing.
 	//
 	// The rule may change while records live. What was recorded by [Fingerprint], which was the rule of versions before
 	// this option, or by the default goes on being compared by that.
