@@ -12,7 +12,7 @@ export CDK_VALIDATION ?= false
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION ?= 18,20
 
 # Variants of the stack, handed to the CDK as context: make deploy UPSTREAM=https://api.example.com PROXIES=5
-CONTEXT := $(foreach name,UPSTREAM UPSTREAM_AUTH POLICY VENDOR ASYNC LARGEBODIES QUEUE PROXIES ARCHITECTURE AUTH,$(if $($(name)),-c '$(shell echo $(name) | tr -d _ | tr A-Z a-z)=$($(name))'))
+CONTEXT := $(foreach name,UPSTREAM UPSTREAM_AUTH POLICY VENDOR ASYNC LARGEBODIES DEADLETTERS QUEUE PROXIES ARCHITECTURE AUTH,$(if $($(name)),-c '$(shell echo $(name) | tr -d _ | tr A-Z a-z)=$($(name))'))
 
 CDK := node_modules/.bin/cdk
 
@@ -40,7 +40,8 @@ help: ## show this list
 	@echo "    SECRETS=file.json holds the secrets in Secrets Manager by their names, as strings or objects; it is read again when it changes"
 	@echo "    AUTH=AWS_IAM has the URL take signed requests only; signatures are not verified"
 	@echo "    FREEZE=off lets functions run on between invocations, such as under a debugger"
-	@echo "  Variants, for synth, diff, deploy, destroy: UPSTREAM=https://… (default https://httpbin.org) UPSTREAM_AUTH=… POLICY=… VENDOR=… (as for local) ASYNC=true LARGEBODIES=true QUEUE=true PROXIES=3 ARCHITECTURE=arm64|x86_64 AUTH=AWS_IAM|NONE"
+	@echo "  Variants, for synth, diff, deploy, destroy: UPSTREAM=https://… (default https://httpbin.org) UPSTREAM_AUTH=… POLICY=… VENDOR=… (as for local) ASYNC=true LARGEBODIES=true DEADLETTERS=true QUEUE=true PROXIES=3 ARCHITECTURE=arm64|x86_64 AUTH=AWS_IAM|NONE"
+	@echo "  Variants, for redrive: LETTERS=queue-URL GATEWAY=name:live (outputs of the stack; make local prints them) ONE=execution RESEND=true ENDPOINT=http://127.0.0.1:8788"
 	@echo "  Variants, for explain: PROXIES=3 POLICY=file.json VENDOR=…"
 	@echo "  Variants, for contract: ENDPOINT=https://… LISTEN=0.0.0.0:8080 CERTIFICATE=file PRIVATE_KEY=file SPEED=1 POLICY=file PAGES=origin RUN=regexp AT_ONCE=8"
 
@@ -95,9 +96,13 @@ bench: prerequisites ## run the simulation of retry strategies, the comparisons 
 	BENCH=1 go test -count=1 -v ./functions/idempotency/comparison
 	go test -run '^$$' -bench . -benchmem $(WITHOUT_CDK)
 
+.PHONY: redrive
+redrive: prerequisites ## send asynchronous requests that failed again, from their dead letters; docs/async.md says how
+	@go run ./functions/redrive/redrive
+
 .PHONY: explain
 explain: prerequisites ## print the timetable and the costs of the stack's retry policy
-	@CDK_CONTEXT_JSON='{"async":"$(or $(ASYNC),false)","proxies":"$(PROXIES)","policy":"$(POLICY)","vendor":"$(VENDOR)"}' go run ./infra explain
+	@CDK_CONTEXT_JSON='{"async":"$(or $(ASYNC),false)","deadletters":"$(or $(DEADLETTERS),false)","proxies":"$(PROXIES)","policy":"$(POLICY)","vendor":"$(VENDOR)"}' go run ./infra explain
 
 .PHONY: snapshots
 snapshots: prerequisites ## rewrite the golden files; read the difference before you commit it

@@ -136,12 +136,13 @@ func TestANumberInTheContextMayBeAJSONNumber(t *testing.T) {
 func TestBadValuesInTheContextAreReportedAllAtOnce(t *testing.T) {
 	for _, proxies := range []string{"many", "0", "21", "2.5"} {
 		message := panicOf(t, func() {
-			stackWith(map[string]any{"upstream": "ftp://example.com", "proxies": proxies, "architecture": "mips", "auth": "BASIC", "largebodies": "6MB", "upstreamauth": "bearer:"})
+			stackWith(map[string]any{"upstream": "ftp://example.com", "proxies": proxies, "architecture": "mips", "auth": "BASIC", "deadletters": "yes", "largebodies": "6MB", "upstreamauth": "bearer:"})
 		})
 		for _, want := range []string{
 			`context proxies is "` + proxies + `"; give a whole number from 1 to 20`,
 			`context architecture is "mips"; give arm64 or x86_64`,
 			`context auth is "BASIC"; give AWS_IAM or NONE`,
+			`context deadletters is "yes"; give true or false`,
 			`context largebodies is "6MB"; give true or false`,
 			`context upstreamauth: behind the last colon is not the name of a secret`,
 			`"ftp://example.com"`, "https://",
@@ -150,7 +151,7 @@ func TestBadValuesInTheContextAreReportedAllAtOnce(t *testing.T) {
 				t.Errorf("the message does not say %q:\n%s", want, message)
 			}
 		}
-		if got, want := strings.Count(message, "\n"), 6; got != want {
+		if got, want := strings.Count(message, "\n"), 7; got != want {
 			t.Errorf("the message has %d lines after its first; want %d:\n%s", got, want, message)
 		}
 	}

@@ -132,6 +132,14 @@ func propsFrom(node constructs.Node) (*apiproxy.RetryingApiProxyProps, message.U
 		props.Async = &apiproxy.Async{Deadline: deadline}
 	}
 
+	switch text := context(node, "deadletters", "false"); text {
+	case "false":
+	case "true":
+		props.DeadLetters = &apiproxy.DeadLetters{}
+	default:
+		problem("context deadletters is %q; give true or false", text)
+	}
+
 	switch text := context(node, "largebodies", "false"); text {
 	case "false":
 	case "true":

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy/internal/nagrule"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/largebody"
 )
 
@@ -52,32 +53,41 @@ func expiring(r *RetryingApiProxy, props RetryingApiProxyProps, kind largebody.K
 	}
 }
 
-// requestLife is how long the body of a request is kept, in whole days: as long as it may be sent. S3 deletes objects some time
-// after the midnight, UTC, at which they are old enough; the day that is added makes up for clocks and margins.
+// requestLife is how long the body of a request is kept, in whole days: as long as it may be sent, also by a redrive, which
+// writes it anew. S3 deletes objects some time after the midnight, UTC, at which they are old enough; the day that is added makes
+// up for clocks and margins.
 func (p RetryingApiProxyProps) requestLife() time.Duration {
 	longest := p.longestDeadline()
 	if p.Async != nil {
-		longest = max(longest, p.Async.Deadline)
+		longest = max(longest, p.Async.Deadline+p.letterLife())
 	}
 	return roundUp(longest, day) + day
 }
 
 // answerLife is how long the body of an answer is kept, in whole days: as long as the idempotency record refers to it, or what is
-// known of an asynchronous request, which is kept for as long after its deadline.
+// known of an asynchronous request, which is kept for as long after its deadline, and no less than its dead letter.
 func (p RetryingApiProxyProps) answerLife() time.Duration {
 	longest := p.Idempotency.TTL
 	if p.Async != nil {
-		longest += p.Async.Deadline
+		longest = p.Async.Deadline + max(longest, p.letterLife())
 	}
 	return roundUp(longest, day) + day
 }
 
-// grantBodies lets a function do one thing with the objects of a kind, and use the key of the bucket. The CDK's own grants have
+// letterLife is how long what a dead letter refers to is kept after the deadline of its request. Zero if there are none.
+func (p RetryingApiProxyProps) letterLife() time.Duration {
+	if p.DeadLetters == nil {
+		return 0
+	}
+	return p.DeadLetters.Retention + execution.LetterMargin
+}
+
+// grantBodies lets a function do something with the objects of a kind, and use the key of the bucket. The CDK's own grants have
 // more actions than that.
-func grantBodies(r *RetryingApiProxy, function awslambda.Function, props RetryingApiProxyProps, kind largebody.Kind, action string) {
+func grantBodies(r *RetryingApiProxy, function awslambda.Function, props RetryingApiProxyProps, kind largebody.Kind, actions ...string) {
 	objects := r.Bucket.ArnForObjects(jsii.String(largebody.Prefix(recordPrefix(r, props), kind) + "*"))
 	function.AddToRolePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-		Actions:   jsii.Strings(action),
+		Actions:   jsii.Strings(actions...),
 		Resources: jsii.Strings(*objects),
 	}))
 	acknowledgePolicy(function.Role(), nagrule.Acknowledgement{

@@ -19,6 +19,7 @@ type Explanation struct {
 
 	deadline, maxDeadline time.Duration
 	async                 *Async
+	letters               bool
 }
 
 // Explain explains the retry policy for the number of proxies of the props, and for requests with the credential of
@@ -28,7 +29,7 @@ type Explanation struct {
 //	fmt.Print(props.Explain())
 func (p RetryingApiProxyProps) Explain() Explanation {
 	p = p.withDefaults()
-	e := Explanation{Explanation: p.Retry.ExplainFor(p.judged()), deadline: p.Retry.Deadline, maxDeadline: p.Retry.MaxDeadline, async: p.Async}
+	e := Explanation{Explanation: p.Retry.ExplainFor(p.judged()), deadline: p.Retry.Deadline, maxDeadline: p.Retry.MaxDeadline, async: p.Async, letters: p.DeadLetters != nil}
 	var longest retry.Timetable
 	for _, table := range e.Timetables {
 		if len(table.Starts) > len(longest.Starts) {
@@ -70,6 +71,9 @@ func (e Explanation) String() string {
 		w.Flush()
 		fmt.Fprintln(&out, "Each lost proxy is a transition more. Waiting costs nothing. DynamoDB is not in it: two writes for each attempt, four more\n"+
 			"for each request, and one for each KB of request and answer.")
+		if e.letters {
+			fmt.Fprintln(&out, "A request that fails takes one transition more, for its dead letter.")
+		}
 	}
 	return out.String()
 }

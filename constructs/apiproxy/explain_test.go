@@ -69,6 +69,15 @@ func TestAnExplanationKnowsOfTheCredentialForTheUpstream(t *testing.T) {
 	}
 }
 
+func TestAnExplanationTellsOfTheTransitionOfADeadLetterIfThereAreSuch(t *testing.T) {
+	for _, letters := range []*apiproxy.DeadLetters{nil, {}} {
+		text := props(func(p *apiproxy.RetryingApiProxyProps) { p.Async, p.DeadLetters = &apiproxy.Async{}, letters }).Explain().String()
+		if got := strings.Contains(text, "one transition more, for its dead letter"); got != (letters != nil) {
+			t.Errorf("with DeadLetters %v, the explanation is %s", letters, text)
+		}
+	}
+}
+
 func TestAnExplanationHasTheCostsOfAsynchronousRequestsIfThereAreSuch(t *testing.T) {
 	text := props(func(p *apiproxy.RetryingApiProxyProps) { p.Async = &apiproxy.Async{} }).Explain().String()
 	const want = `

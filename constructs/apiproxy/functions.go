@@ -139,6 +139,9 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 		environment[message.AsyncDeadlineVariable] = jsii.String(props.Async.Deadline.String())
 		environment[message.AnswerTTLVariable] = jsii.String(props.Idempotency.TTL.String())
 	}
+	if props.DeadLetters != nil {
+		environment[message.LetterRetentionVariable] = jsii.String(props.DeadLetters.Retention.String())
+	}
 	if r.Bucket != nil {
 		environment[message.BodiesVariable] = r.Bucket.BucketName()
 	}
@@ -183,7 +186,11 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 	GrantRecords(r.Table, gateway)
 	denyOtherRecords(r.Table, gateway, recordPrefix(r, props))
 	if r.Bucket != nil {
-		grantBodies(r, gateway, props, largebody.Requests, "s3:PutObject")
+		requests := []string{"s3:PutObject"}
+		if props.DeadLetters != nil { // what is sent again is written anew, so that it lives on
+			requests = append(requests, "s3:GetObject")
+		}
+		grantBodies(r, gateway, props, largebody.Requests, requests...)
 		grantBodies(r, gateway, props, largebody.Answers, "s3:GetObject")
 	}
 	if props.EncryptionKey != nil {

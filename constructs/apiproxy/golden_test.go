@@ -84,6 +84,7 @@ func TestAStackWithAllPropsIsAsInItsGoldenFile(t *testing.T) {
 	golden(t, "everything-definition.json", variants()["Everything"].definition().readable())
 	golden(t, "everything-async-definition.json", variants()["Everything"].asyncDefinition().readable())
 	golden(t, "async-definition-3-proxies.json", variants()["Async"].asyncDefinition().readable())
+	golden(t, "dead-letters-definition-3-proxies.json", variants()["DeadLetters"].asyncDefinition().readable())
 }
 
 func TestTheDefinitionIsAsInItsGoldenFile(t *testing.T) {

@@ -13,18 +13,18 @@ const MetricNamespace = "RetryingApiProxy"
 // maxMetricNameLength keeps the names of metrics below CloudWatch's 255 characters.
 const maxMetricNameLength = 128
 
-// newFailedFilter counts the executions that end in the state Failed, from the log of the state machine, which names each
-// state that is entered, and does so for executions whose gateway has died too. What is counted costs as much as a custom
-// metric does, for each hour in which there is something to count.
-func newFailedFilter(r *RetryingApiProxy, logGroup awslogs.LogGroup) awslogs.MetricFilter {
+// newStateFilter counts the executions that enter a state, from the log of the state machine, which names each state that is
+// entered, and does so for executions whose gateway has died too. What is counted costs as much as a custom metric does, for
+// each hour in which there is something to count.
+func newStateFilter(r *RetryingApiProxy, logGroup awslogs.LogGroup, event, state string) awslogs.MetricFilter {
 	name := *awscdk.Names_UniqueResourceName(r, &awscdk.UniqueResourceNameOptions{
 		MaxLength: jsii.Number(maxMetricNameLength),
 		Separator: jsii.String("-"),
-	}) + "-Failed"
-	return logGroup.AddMetricFilter(jsii.String("Failed"), &awslogs.MetricFilterOptions{
+	}) + "-" + state
+	return logGroup.AddMetricFilter(&state, &awslogs.MetricFilterOptions{
 		FilterPattern: awslogs.FilterPattern_All(
-			awslogs.FilterPattern_StringValue(jsii.String("$.type"), jsii.String("="), jsii.String("SucceedStateEntered")),
-			awslogs.FilterPattern_StringValue(jsii.String("$.details.name"), jsii.String("="), jsii.String(failedState)),
+			awslogs.FilterPattern_StringValue(jsii.String("$.type"), jsii.String("="), &event),
+			awslogs.FilterPattern_StringValue(jsii.String("$.details.name"), jsii.String("="), &state),
 		),
 		MetricNamespace: jsii.String(MetricNamespace),
 		MetricName:      &name,
@@ -39,6 +39,25 @@ func newFailedFilter(r *RetryingApiProxy, logGroup awslogs.LogGroup) awslogs.Met
 //
 // The statistic is the sum, unless props say otherwise. The metric has no value while there is nothing to count.
 func (r *RetryingApiProxy) MetricFailed(props *awscloudwatch.MetricOptions) awscloudwatch.Metric {
+	return r.failed.Metric(summed(props))
+}
+
+// MetricUndelivered counts the asynchronous requests that failed and of which there is no dead letter, because SQS has refused it
+// for minutes. What is known of them is in the table all the same. How many letters there are is for the queue to say:
+//
+//	proxy.DeadLetterQueue.MetricApproximateNumberOfMessagesVisible(nil)
+//
+// The statistic is the sum, unless props say otherwise. The metric has no value while there is nothing to count. It panics
+// without the prop DeadLetters.
+func (r *RetryingApiProxy) MetricUndelivered(props *awscloudwatch.MetricOptions) awscloudwatch.Metric {
+	if r.undelivered == nil {
+		panic("MetricUndelivered counts dead letters, and there are none; set the prop DeadLetters")
+	}
+	return r.undelivered.Metric(summed(props))
+}
+
+// summed is the sum, unless props say otherwise.
+func summed(props *awscloudwatch.MetricOptions) *awscloudwatch.MetricOptions {
 	sum := awscloudwatch.MetricOptions{}
 	if props != nil {
 		sum = *props
@@ -46,5 +65,5 @@ func (r *RetryingApiProxy) MetricFailed(props *awscloudwatch.MetricOptions) awsc
 	if sum.Statistic == nil {
 		sum.Statistic = awscloudwatch.Stats_SUM()
 	}
-	return r.failed.Metric(&sum)
+	return &sum
 }

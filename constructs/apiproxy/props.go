@@ -61,6 +61,11 @@ type RetryingApiProxyProps struct {
 	// preference goes upstream like any other.
 	Async *Async
 
+	// DeadLetters has asynchronous requests that failed told of in a queue, from where they can be sent again. Messages of a
+	// queue of package triggers are then done once they are accepted. It needs Async. A request that fails is a transition
+	// more. Default: nil; whoever sent them sees.
+	DeadLetters *DeadLetters
+
 	// LargeBodies lets requests and answers be as large as what a function URL carries: 6 MB as JSON, which is about 4.5 MB of
 	// bytes, and more of text. What does not fit into a state, about 250 KB, goes to a bucket; neither callers nor the upstream
 	// notice. A body that goes there costs about half a cent for each thousand (list price: $0.005 for 1,000 writes, $0.0004 for
@@ -155,8 +160,9 @@ type LargeBodies struct {
 	// (its EncryptionKey), so that the functions are granted its use. It should have these two lifecycle rules, without which
 	// objects are kept for good: those whose keys begin with RecordPrefix and /requests/ expire after 2 days, or after the whole days
 	// of Async.Deadline and one more; those with RecordPrefix and /answers/ after the whole days of Idempotency.TTL and one more,
-	// and of Async.Deadline and Idempotency.TTL together where there is Async. Several RetryingApiProxy can share a bucket, if each
-	// has a RecordPrefix of its own. Default: a bucket is created.
+	// and of Async.Deadline and Idempotency.TTL together where there is Async. Where there are DeadLetters, both are kept for
+	// Async.Deadline, DeadLetters.Retention and two hours at least, and one day more. Several RetryingApiProxy can share a bucket, if
+	// each has a RecordPrefix of its own. Default: a bucket is created.
 	Bucket awss3.IBucket
 }
 
@@ -328,6 +334,13 @@ func (p RetryingApiProxyProps) withDefaults() RetryingApiProxyProps {
 			async.Deadline = DefaultAsyncDeadline
 		}
 		p.Async = &async
+	}
+	if p.DeadLetters != nil {
+		letters := *p.DeadLetters
+		if letters.Retention == 0 {
+			letters.Retention = DefaultLetterRetention
+		}
+		p.DeadLetters = &letters
 	}
 	if p.MaxAnonymousWait == 0 {
 		p.MaxAnonymousWait = DefaultMaxAnonymousWait

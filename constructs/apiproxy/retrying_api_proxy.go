@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
@@ -38,6 +39,9 @@ type RetryingApiProxy struct {
 	// AsyncStateMachine is the Standard state machine that carries asynchronous requests out. Nil without the prop Async.
 	AsyncStateMachine awsstepfunctions.StateMachine
 
+	// DeadLetterQueue takes the asynchronous requests that failed. Nil without the prop DeadLetters.
+	DeadLetterQueue awssqs.IQueue
+
 	// Table holds the idempotency records, and with the prop Async what is known of asynchronous requests.
 	Table awsdynamodb.ITableV2
 
@@ -47,7 +51,8 @@ type RetryingApiProxy struct {
 	// Url is the endpoint.
 	Url awslambda.FunctionUrl
 
-	failed awslogs.MetricFilter
+	failed      awslogs.MetricFilter
+	undelivered awslogs.MetricFilter // nil if there are no dead letters
 }
 
 // NewRetryingApiProxy creates a RetryingApiProxy in scope. It panics, as every construct does, with one message that
@@ -86,6 +91,11 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 		aliases[i] = proxy.AddAlias(jsii.String(liveAlias), nil)
 	}
 	r.StateMachine = newStateMachine(r, settled, aliases)
+	if settled.DeadLetters != nil {
+		if r.DeadLetterQueue = settled.DeadLetters.Queue; r.DeadLetterQueue == nil {
+			r.DeadLetterQueue = newDeadLetterQueue(r, settled)
+		}
+	}
 	if settled.Async != nil {
 		r.AsyncStateMachine = newAsyncStateMachine(r, settled, aliases)
 	}
@@ -109,6 +119,9 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 			Value:       r.AsyncStateMachine.StateMachineArn(),
 			Description: jsii.String("The state machine whose executions show every attempt of asynchronous requests"),
 		})
+	}
+	if r.DeadLetterQueue != nil {
+		newDeadLetterOutput(r)
 	}
 	awscdk.NewCfnOutput(r, jsii.String("TableName"), &awscdk.CfnOutputProps{
 		Value:       r.Table.TableName(),

@@ -6,6 +6,7 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctionstasks"
 	"github.com/aws/constructs-go/constructs/v10"
@@ -37,11 +38,12 @@ const failedState = "Failed"
 // sends anything. The state machine only counts the losses, and gives up if there are too many in a row.
 //
 // The ring of asynchronous requests is the same, with envelopes that name what is kept in the table. giveUp is the state which
-// writes there that no proxy was left to judge; nil where callers wait, who are told by the gateway.
+// writes there that no proxy was left to judge; nil where callers wait, who are told by the gateway. letters takes those that
+// failed, before the end; nil for none.
 //
 // On the way to the end the idempotency record is completed or released, if the execution started with one. It is completed
 // with a final answer that settles the operation, and released after any other and after a failure.
-func newRing(scope constructs.Construct, props RetryingApiProxyProps, proxies []awslambda.Alias, table awsdynamodb.ITableV2, giveUp awsstepfunctions.TaskStateBase) awsstepfunctions.IChainable {
+func newRing(scope constructs.Construct, props RetryingApiProxyProps, proxies []awslambda.Alias, table awsdynamodb.ITableV2, giveUp awsstepfunctions.TaskStateBase, letters awssqs.IQueue) awsstepfunctions.IChainable {
 	succeeded := awsstepfunctions.NewSucceed(scope, jsii.String("Succeeded"), &awsstepfunctions.SucceedProps{
 		Comment: jsii.String("The upstream gave a final answer"),
 	})
@@ -53,12 +55,19 @@ func newRing(scope constructs.Construct, props RetryingApiProxyProps, proxies []
 	record := newRecordState(scope, table, props.Idempotency.OmitCookies, succeeded)
 	released := awsstepfunctions.NewChoice(scope, jsii.String("Released"), nil)
 	released.When(outcomeIs(retry.Succeeded), succeeded, nil)
-	released.Otherwise(failed)
 	release := newReleaseState(scope, table, released)
-	var allLost awsstepfunctions.IChainable = newAllLostState(scope, release, failed)
+	// What is to have a letter goes there on the way to Failed; what has no summary was stopped or superseded.
+	var dead, untold awsstepfunctions.IChainable = failed, failed
+	if letters != nil {
+		dead = newDeadLetterState(scope, letters, failed)
+		released.When(hasSummary(), dead, nil)
+		untold = newSettledState(scope, dead)
+	}
+	released.Otherwise(failed)
+	var allLost awsstepfunctions.IChainable = newAllLostState(scope, release, dead, letters != nil)
 	if giveUp != nil {
 		// What has come of it is known, though not here: the key stays locked, and whoever asks with it is told.
-		giveUp.AddCatch(failed, &awsstepfunctions.CatchProps{Errors: jsii.Strings(settledAlready), ResultPath: jsii.String(message.FaultPath)})
+		giveUp.AddCatch(untold, &awsstepfunctions.CatchProps{Errors: jsii.Strings(settledAlready), ResultPath: jsii.String(message.FaultPath)})
 		giveUp.AddCatch(allLost, &awsstepfunctions.CatchProps{Errors: jsii.Strings("States.ALL"), ResultPath: jsii.String(message.FaultPath)})
 		giveUp.Next(allLost)
 		allLost = giveUp
@@ -77,6 +86,9 @@ func newRing(scope constructs.Construct, props RetryingApiProxyProps, proxies []
 
 		check := awsstepfunctions.NewChoice(scope, stateName("Check", i), nil)
 		check.When(awsstepfunctions.Condition_And(outcomeIs(retry.Succeeded), awsstepfunctions.Condition_Not(hasRecord())), succeeded, nil)
+		if letters != nil {
+			check.When(awsstepfunctions.Condition_And(hasSummary(), awsstepfunctions.Condition_Not(hasRecord())), dead, nil)
+		}
 		check.When(awsstepfunctions.Condition_And(outcomeIs(retry.Failed), awsstepfunctions.Condition_Not(hasRecord())), failed, nil)
 		check.When(awsstepfunctions.Condition_And(outcomeIs(retry.Succeeded), awsstepfunctions.Condition_Not(isUnsettled())), record, nil)
 		check.When(awsstepfunctions.Condition_Or(outcomeIs(retry.Succeeded), outcomeIs(retry.Failed)), release, nil)
@@ -117,11 +129,16 @@ func newEnterState(scope constructs.Construct, tasks []awsstepfunctionstasks.Lam
 }
 
 // newAllLostState creates the states for an execution whose proxies were lost one after the other: one that leaves the
-// request out of what is told at the end, and one that goes there, as a Check state does.
-func newAllLostState(scope constructs.Construct, release, failed awsstepfunctions.IChainable) awsstepfunctions.Pass {
+// request out of what is told at the end, and one that goes there, as a Check state does. With a summary, there is to be a
+// letter.
+func newAllLostState(scope constructs.Construct, release, failed awsstepfunctions.IChainable, summary bool) awsstepfunctions.Pass {
+	told := message.AfterLosses()
+	if summary {
+		told["summary"] = message.SummaryOfLosses()
+	}
 	allLost := awsstepfunctions.NewPass(scope, jsii.String("AllLost"), &awsstepfunctions.PassProps{
 		Comment:    jsii.String("No proxy was left to judge; the gateway does it"),
-		Parameters: parameters(message.AfterLosses()),
+		Parameters: parameters(told),
 	})
 	check := awsstepfunctions.NewChoice(scope, jsii.String("CheckAllLost"), nil)
 	check.When(hasRecord(), awsstepfunctions.Chain_Start(release), nil)

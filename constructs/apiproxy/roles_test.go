@@ -59,10 +59,18 @@ func TestAFunctionMayWriteToItsOwnLogGroupAndToNoOther(t *testing.T) {
 	})
 }
 
+// keyUse is what whoever uses a key may do with it.
+var keyUse = []string{
+	"kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo",
+}
+
 func TestAProxyMayWriteItsLogsAndTracesAndNothingElse(t *testing.T) {
 	forEachVariant(t, func(t *testing.T, template template) {
 		want := []string{"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 		if template.asyncMachine() != nil {
+			if strings.HasSuffix(t.Name(), "EncryptedDeadLetters") { // whose table has a key
+				want = append(slices.Clone(keyUse), want...)
+			}
 			want = append([]string{"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}, want...)
 		}
 		if template.largeBodies() {

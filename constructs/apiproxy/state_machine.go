@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
@@ -22,7 +21,7 @@ const maxLogGroupNameLength = 128
 
 // newStateMachine creates the Express state machine that goes round the proxies while the caller waits.
 func newStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps, aliases []awslambda.Alias) awsstepfunctions.StateMachine {
-	return newMachine(r, r, props, newRing(r, props, aliases, r.Table, nil), awsstepfunctions.StateMachineProps{
+	return newMachine(r, r, props, newRing(r, props, aliases, r.Table, nil, nil), awsstepfunctions.StateMachineProps{
 		StateMachineType: awsstepfunctions.StateMachineType_EXPRESS,
 		Timeout:          seconds(props.machineTimeout()),
 		Comment:          jsii.String("Attempts at the upstream, one proxy after the other"),
@@ -34,9 +33,9 @@ func newStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps, aliases [
 func newAsyncStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps, aliases []awslambda.Alias) awsstepfunctions.StateMachine {
 	scope := constructs.NewConstruct(r, jsii.String("Async"))
 	giveUp := newGiveUpState(scope, r.Table)
-	return newMachine(r, scope, props, newRing(scope, props, aliases, r.Table, giveUp), awsstepfunctions.StateMachineProps{
+	return newMachine(r, scope, props, newRing(scope, props, aliases, r.Table, giveUp, r.DeadLetterQueue), awsstepfunctions.StateMachineProps{
 		StateMachineType: awsstepfunctions.StateMachineType_STANDARD,
-		Timeout:          seconds(roundUp(props.Async.Deadline, time.Second) + deadlineMargin),
+		Timeout:          seconds(props.asyncMachineTimeout()),
 		Comment:          jsii.String("Attempts at the upstream for asynchronous requests, which are kept in the table"),
 	})
 }
@@ -53,7 +52,10 @@ func newMachine(r *RetryingApiProxy, scope constructs.Construct, props RetryingA
 		RemovalPolicy: logRemovalPolicy(props),
 		EncryptionKey: props.EncryptionKey,
 	})
-	r.failed = newFailedFilter(r, logGroup)
+	r.failed = newStateFilter(r, logGroup, "SucceedStateEntered", failedState)
+	if own.StateMachineType == awsstepfunctions.StateMachineType_STANDARD && r.DeadLetterQueue != nil {
+		r.undelivered = newStateFilter(r, logGroup, "PassStateEntered", undeliveredState)
+	}
 	role := awsiam.NewRole(scope, jsii.String("state-machine-role"), &awsiam.RoleProps{
 		AssumedBy: servicePrincipal(r, "states.amazonaws.com"),
 	})
@@ -71,6 +73,9 @@ func newMachine(r *RetryingApiProxy, scope constructs.Construct, props RetryingA
 	if props.EncryptionKey != nil {
 		// The CDK's own grant is for the key's use with a state machine of a given name.
 		grantUse(props.EncryptionKey, machine)
+	}
+	if own.StateMachineType == awsstepfunctions.StateMachineType_STANDARD && r.DeadLetterQueue != nil && r.DeadLetterQueue.EncryptionMasterKey() != nil {
+		grantUse(r.DeadLetterQueue.EncryptionMasterKey(), machine)
 	}
 	grantKey(r.Table, machine) // the right to update records comes with the states
 	denyOtherRecords(r.Table, machine, recordPrefix(r, props))

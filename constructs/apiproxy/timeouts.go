@@ -27,6 +27,11 @@ const (
 	// starting, the last transitions, and writing the record.
 	deadlineMargin = 10 * time.Second
 
+	// letterMargin is the time that an execution has after its deadline where there are dead letters: proxies that hang, one
+	// after the other, are given up, and the letter is sent, also if SQS refuses it for a while. An execution that Step
+	// Functions ends sends none.
+	letterMargin = 1 * time.Hour
+
 	// gatewayMargin is the time that the gateway function has in addition to the longest execution.
 	gatewayMargin = 10 * time.Second
 )
@@ -50,6 +55,14 @@ func (p RetryingApiProxyProps) taskTimeout() time.Duration { return p.proxyTimeo
 // writing of the record.
 func (p RetryingApiProxyProps) machineTimeout() time.Duration {
 	return p.longestDeadline() + deadlineMargin
+}
+
+// asyncMachineTimeout is the longest that the execution of an asynchronous request may take.
+func (p RetryingApiProxyProps) asyncMachineTimeout() time.Duration {
+	if p.DeadLetters != nil {
+		return roundUp(p.Async.Deadline, time.Second) + letterMargin
+	}
+	return roundUp(p.Async.Deadline, time.Second) + deadlineMargin
 }
 
 func (p RetryingApiProxyProps) gatewayTimeout() time.Duration {

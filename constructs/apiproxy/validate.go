@@ -68,6 +68,20 @@ func (p RetryingApiProxyProps) Validate() error {
 	if p.Async != nil && (p.Async.Deadline < time.Second || p.Async.Deadline > maxAsyncDeadline || p.Async.Deadline%time.Second != 0) {
 		problem("Async.Deadline is %v; give whole seconds from 1s to %v, or 0 for the default of %v", p.Async.Deadline, maxAsyncDeadline, DefaultAsyncDeadline)
 	}
+	if letters := p.DeadLetters; letters != nil {
+		if p.Async == nil {
+			problem("DeadLetters is set, and Async is not; set Async too, since only asynchronous requests have dead letters")
+		}
+		if letters.Retention < minLetterRetention || letters.Retention > DefaultLetterRetention || letters.Retention%time.Second != 0 {
+			problem("DeadLetters.Retention is %v; give whole seconds from %v to %v, or 0 for the default of %v",
+				letters.Retention, minLetterRetention, DefaultLetterRetention, DefaultLetterRetention)
+		}
+		if letters.Queue != nil {
+			if fifo := letters.Queue.Fifo(); fifo != nil && *fifo {
+				problem("DeadLetters.Queue is a FIFO queue, which wants a group for each message; give a standard queue")
+			}
+		}
+	}
 	if !isRecordPrefix(p.RecordPrefix) && !isToken(p.RecordPrefix) {
 		problem("RecordPrefix is %q; give up to %d printable ASCII characters without *, ?, $ and #, or leave it out for the ids of the construct",
 			p.RecordPrefix, maxRecordPrefixLength)

@@ -67,6 +67,7 @@ func everything() *apiproxy.RetryingApiProxyProps {
 			ServerCacheHit: true,
 		},
 		Async:        &apiproxy.Async{Deadline: 6 * time.Hour},
+		DeadLetters:  &apiproxy.DeadLetters{Retention: 4 * 24 * time.Hour},
 		LargeBodies:  &apiproxy.LargeBodies{},
 		RecordPrefix: "orders",
 		UrlAuthType:  awslambda.FunctionUrlAuthType_NONE,
@@ -91,7 +92,7 @@ var variants = sync.OnceValue(func() map[string]template {
 	app := newApp(deployed(), nothingBundled)
 	build := func(name string, props func(awscdk.Stack) *apiproxy.RetryingApiProxyProps) *apiproxy.RetryingApiProxy {
 		settings := &awscdk.StackProps{}
-		if name == "EncryptedTable" || name == "Encrypted" || name == "EncryptedBodies" { // a table with a key of one's own wants to know its region
+		if name == "EncryptedTable" || name == "Encrypted" || name == "EncryptedBodies" || name == "EncryptedDeadLetters" { // a table with a key of one's own wants to know its region
 			settings.Env = &awscdk.Environment{Region: jsii.String("eu-central-1")}
 		}
 		stack := awscdk.NewStack(app, &name, settings)
@@ -125,6 +126,9 @@ var variants = sync.OnceValue(func() map[string]template {
 		p.Retry = retry.Policy{AttemptTimeout: time.Second, Deadline: time.Second, MaxDeadline: time.Second}
 	}))
 	build("Async", with(func(p *apiproxy.RetryingApiProxyProps) { p.Async = &apiproxy.Async{} }))
+	build("DeadLetters", with(func(p *apiproxy.RetryingApiProxyProps) {
+		p.Async, p.DeadLetters = &apiproxy.Async{}, &apiproxy.DeadLetters{}
+	}))
 	build("LongAttempts", with(func(p *apiproxy.RetryingApiProxyProps) {
 		p.Retry = retry.Policy{AttemptTimeout: 289 * time.Second}
 	}))
@@ -153,6 +157,12 @@ var variants = sync.OnceValue(func() map[string]template {
 	build("Encrypted", func(stack awscdk.Stack) *apiproxy.RetryingApiProxyProps {
 		props := minimal()
 		props.EncryptionKey = awskms.NewKey(stack, jsii.String("Key"), &awskms.KeyProps{EnableKeyRotation: jsii.Bool(true)})
+		return props
+	})
+	build("EncryptedDeadLetters", func(stack awscdk.Stack) *apiproxy.RetryingApiProxyProps {
+		props := minimal()
+		props.EncryptionKey = awskms.NewKey(stack, jsii.String("Key"), &awskms.KeyProps{EnableKeyRotation: jsii.Bool(true)})
+		props.Async, props.DeadLetters = &apiproxy.Async{}, &apiproxy.DeadLetters{}
 		return props
 	})
 	build("EncryptedExistingTable", func(stack awscdk.Stack) *apiproxy.RetryingApiProxyProps {

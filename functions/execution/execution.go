@@ -4,6 +4,9 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
@@ -49,11 +52,26 @@ type Execution struct {
 	// Method is that of the request.
 	Method string `json:"method"`
 
+	// ID is the id, if it stands in an idempotency record, too: whoever starts the execution again writes it there again.
+	ID string `json:"id,omitempty"`
+
 	// Created, Deadline and WaitingUntil are in milliseconds since the Unix epoch. WaitingUntil is before when no further
 	// attempt is made; it is zero while nothing is waited for.
 	Created      int64 `json:"created"`
 	Deadline     int64 `json:"deadline"`
 	WaitingUntil int64 `json:"waitingUntil,omitempty"`
+
+	// Limit is how long the request may take, in milliseconds; MaxAttempts is the caller's own limit on attempts, zero for none;
+	// and Keyed says that the request carries a key that makes it safe to repeat. A redrive has them again.
+	Limit       int64 `json:"limit,omitempty"`
+	MaxAttempts int   `json:"maxAttempts,omitempty"`
+	Keyed       bool  `json:"keyed,omitempty"`
+
+	// Redrives is how often the execution was started again after it had failed. See [Execution.Run].
+	Redrives int `json:"redrives,omitempty"`
+
+	// Earlier lists attempts of before the latest redrive, oldest first, [MaxEarlier] at most. The policy does not count them.
+	Earlier []retry.Attempt `json:"earlier,omitempty"`
 
 	// Expiration is until when the item, and what it refers to, is kept, in seconds since the Unix epoch.
 	Expiration int64 `json:"-"`
@@ -69,6 +87,9 @@ type Execution struct {
 
 	// Record is the idempotency record of the request, if it has one.
 	Record *message.Record `json:"record,omitempty"`
+
+	// Fingerprint is what the record compares requests by.
+	Fingerprint string `json:"fingerprint,omitempty"`
 
 	// Lost is the envelope whose proxies were lost in the end, so that none was left to judge. The state machine writes it,
 	// and nobody writes the execution after that.
@@ -92,6 +113,14 @@ type Begun struct {
 // AnswerMargin is how much longer an answer is kept than the idempotency record that refers to it: DynamoDB and clocks may be
 // late with either.
 const AnswerMargin = 1 * time.Hour
+
+// LetterMargin is how much longer what a dead letter refers to is kept than the queue keeps the letter, counted from the
+// deadline: a letter is sent within an hour after it.
+const LetterMargin = 2 * time.Hour
+
+// MaxEarlier is how many attempts of before the latest redrive are kept. An attempt takes up to 700 bytes, and an item holds
+// 400 KB.
+const MaxEarlier = 100
 
 // leaseMargin is how long after the deadline the idempotency record stays locked, if nobody completes or releases it.
 const leaseMargin = 30 * time.Second
@@ -128,13 +157,57 @@ func (x *Execution) Sent() bool {
 	if x.UnderWay() {
 		return true
 	}
-	for _, a := range x.Attempts {
+	for _, a := range x.AllAttempts() {
 		if a.Status != 0 || a.MaybeProcessed {
 			return true
 		}
 	}
 	return false
 }
+
+// AllAttempts lists the attempts that were made, those of before a redrive among them.
+func (x *Execution) AllAttempts() []retry.Attempt { return slices.Concat(x.Earlier, x.Attempts) }
+
+// Run is what the state machine calls the latest start of the execution: its name, and after redrives a hyphen and how many
+// there were. A name can be used only once.
+func (x *Execution) Run() string {
+	if x.Redrives == 0 {
+		return x.Name
+	}
+	return x.Name + "-" + strconv.Itoa(x.Redrives)
+}
+
+// ParseRun takes apart what Run has put together.
+func ParseRun(run string) (name string, redrives int, ok bool) {
+	name, number, redriven := strings.Cut(run, "-")
+	if b, err := hex.DecodeString(name); err != nil || len(b) != sha256.Size {
+		return "", 0, false
+	}
+	if !redriven {
+		return name, 0, true
+	}
+	redrives, err := strconv.Atoi(number)
+	return name, redrives, err == nil && redrives > 0 && strconv.Itoa(redrives) == number
+}
+
+// Restart makes the execution the next one after a redrive, with so much of its time as it had at first, but not more than
+// longest. attempts are those of the run that failed.
+func (x *Execution) Restart(now time.Time, longest time.Duration, attempts []retry.Attempt) {
+	x.Earlier = slices.Concat(x.Earlier, attempts)
+	x.Earlier = x.Earlier[max(0, len(x.Earlier)-MaxEarlier):]
+	x.Redrives++
+	x.State, x.WaitingUntil, x.Attempts, x.Begun, x.Answer, x.Lost = Running, 0, nil, nil, "", nil
+	if limit := time.Duration(x.Limit) * time.Millisecond; limit > 0 {
+		longest = min(longest, limit)
+	}
+	x.Deadline = now.Add(longest).UnixMilli()
+}
+
+// answersPerRun is more than one run of an execution can have attempts.
+const answersPerRun = 1000
+
+// AnswerNumber is the number of an answer after so many attempts: no other answer of the execution has it, of whatever run.
+func (x *Execution) AnswerNumber(attempts int) int { return x.Redrives*answersPerRun + attempts }
 
 // ID makes the id of an execution: 128 random bits in hexadecimal.
 func ID() string {

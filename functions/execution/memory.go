@@ -64,6 +64,18 @@ func (s *MemoryStore) Save(_ context.Context, x *Execution) error {
 	return nil
 }
 
+// Restart writes an execution that is started again, in the place of the one that was read, losses or not.
+func (s *MemoryStore) Restart(ctx context.Context, x *Execution) error {
+	s.mu.Lock()
+	item := s.items[x.Name]
+	if item.revision == x.Revision {
+		item.lost = nil
+		s.items[x.Name] = item
+	}
+	s.mu.Unlock()
+	return s.Save(ctx, x)
+}
+
 // Lose writes that no proxy was left to judge, as the state machine does.
 func (s *MemoryStore) Lose(name string, lost *message.Envelope) {
 	s.mu.Lock()

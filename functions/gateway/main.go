@@ -37,6 +37,8 @@
 //	ASYNC_STATE_MACHINE_ARN       the Standard state machine that carries such requests out
 //	ASYNC_DEADLINE                how long they may take at most, such as 24h0m0s
 //	ASYNC_ANSWER_TTL              how long their answers are kept after that
+//	DEAD_LETTER_RETENTION         how long the dead letters of such requests are kept, such as 336h0m0s: what they refer to is kept
+//	                              as long, and messages of queues are asynchronous. Empty if there are none
 //	LARGE_BODIES_BUCKET           the bucket for bodies that do not fit into a state; empty refuses them
 //	CROSS_ORIGIN                  true takes Access-Control fields out of the upstream's answers, because the URL has its own
 package main

@@ -17,6 +17,9 @@ type Call struct {
 	// Made is how many attempts there were when the state machine was last answered, if they are kept there.
 	Made int `json:"made,omitempty"`
 
+	// Redrive is the number of the redrive that started the execution, if one did: it is the first, the second, and so on.
+	Redrive int `json:"redrive,omitempty"`
+
 	// RequestID is the id of the request: that of the gateway's invocation, and the name of the execution.
 	RequestID string `json:"requestId,omitempty"`
 

@@ -108,6 +108,8 @@ type Envelope struct {
 	// machine needs. Empty if the envelope has it itself.
 	Stored string `json:"stored,omitempty"`
 
+	// Summary says in short why an asynchronous request failed, for its dead letter, if it is to have one.
+	Summary *Summary `json:"summary,omitempty"`
 	// BodyObject names the object that the body of the answer is kept in, see package largebody. Body is empty then.
 	BodyObject string `json:"bodyObject,omitempty"`
 
@@ -232,7 +234,9 @@ func (e *Envelope) WithoutBody() *Envelope {
 // StoredAs writes the envelope that an execution ends with, and that its record holds, where the whole of it is kept under a
 // name.
 func (e *Envelope) StoredAs(name string) *Envelope {
-	return &Envelope{Version: byReference, Outcome: e.Outcome, Error: e.Error, Expiration: e.Expiration, Release: e.Release, Stored: name}
+	return &Envelope{
+		Version: byReference, Outcome: e.Outcome, Error: e.Error, Expiration: e.Expiration, Release: e.Release, Stored: name, Summary: summarise(e),
+	}
 }
 
 // Moments visits each moment in an envelope that a proxy reads: the deadline of the call, and until when the upstream

@@ -29,6 +29,7 @@ const (
 	AsyncMachineVariable     = "ASYNC_STATE_MACHINE_ARN"
 	AsyncDeadlineVariable    = "ASYNC_DEADLINE"
 	AnswerTTLVariable        = "ASYNC_ANSWER_TTL"
+	LetterRetentionVariable  = "DEAD_LETTER_RETENTION"
 	TokenIssuerVariable      = "TOKEN_ISSUER"
 	TokenKeysVariable        = "TOKEN_KEYS"
 	TokenAudienceVariable    = "TOKEN_AUDIENCE"

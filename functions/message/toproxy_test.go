@@ -86,7 +86,7 @@ func TestEveryMomentThatAProxyReadsIsVisited(t *testing.T) {
 	others := map[string]bool{
 		"Envelope.Response.StatusCode": true, "Envelope.Version": true, "Envelope.Start": true, "Envelope.WaitSeconds": true, "Envelope.SleepMilliseconds": true,
 		"Envelope.NotBefore": true, "Envelope.Expiration": true, // for the gateway, in answers
-		"Envelope.Call.MaxAttempts": true, "Envelope.Call.Made": true, "Envelope.Losses.Count": true, "Envelope.Losses.Allowed": true,
+		"Envelope.Call.MaxAttempts": true, "Envelope.Call.Made": true, "Envelope.Call.Redrive": true, "Envelope.Summary.Attempts": true, "Envelope.Losses.Count": true, "Envelope.Losses.Allowed": true,
 		"Envelope.Attempts.Start":    true, // for people
 		"Envelope.Attempts.Duration": true, "Envelope.Attempts.Status": true, "Envelope.Attempts.Wait": true,
 	}

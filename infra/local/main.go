@@ -39,6 +39,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -194,8 +195,12 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 	fmt.Fprintln(stdout, "endpoints", running.Endpoint(), "(for --endpoint-url of the AWS CLI)")
 	fmt.Fprintln(stdout, "console  ", consoleURL+console.Path, "(shows in a browser what happens to requests)")
 	for _, q := range running.Template.Queues {
-		if q.Redrive != nil { // the other one has its dead letters
+		switch {
+		case q.Redrive != nil: // another one has its dead letters
 			fmt.Fprintln(stdout, "queue    ", q.URL, "(its messages are requests; docs/triggers.md)")
+		case strings.Contains(q.Name, "FailedRequests"):
+			fmt.Fprintln(stdout, "letters  ", q.URL, "(asynchronous requests that failed; docs/async.md)")
+			fmt.Fprintf(stdout, "          make redrive LETTERS=%s GATEWAY=%s ENDPOINT=%s\n", q.URL, gatewayOf(running), running.Endpoint())
 		}
 	}
 	if secrets != nil {
@@ -212,6 +217,12 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 	<-ctx.Done()
 	fmt.Fprintln(stdout, "\nstopping")
 	return nil
+}
+
+// gatewayOf is the gateway of a stack, as whoever invokes it names it.
+func gatewayOf(s *stack.Stack) string {
+	url := s.Template.URLs[0]
+	return url.FunctionName + ":" + url.Qualifier
 }
 
 // watch has what happens in executions printed and shown. Of those that are there already the printer is told what it

@@ -187,7 +187,7 @@ func (s settings) loopback() bool {
 
 // context is the CDK context of the stack that is run: the variant for this machine.
 func (s settings) context() map[string]any {
-	context := map[string]any{"architecture": "x86_64", "auth": "NONE", "async": "true", "largebodies": "true", "queue": "true"}
+	context := map[string]any{"architecture": "x86_64", "auth": "NONE", "async": "true", "largebodies": "true", "queue": "true", "deadletters": "true"}
 	if runtime.GOARCH == "arm64" {
 		context["architecture"] = "arm64"
 	}

@@ -48,7 +48,7 @@ func TestTheEnvironmentIsRead(t *testing.T) {
 	if diff := cmp.Diff(want, s, cmp.AllowUnexported(settings{})); diff != "" {
 		t.Errorf("the settings are not what the environment says (-want +got):\n%s", diff)
 	}
-	context := map[string]any{"architecture": map[string]string{"arm64": "arm64", "amd64": "x86_64"}[runtime.GOARCH], "auth": "AWS_IAM", "proxies": "5", "async": "true", "largebodies": "true", "queue": "true",
+	context := map[string]any{"architecture": map[string]string{"arm64": "arm64", "amd64": "x86_64"}[runtime.GOARCH], "auth": "AWS_IAM", "proxies": "5", "async": "true", "largebodies": "true", "queue": "true", "deadletters": "true",
 		"upstreamauth": "header/X-Api-Key:orders/keys#live"}
 	if diff := cmp.Diff(context, s.context()); diff != "" {
 		t.Errorf("the context is not what the settings say (-want +got):\n%s", diff)

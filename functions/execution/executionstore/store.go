@@ -101,6 +101,16 @@ func (s *Store) Create(ctx context.Context, x *execution.Execution) error {
 // Save writes an execution, in the place of the one that was read. The error is execution.ErrChanged if somebody has written another one
 // since. A write of which the reply is lost has not failed: the one that is there is recognised.
 func (s *Store) Save(ctx context.Context, x *execution.Execution) error {
+	return s.save(ctx, x, "#revision = :revision AND attribute_not_exists(#lost)", map[string]string{"#revision": revisionAttribute, "#lost": message.LostAttribute})
+}
+
+// Restart writes an execution that is started again, as Save does, although the state machine may have written there that its
+// proxies were lost.
+func (s *Store) Restart(ctx context.Context, x *execution.Execution) error {
+	return s.save(ctx, x, "#revision = :revision", map[string]string{"#revision": revisionAttribute})
+}
+
+func (s *Store) save(ctx context.Context, x *execution.Execution, condition string, names map[string]string) error {
 	content, err := json.Marshal(x)
 	if err != nil {
 		return fmt.Errorf("executionstore: %w", err)
@@ -123,8 +133,7 @@ func (s *Store) Save(ctx context.Context, x *execution.Execution) error {
 		put.Item[message.EndedAttribute] = text(string(x.State))
 	}
 	if x.Revision > 0 {
-		put.ConditionExpression = aws.String("#revision = :revision AND attribute_not_exists(#lost)")
-		put.ExpressionAttributeNames = map[string]string{"#revision": revisionAttribute, "#lost": message.LostAttribute}
+		put.ConditionExpression, put.ExpressionAttributeNames = &condition, names
 		put.ExpressionAttributeValues = map[string]types.AttributeValue{":revision": number(x.Revision)}
 	}
 	_, err = s.client.PutItem(ctx, put)

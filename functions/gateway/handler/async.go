@@ -65,7 +65,8 @@ func (g *Gateway) begin(ctx context.Context, call *message.Call, asked idempoten
 	id := execution.ID()
 	x := &execution.Execution{
 		Name: execution.Name(id), State: execution.Running, Caller: digestOf(asked.Caller), RequestID: requestID(ctx), Method: call.Request.Method,
-		Created: started.UnixMilli(), Deadline: deadline.UnixMilli(), Expiration: deadline.Add(g.answerTTL).Unix() + 1,
+		Created: started.UnixMilli(), Deadline: deadline.UnixMilli(), Expiration: g.keptUntil(deadline),
+		Limit: deadline.Sub(started).Milliseconds(), MaxAttempts: call.MaxAttempts, Keyed: call.Keyed,
 	}
 	call.Deadline, call.Execution = x.Deadline, x.Name
 	if call.Recorded {
@@ -85,6 +86,7 @@ func (g *Gateway) begin(ctx context.Context, call *message.Call, asked idempoten
 			return g.replay(ctx, asked, acquired.Record)
 		}
 		x.Record = &message.Record{ID: acquired.Record.ID, Owner: acquired.Record.Owner}
+		x.ID, x.Fingerprint = id, claim.Fingerprint
 	}
 	if refused := g.startExecution(ctx, call, x); refused != nil {
 		g.releaseRecord(ctx, x.Record)
@@ -132,18 +134,7 @@ func (g *Gateway) startExecution(ctx context.Context, call *message.Call, x *exe
 	if err != nil {
 		return g.unreadable(ctx, err)
 	}
-	envelope := message.ToProxy(call, g.policy, nil, 0)
-	envelope.Start, envelope.Record, envelope.Item = g.start(), x.Record, execution.ItemID(g.recordPrefix, x.Name)
-	input, err := message.Marshal(envelope.ByReference())
-	if err != nil {
-		return engineUnavailable("The request cannot be written as JSON: " + err.Error() + ".")
-	}
-	_, err = g.asyncEngine.StartExecution(ctx, &sfn.StartExecutionInput{
-		StateMachineArn: aws.String(g.asyncMachineARN),
-		Name:            aws.String(x.Name),
-		Input:           aws.String(string(input)),
-	}, func(o *sfn.Options) { o.RetryMaxAttempts = startAttempts })
-	if err == nil || errors.As(err, new(*types.ExecutionAlreadyExists)) { // by a start whose reply was lost, and it has ended
+	if err = g.launch(ctx, call, x); err == nil {
 		return nil
 	}
 	g.tell(ctx, slog.LevelError, "StartExecution failed", slog.String("error", withoutInput(err)))
@@ -154,6 +145,25 @@ func (g *Gateway) startExecution(ctx context.Context, call *message.Call, x *exe
 		return engineFailed(call.Request.Method, "Step Functions failed when the execution was started. Whether it was is not known.")
 	}
 	return engineUnavailable("Step Functions did not start the execution. The upstream was not called.")
+}
+
+// launch has Step Functions start an execution that is written down. One that was started before is not started again.
+func (g *Gateway) launch(ctx context.Context, call *message.Call, x *execution.Execution) error {
+	envelope := message.ToProxy(call, g.policy, nil, 0)
+	envelope.Start, envelope.Record, envelope.Item = g.start(), x.Record, execution.ItemID(g.recordPrefix, x.Name)
+	input, err := message.Marshal(envelope.ByReference())
+	if err != nil {
+		return err
+	}
+	_, err = g.asyncEngine.StartExecution(ctx, &sfn.StartExecutionInput{
+		StateMachineArn: aws.String(g.asyncMachineARN),
+		Name:            aws.String(x.Run()),
+		Input:           aws.String(string(input)),
+	}, func(o *sfn.Options) { o.RetryMaxAttempts = startAttempts })
+	if errors.As(err, new(*types.ExecutionAlreadyExists)) { // by a start whose reply was lost
+		return nil
+	}
+	return err
 }
 
 // unreadable is for a request of which nothing can be read or written in the table.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,12 +22,15 @@ import (
 
 // A fakeAsyncEngine notes which executions it is to start and to stop.
 type fakeAsyncEngine struct {
+	mu      sync.Mutex
 	started []*sfn.StartExecutionInput
 	stopped []*sfn.StopExecutionInput
 	err     error // of both
 }
 
 func (e *fakeAsyncEngine) StartExecution(_ context.Context, in *sfn.StartExecutionInput, _ ...func(*sfn.Options)) (*sfn.StartExecutionOutput, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.started = append(e.started, in)
 	return &sfn.StartExecutionOutput{}, e.err
 }

@@ -49,6 +49,7 @@ type executions interface {
 	Create(context.Context, *execution.Execution) error
 	Get(ctx context.Context, name string) (*execution.Execution, error)
 	Save(context.Context, *execution.Execution) error
+	Restart(context.Context, *execution.Execution) error
 	PutRequest(ctx context.Context, name string, request *message.Request, expiration int64) error
 	Request(ctx context.Context, name string) (*message.Request, error)
 	Answer(ctx context.Context, part string) (*message.Envelope, error)
@@ -173,7 +174,7 @@ type status struct {
 func (g *Gateway) statusDocument(x *execution.Execution, id string) idempotencyhttp.Response {
 	told := status{
 		Status:   g.stateOf(x),
-		Attempts: x.Attempts,
+		Attempts: x.AllAttempts(),
 		Created:  moment(x.Created),
 		Deadline: moment(x.Deadline),
 		Links:    map[string]string{"self": executionsPath + id, "response": executionsPath + id + responsePath},
@@ -281,7 +282,7 @@ func (g *Gateway) stop(ctx context.Context, id string, x *execution.Execution) o
 	}
 	if !x.UnderWay() {
 		_, err := g.asyncEngine.StopExecution(ctx, &sfn.StopExecutionInput{
-			ExecutionArn: aws.String(executionARN(g.asyncMachineARN, x.Name)),
+			ExecutionArn: aws.String(executionARN(g.asyncMachineARN, x.Run())),
 			Error:        aws.String(string(message.Stopped)),
 			Cause:        aws.String("Whoever started the execution has stopped it"),
 		}, func(o *sfn.Options) { o.RetryMaxAttempts = startAttempts })

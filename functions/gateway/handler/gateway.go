@@ -140,6 +140,9 @@ type arrival struct {
 	// endpoint is where links in the answer are made to lead, scheme and host. Empty leaves them as they are.
 	endpoint string
 
+	// accept has it answered before it is carried out, unless it says itself how long it waits.
+	accept bool
+
 	// lastDeadline is the latest deadline that it may have. The zero time bounds nothing.
 	lastDeadline time.Time
 }
@@ -256,6 +259,7 @@ func (g *Gateway) respond(ctx context.Context, a arrival, started time.Time) out
 	if request.Headers["prefer"] = others; others == "" {
 		delete(request.Headers, "prefer")
 	}
+	wanted.async = wanted.async || a.accept && wanted.wait == 0
 	patience := g.patience(request, wanted, asked.Caller != "")
 	if !a.lastDeadline.IsZero() && !wanted.async && started.Add(patience).After(a.lastDeadline) {
 		return outcome{problem: engineUnavailable("The function's time is up before the request could wait for as long as it may. The upstream was not called.")}

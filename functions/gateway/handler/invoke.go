@@ -14,10 +14,10 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
-// Invoke answers an event of Lambda, and has the form of [lambda.Handler]. It tells three kinds of events apart by their
-// shape: that of a function URL, a request (see plainEvent), and messages of a queue, each of which is a request.
+// Invoke answers an event of Lambda, and has the form of [lambda.Handler]. It tells four kinds of events apart by their
+// shape: that of a function URL, a request (see plainEvent), messages of a queue, each of which is a request, and a [Redrive].
 //
-// The error is an [*UnknownEventError] for any other event. Of a request whose failOn asks for it, it is a
+// The error is an [*UnknownEventError] for any other event, and a [*RedriveError] of a redrive that was not possible. Of a request whose failOn asks for it, it is a
 // [*NoFinalAnswerError] or a [*StatusError]. Lambda tells the name of the type to whoever invoked.
 func (g *Gateway) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	// Most events are of the URL, and are read once. Of an event of another kind this reads what happens to be alike.
@@ -37,6 +37,14 @@ func (g *Gateway) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	if members["method"] != nil {
 		response, err := g.answerPlain(withRequestID(ctx), readPlainEvent(members))
 		return written(response, err)
+	}
+	if member := members["redrive"]; member != nil {
+		asked, err := readRedrive(member)
+		if err != nil {
+			return nil, err
+		}
+		redriven, err := g.redrive(withRequestID(ctx), asked)
+		return written(redriven, err)
 	}
 	if messages, ok := messagesIn(members); ok {
 		return written(g.consume(ctx, messages), nil)
@@ -69,7 +77,7 @@ type UnknownEventError struct{}
 
 func (*UnknownEventError) Error() string {
 	return "the event is none that the gateway answers. It takes the event of a function URL, with requestContext.http; " +
-		"a request, with method and path; and messages of a queue, with Records whose eventSource is aws:sqs. See docs/triggers.md"
+		"a request, with method and path; messages of a queue, with Records whose eventSource is aws:sqs; and a redrive. See docs/triggers.md"
 }
 
 // A NoFinalAnswerError says that a request has no final answer: attempts or time ran out, or it could not be sent.

@@ -71,6 +71,24 @@ func (g *Gateway) loadBody(ctx context.Context, envelope *message.Envelope) erro
 	return nil
 }
 
+// renewBody writes the body of a request that is started again anew, if it lies in the bucket: there, an object lives from when it
+// was written. The error is [largebody.ErrNotFound] if it has gone already.
+func (g *Gateway) renewBody(ctx context.Context, request *message.Request) error {
+	if request.BodyObject == "" {
+		return nil
+	}
+	if g.bodies == nil {
+		return errNoBodies
+	}
+	ctx, cancel := context.WithTimeout(ctx, bodyTime)
+	defer cancel()
+	body, err := g.bodies.Get(ctx, largebody.Requests, request.BodyObject)
+	if err != nil {
+		return err
+	}
+	return g.bodies.Put(ctx, largebody.Requests, request.BodyObject, body)
+}
+
 // carried is a response as the function URL can carry it. In the place of a body that is too large stands a problem, where bodies
 // can be large; without it, Lambda would tell the caller of an error of the function.
 func (g *Gateway) carried(ctx context.Context, event *events.LambdaFunctionURLRequest, out outcome, response idempotencyhttp.Response) idempotencyhttp.Response {

@@ -25,14 +25,16 @@ import (
 // objects are what is kept of large bodies, in memory. Where there is a fault, it is the error of every operation.
 type objects struct {
 	largebody.MemoryStore
-	fault error
-	asked int
+	fault   error
+	asked   int
+	written []string // the keys, in their order
 }
 
 func (o *objects) Put(ctx context.Context, kind largebody.Kind, name string, body []byte) error {
 	if o.asked++; o.fault != nil {
 		return o.fault
 	}
+	o.written = append(o.written, string(kind)+"/"+name)
 	return o.MemoryStore.Put(ctx, kind, name, body)
 }
 

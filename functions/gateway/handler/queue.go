@@ -78,6 +78,7 @@ func (g *Gateway) carriedOut(ctx context.Context, m *events.SQSMessage) bool {
 	if end, bounded := ctx.Deadline(); bounded {
 		event.lastDeadline = end.Add(-batchMargin)
 	}
+	event.accept = g.letterRetention > 0 // somebody is told if it fails
 	response, out := g.answer(ctx, event.arrival)
 	err := failure(cmp.Or(event.failOn, message.FailWithoutFinalAnswer), out, response.StatusCode, requestID(ctx))
 	if event.refused != nil {

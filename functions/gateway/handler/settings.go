@@ -39,6 +39,7 @@ type settings struct {
 	asyncMachineARN string        // of the Standard state machine; empty if requests cannot be asynchronous
 	asyncDeadline   time.Duration // how long asynchronous requests may take
 	answerTTL       time.Duration // how long their answers are kept after that
+	letterRetention time.Duration // how long the dead letters of those that failed are kept; zero if there are none
 
 	bodiesBucket string // of large bodies; empty if there is none
 
@@ -156,6 +157,11 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 			if *value, err = time.ParseDuration(text); err != nil || *value < time.Second {
 				problem("%s is %q; it must be a duration of at least a second, such as 24h0m0s", variable, text)
 			}
+		}
+	}
+	if text := getenv(message.LetterRetentionVariable); text != "" {
+		if s.letterRetention, err = time.ParseDuration(text); err != nil || s.letterRetention < time.Second || s.asyncMachineARN == "" {
+			problem("%s is %q; it must be a duration of at least a second, such as 336h0m0s, and needs %s", message.LetterRetentionVariable, text, message.AsyncMachineVariable)
 		}
 	}
 	s.crossOrigin = flag(message.CrossOriginVariable)

@@ -55,6 +55,9 @@ func (p *Proxy) handleExecution(ctx context.Context, in message.Envelope) (*mess
 	if err != nil {
 		return nil, fmt.Errorf("proxy: what is known of the execution could not be read: %w", err)
 	}
+	if in.Call.Redrive != x.Redrives {
+		return nil, errOvertaken // it was started again, and this is of before
+	}
 	x.MoveTo(in.Call.Deadline)
 	if x.Ended() {
 		return p.ended(ctx, x)
@@ -157,7 +160,7 @@ func (p *Proxy) unsaved(ctx context.Context, x *execution.Execution, out *messag
 	if err != nil {
 		return nil, fmt.Errorf("proxy: what is known of the execution could not be read: %w", err)
 	}
-	if now.State != execution.Stopped {
+	if now.State != execution.Stopped || now.Redrives != x.Redrives {
 		return nil, errOvertaken
 	}
 	now.Attempts, now.Begun, now.Answer, now.Expiration = x.Attempts, x.Begun, x.Answer, max(x.Expiration, now.Expiration)
@@ -176,7 +179,7 @@ func (p *Proxy) overtaken(ctx context.Context, call *message.Call) (*message.Env
 	if err != nil {
 		return nil, fmt.Errorf("proxy: what is known of the execution could not be read: %w", err)
 	}
-	if x.Ended() {
+	if x.Ended() && x.Redrives == call.Redrive {
 		return p.ended(ctx, x)
 	}
 	return nil, errOvertaken
@@ -201,7 +204,7 @@ func (p *Proxy) save(ctx context.Context, x *execution.Execution) error {
 
 func (p *Proxy) putAnswer(ctx context.Context, x *execution.Execution, out *message.Envelope) (part string, err error) {
 	err = p.persist(ctx, x, func() error {
-		part, err = p.executions.PutAnswer(ctx, x.Name, len(out.Attempts), out, x.Expiration)
+		part, err = p.executions.PutAnswer(ctx, x.Name, x.AnswerNumber(len(out.Attempts)), out, x.Expiration)
 		return err
 	})
 	return part, err

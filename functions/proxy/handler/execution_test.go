@@ -379,3 +379,43 @@ func TestNoScheduleOfFaultsDoublesAnEffect(t *testing.T) {
 	})
 	t.Logf("%d schedules with %d faults and %d crashes: %d succeeded, %d were given up, 0 effects doubled", plays, faults, crashes, succeeded, unknown)
 }
+
+func TestAProxyThatWasCalledBeforeARedriveSendsNothingAfterIt(t *testing.T) {
+	t.Parallel()
+	sent := 0
+	b, k, in := keeping(t, serve(t, func(http.ResponseWriter, *http.Request) { sent++ }), order)
+	k.change(func(x *execution.Execution) { x.Redrives = 1 })
+	if out, err := b.Handle(t.Context(), in); !errors.Is(err, errOvertaken) || sent != 0 {
+		t.Errorf("it sends %d requests and answers %+v, error %v", sent, out, err)
+	}
+	in.Call.Redrive = 1
+	if out, err := b.Handle(t.Context(), in); err != nil || out.Outcome != retry.Succeeded || sent != 1 {
+		t.Errorf("that of the redrive sends %d requests and answers %+v, error %v", sent, out, err)
+	}
+}
+
+func TestWhatARequestFailedByIsToldInShort(t *testing.T) {
+	t.Parallel()
+	b, _, in := keeping(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Canary", "canary")
+		http.Error(w, "canary", http.StatusInternalServerError)
+	}), order)
+	out := b.invoke(t, in)
+	if out.Outcome != retry.Failed || out.Summary == nil || out.Summary.Reason != retry.UnsafeToRepeat || !slices.Equal(out.Summary.Answers, []string{"500"}) || !out.Summary.MaybeProcessed {
+		t.Errorf("the state machine is told %+v with %+v", out, out.Summary)
+	}
+}
+
+func TestAnAttemptOfBeforeARedriveChangesNothingOfWhatWasStoppedAfterIt(t *testing.T) {
+	t.Parallel()
+	var k *kept
+	b, k, in := keeping(t, serve(t, func(http.ResponseWriter, *http.Request) {
+		k.change(func(x *execution.Execution) { x.Redrives, x.State, x.Begun = 1, execution.Stopped, nil })
+	}), order)
+	if out, err := b.Handle(t.Context(), in); !errors.Is(err, errOvertaken) {
+		t.Errorf("it answers %+v, error %v", out, err)
+	}
+	if x := k.now(); x.Answer != "" || len(x.Attempts) != 0 || x.Revision != 3 {
+		t.Errorf("the execution is %+v", x)
+	}
+}

@@ -54,17 +54,17 @@ func (b *Bench) Machine(name string) *Machine {
 
 // Run executes the state machine with an input, on a virtual clock of its own, and returns when it has ended. Tasks take
 // the place of functions, by their short names: proxy-1. Functions that are not among them are the stack's own, and so
-// are the tables. What limits the time of executions of its type, five minutes for an Express workflow and a year for a
+// are the tables and the queues. What limits the time of executions of its type, five minutes for an Express workflow and a year for a
 // Standard one, limits this one, too.
 //
 // An input can be had from the Input of an earlier execution.
 func (m *Machine) Run(input string, tasks map[string]Task) Execution {
 	b := m.bench
 	b.t.Helper()
-	functions, tables := b.stack.Integrations()
+	functions, tables, queues := b.stack.Integrations()
 	shifting := timeshift.New(clock.NewVirtual(time.Now()), time.Now)
 	service := stepfunctions.New(stepfunctions.Config{
-		Lambda: shifting.Lambda(b.standIns(tasks, functions)), DynamoDB: tables, Clock: shifting,
+		Lambda: shifting.Lambda(b.standIns(tasks, functions)), DynamoDB: tables, SQS: queues, Clock: shifting,
 	})
 	defer service.Close()
 	service.Observe(b.executions.observe)

@@ -2,7 +2,7 @@
 // service's, a share is carried out and the reply is lost or breaks off, and a share is slow.
 //
 // [Parse] reads the shares, and an [Injector] stands in front of what answers the calls: of the handlers of the services
-// ([Injector.Handler]), of what the Task states of state machines call ([Injector.Lambda], [Injector.DynamoDB]), and of what
+// ([Injector.Handler]), of what the Task states of state machines call ([Injector.Lambda], [Injector.DynamoDB], [Injector.SQS]), and of what
 // event sources poll and invoke ([Injector.Queues], [Injector.Functions]).
 //
 // # What can be repeated

@@ -165,6 +165,17 @@ func (i *Injector) DynamoDB(next asl.DynamoDB) asl.DynamoDB {
 	})
 }
 
+// SQS stands in front of the queues that state machines send messages to.
+func (i *Injector) SQS(next asl.SQS) asl.SQS {
+	if !i.settings.Any() {
+		return next
+	}
+	source := i.source("state machine: " + SQS.name)
+	return asl.SQSFunc(func(ctx context.Context, input json.RawMessage) (json.RawMessage, error) {
+		return call(ctx, source, SQS, refusal.toStateMachine, func() (json.RawMessage, error) { return next.SendMessage(ctx, input) })
+	})
+}
+
 // Queues stands in front of the queues that event sources poll.
 func (i *Injector) Queues(next eventsource.Queues) eventsource.Queues {
 	if !i.settings.Any() {

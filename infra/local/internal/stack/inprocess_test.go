@@ -29,6 +29,7 @@ import (
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution/executionstore"
 	gateway "github.com/retrying-api-proxy/retrying-api-proxy/functions/gateway/handler"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	proxy "github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/handler"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/dynamodb"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
@@ -53,6 +54,11 @@ type whole struct {
 	// table says what becomes of the next request to the table: whether it is carried out, and whether its reply arrives.
 	// Default: both. It is called by one after the other.
 	table func() (carriedOut, answered bool)
+
+	// letters are the dead letters that were sent, and queue says what becomes of the next one: whether SQS takes it, and whether
+	// its reply arrives. Default: both.
+	letters []message.DeadLetter
+	queue   func() (taken, answered bool)
 
 	// What is below belongs to whoever holds the lock; the functions are called with it held.
 	mu sync.Mutex
@@ -108,7 +114,7 @@ const (
 
 // asyncProxies is the definition of three proxies for asynchronous requests.
 var asyncProxies = sync.OnceValue(func() string {
-	text, err := os.ReadFile("../../../../constructs/apiproxy/testdata/async-definition-3-proxies.json")
+	text, err := os.ReadFile("../../../../constructs/apiproxy/testdata/dead-letters-definition-3-proxies.json")
 	if err != nil {
 		panic(err)
 	}
@@ -119,6 +125,7 @@ var asyncProxies = sync.OnceValue(func() string {
 func local(definition string) string {
 	definition = strings.ReplaceAll(definition, "${AWS::Partition}", "aws")
 	definition = regexp.MustCompile(`\$\{Ordersproxy(\d)[^}]*\}`).ReplaceAllString(definition, "arn:aws:lambda:us-east-1:000000000000:function:proxy-$1:live")
+	definition = regexp.MustCompile(`\$\{OrdersFailedRequests[^}]*\}`).ReplaceAllString(definition, "http://sqs.test/000000000000/letters")
 	return regexp.MustCompile(`\$\{OrdersTable[^}]*\}`).ReplaceAllString(definition, "records")
 }
 
@@ -215,7 +222,7 @@ func newWholeWithClocks(t fataler, policy string, random func() float64, clocks 
 	if err := tables.CreateTable(dynamodb.TableDefinition{Name: "records", PartitionKey: dynamodb.KeyAttribute{Name: "id", Type: "S"}}); err != nil {
 		t.Fatalf("%v", err)
 	}
-	service := stepfunctions.New(stepfunctions.Config{Lambda: asl.LambdaFunc(w.invoke), DynamoDB: stack.Tables(tables), Clock: w.clock})
+	service := stepfunctions.New(stepfunctions.Config{Lambda: asl.LambdaFunc(w.invoke), DynamoDB: stack.Tables(tables), SQS: asl.SQSFunc(w.takeLetter), Clock: w.clock})
 	err := service.CreateStateMachine(stepfunctions.StateMachine{Name: "whole", ARN: wholeMachine, Type: stepfunctions.Express, Definition: threeProxies()})
 	if err == nil {
 		err = service.CreateStateMachine(stepfunctions.StateMachine{Name: "whole-async", ARN: asyncMachine, Type: stepfunctions.Standard, Definition: asyncProxies()})
@@ -229,7 +236,7 @@ func newWholeWithClocks(t fataler, policy string, random func() float64, clocks 
 	environment := map[string]string{
 		"STATE_MACHINE_ARN": wholeMachine, "PROXY_COUNT": "3", "RETRY_POLICY": policy, "TABLE_NAME": "records",
 		"RECORD_PREFIX": "gateway", "RING_START": "1", "UPSTREAM_BASE_URL": "http://upstream.test/" + name, "IDEMPOTENCY_TTL": "24h",
-		"ASYNC": "true", "ASYNC_STATE_MACHINE_ARN": asyncMachine, "ASYNC_DEADLINE": "6h", "ASYNC_ANSWER_TTL": "24h",
+		"ASYNC": "true", "ASYNC_STATE_MACHINE_ARN": asyncMachine, "ASYNC_DEADLINE": "6h", "ASYNC_ANSWER_TTL": "24h", "DEAD_LETTER_RETENTION": "336h",
 	}
 	getenv := func(proxy string) func(string) string {
 		return func(name string) string {
@@ -306,6 +313,46 @@ func (w *whole) invoke(ctx context.Context, function string, payload []byte) (as
 		return failed(reflect.TypeOf(err).Elem().Name())
 	}
 	return asl.Invocation{Payload: output}, nil
+}
+
+// takeLetter is the queue of dead letters.
+func (w *whole) takeLetter(_ context.Context, input json.RawMessage) (json.RawMessage, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	taken, answered := true, true
+	if w.queue != nil {
+		taken, answered = w.queue()
+	}
+	if !taken {
+		return nil, &asl.ServiceError{Code: "RequestThrottled", StatusCode: 403}
+	}
+	var sent struct{ QueueUrl, MessageBody string }
+	var letter message.DeadLetter
+	if err := json.Unmarshal(input, &sent); err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal([]byte(sent.MessageBody), &letter); err != nil {
+		w.broken = fmt.Sprintf("the letter is %s: %v", sent.MessageBody, err)
+	}
+	w.letters = append(w.letters, letter)
+	if !answered {
+		return nil, errors.New("connection reset by peer")
+	}
+	return json.RawMessage(`{"MessageId":"1"}`), nil
+}
+
+// redrive hands a letter to one of the gateways.
+func (w *whole) redrive(g *gateway.Gateway, letter message.DeadLetter, resend bool) (gateway.Redriven, error) {
+	event, err := json.Marshal(map[string]any{"redrive": map[string]any{"execution": letter.Execution, "item": letter.Item, "resend": resend}})
+	if err != nil {
+		return gateway.Redriven{}, err
+	}
+	answer, err := g.Invoke(context.Background(), event)
+	if err != nil {
+		return gateway.Redriven{}, err
+	}
+	var redriven gateway.Redriven
+	return redriven, json.Unmarshal(answer, &redriven)
 }
 
 func (w *whole) serve(rw http.ResponseWriter, r *http.Request) {

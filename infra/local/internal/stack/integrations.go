@@ -7,13 +7,14 @@ import (
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/dynamodb"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/sqs"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
 )
 
-// Integrations returns what the Task states of the stack's state machines call: its functions and its tables. It is for
-// those who run other definitions against them. Calls of them fail as Config.Faults says.
-func (s *Stack) Integrations() (asl.Lambda, asl.DynamoDB) {
-	return s.faults.Lambda(&invoker{host: s.Lambda}), s.faults.DynamoDB(Tables(s.DynamoDB))
+// Integrations returns what the Task states of the stack's state machines call: its functions, its tables and its
+// queues. It is for those who run other definitions against them. Calls of them fail as Config.Faults says.
+func (s *Stack) Integrations() (asl.Lambda, asl.DynamoDB, asl.SQS) {
+	return s.faults.Lambda(&invoker{host: s.Lambda}), s.faults.DynamoDB(Tables(s.DynamoDB)), s.faults.SQS(Queues(s.SQS))
 }
 
 // An invoker lets state machines invoke functions.
@@ -53,6 +54,24 @@ func (w writer) UpdateItem(ctx context.Context, input json.RawMessage) (json.Raw
 	var refused *dynamodb.Error
 	if errors.As(err, &refused) {
 		return nil, &asl.ServiceError{Code: refused.Code, Message: refused.Message, StatusCode: refused.StatusCode()}
+	}
+	return output, err
+}
+
+// Queues lets state machines send messages to the queues of a store.
+func Queues(store *sqs.Store) asl.SQS { return sender{store} }
+
+// A sender lets state machines send messages.
+type sender struct {
+	store *sqs.Store
+}
+
+// SendMessage has the form of [asl.SQS].
+func (s sender) SendMessage(ctx context.Context, input json.RawMessage) (json.RawMessage, error) {
+	output, err := s.store.Call(ctx, "SendMessage", input)
+	var refused *sqs.Error
+	if errors.As(err, &refused) {
+		return nil, &asl.ServiceError{Code: refused.QueryCode(), Message: refused.Message, StatusCode: refused.StatusCode()}
 	}
 	return output, err
 }

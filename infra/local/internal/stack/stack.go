@@ -486,7 +486,7 @@ func sharedPrefix(functions []cloudformation.Function) string {
 func upToHyphen(name string) string { return name[:strings.LastIndex(name, "-")+1] }
 
 func (s *Stack) createStateMachines(config Config) error {
-	functions, tables := s.Integrations()
+	functions, tables, queues := s.Integrations()
 	if len(config.ClocksAhead) > 0 {
 		ahead, err := s.clocksAhead(config.ClocksAhead)
 		if err != nil {
@@ -501,7 +501,7 @@ func (s *Stack) createStateMachines(config Config) error {
 	shifting := timeshift.New(passes, time.Now)
 	var err error
 	s.StepFunctions, err = stepfunctions.Open(s.file, stepfunctions.Config{
-		Lambda: shifting.Lambda(functions), DynamoDB: tables, Clock: shifting,
+		Lambda: shifting.Lambda(functions), DynamoDB: tables, SQS: queues, Clock: shifting,
 	})
 	if err != nil {
 		return err

@@ -205,6 +205,7 @@ func (s *Service) run(e *execution) {
 	options := asl.Options{
 		Lambda:       s.config.Lambda,
 		DynamoDB:     s.config.DynamoDB,
+		SQS:          s.config.SQS,
 		Clock:        s.config.Clock,
 		Random:       s.config.Random,
 		Execution:    asl.ExecutionContext{ID: e.ARN, Name: e.Name, RoleARN: e.machine.RoleARN, Started: e.Started, Standard: e.Type == Standard},

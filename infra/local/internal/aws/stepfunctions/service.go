@@ -45,9 +45,10 @@ const Retention = 90 * 24 * time.Hour
 
 // Config is what a service works with.
 type Config struct {
-	// Lambda and DynamoDB serve the Task states.
+	// Lambda, DynamoDB and SQS serve the Task states.
 	Lambda   asl.Lambda
 	DynamoDB asl.DynamoDB
+	SQS      asl.SQS
 
 	// Clock is the clock that executions go by. Nil means the real one.
 	Clock clock.Clock

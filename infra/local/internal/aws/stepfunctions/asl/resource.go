@@ -42,6 +42,7 @@ type serviceErrors struct {
 var integrations = map[string]integration{
 	"lambda:invoke":       lambdaInvoke{},
 	"dynamodb:updateItem": dynamodbUpdateItem{},
+	"sqs:sendMessage":     sqsSendMessage{},
 }
 
 var integrationARN = regexp.MustCompile(`^arn:aws[a-z-]*:states:::([a-z0-9-]+):([A-Za-z0-9:.]+)$`)
@@ -100,7 +101,7 @@ func checkNames(f *fields, given map[string]any, required []string, optional ...
 
 // A ServiceError is the answer of a service that refuses a call. The error that the state reports is named after its
 // code, such as Lambda.TooManyRequestsException. Codes that Step Functions has no name for are reported as
-// Lambda.AWSLambdaException and DynamoDB.AmazonDynamoDBException.
+// Lambda.AWSLambdaException, DynamoDB.AmazonDynamoDBException and SQS.AmazonSQSException.
 type ServiceError struct {
 	// Code is the service's own name of the error, such as TooManyRequestsException.
 	Code string

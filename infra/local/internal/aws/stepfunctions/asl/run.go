@@ -26,9 +26,10 @@ const DefaultRegion = "us-east-1"
 
 // Options says how a machine is run. The zero value runs machines that have no Task states.
 type Options struct {
-	// Lambda and DynamoDB serve the integrations. They may be nil if the machine has no Task that calls them.
+	// Lambda, DynamoDB and SQS serve the integrations. They may be nil if the machine has no Task that calls them.
 	Lambda   Lambda
 	DynamoDB DynamoDB
+	SQS      SQS
 
 	// Clock is the clock that waits, retries and timeouts go by. Nil means the real one. Goroutines that run machines on
 	// one virtual clock at the same time must have entered it.
@@ -162,6 +163,10 @@ func (m *Machine) checkIntegrations(options Options) error {
 		case dynamodbUpdateItem:
 			if options.DynamoDB == nil {
 				problem("state %q updates an item, but Options.DynamoDB is nil", name)
+			}
+		case sqsSendMessage:
+			if options.SQS == nil {
+				problem("state %q sends a message, but Options.SQS is nil", name)
 			}
 		}
 	}
