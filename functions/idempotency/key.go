@@ -1,9 +1,12 @@
 package idempotency
 
 import (
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/recordformat"
 )
 
 // Key works out the ID of a payload's record, and the fingerprint that is stored beside it, from the expressions of the
@@ -35,9 +38,14 @@ func (m *Manager) Key(payload any) (id, fingerprint string, err error) {
 	return id, m.digest(validated), nil
 }
 
-// digest is the hash of a value's canonical form, in lower-case hexadecimal.
+// digest is the hash of a value's canonical form, in lower-case hexadecimal; or as Powertools for TypeScript makes it, if
+// that is the format of the store.
 func (m *Manager) digest(value any) string {
 	h := m.config.Hash()
+	if m.format == recordformat.TypeScript {
+		h.Write(appendTypeScript(nil, value))
+		return base64.StdEncoding.EncodeToString(h.Sum(nil))
+	}
 	h.Write(appendCanonical(nil, value))
 	return hex.EncodeToString(h.Sum(nil))
 }

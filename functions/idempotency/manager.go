@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/recordformat"
 )
 
 const (
@@ -44,6 +46,7 @@ type Manager struct {
 	key        *expression
 	validation *expression // nil without
 	cache      *cache      // nil without
+	format     recordformat.Format
 	disabled   bool
 }
 
@@ -56,9 +59,17 @@ func New(store Store, cfg Config) (*Manager, error) {
 	if store == nil {
 		problem("store is nil: pass dynamostore.New(client, table), or NewMemoryStore() in tests")
 	}
+	if checked, ok := store.(interface{ Check() error }); ok {
+		if err := checked.Check(); err != nil {
+			problem("store: %w", err)
+		}
+	}
 	cfg = cfg.withDefaults()
 	problems = append(problems, cfg.validate())
 	m := &Manager{store: store, config: cfg, key: wholePayload}
+	if formatted, ok := store.(interface{ Format() recordformat.Format }); ok {
+		m.format = formatted.Format()
+	}
 	var err error
 	if cfg.Key != "" {
 		if m.key, err = compileExpression(cfg.Key); err != nil {
@@ -144,7 +155,7 @@ type Acquisition struct {
 // or replays.
 //
 // Errors, all of which mean that nothing is to be run: [InProgressError], [PayloadMismatchError],
-// [InconsistentStateError], [StoreError]. If the store fails, the key may have been acquired nevertheless, with the
+// [InconsistentStateError], [UnreadableRecordError], [StoreError]. If the store fails, the key may have been acquired nevertheless, with the
 // reply lost; it is released again, as far as the store allows.
 func (m *Manager) Acquire(ctx context.Context, c Claim) (Acquisition, error) {
 	if m.disabled {
@@ -180,6 +191,8 @@ func (m *Manager) acquire(ctx context.Context, c Claim, start time.Time) (Acquis
 			}
 			if completed != nil {
 				a, kind, err = settle(*completed, c)
+			} else if errors.Is(err, ErrRecordUnreadable) {
+				kind = EventUnreadable
 			} else if !errors.Is(err, ErrInProgress) {
 				kind = EventStoreFailed
 			}
@@ -204,6 +217,8 @@ func (m *Manager) insert(ctx context.Context, c Claim, owner string) (Acquisitio
 		r := m.newRecord(ctx, c, owner, now)
 		inserted, existing, err := m.store.Insert(ctx, r, now)
 		switch {
+		case errors.Is(err, ErrRecordUnreadable):
+			return Acquisition{}, EventUnreadable, err
 		case err != nil:
 			m.abandon(ctx, r)
 			return Acquisition{}, EventStoreFailed, &StoreError{Operation: "insert", ID: c.ID, Err: err}
@@ -306,10 +321,8 @@ func (m *Manager) complete(ctx context.Context, r Record, e ending) error {
 	}
 	err := m.store.Complete(ctx, r)
 	if errors.Is(err, ErrTooLarge) && !e.failed && len(e.data) <= maxUnpackedBytes {
-		if p := pack(e.data); len(p) < len(r.Data) {
-			r.Data = p
-			err = m.store.Complete(ctx, r)
-		}
+		r.Data = pack(e.data) // which is text, so that it may fit where it is no shorter
+		err = m.store.Complete(ctx, r)
 	}
 	cause := e.err
 	if errors.Is(err, ErrTooLarge) {

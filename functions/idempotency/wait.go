@@ -2,6 +2,7 @@ package idempotency
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -42,6 +43,9 @@ func (m *Manager) await(ctx context.Context, busy *InProgressError, end time.Tim
 			return nil, busy
 		}
 		r, err := m.store.Get(ctx, busy.Record.ID)
+		if errors.Is(err, ErrRecordUnreadable) {
+			return nil, err
+		}
 		if err != nil {
 			return nil, &StoreError{Operation: "get", ID: busy.Record.ID, Err: err}
 		}
