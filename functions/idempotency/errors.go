@@ -165,7 +165,7 @@ func (e *ResultNotStoredError) Unwrap() []error { return wrapped(ErrResultNotSto
 // A StoreError says that the store could not be asked. If Operation is "insert" or "get", nothing was run; if it is
 // "release", the run failed, and its own error is joined with this one.
 type StoreError struct {
-	// Operation is insert, get, complete or release.
+	// Operation is insert, get, complete, release, renew or forget.
 	Operation string
 	ID        string
 	Err       error

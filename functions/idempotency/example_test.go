@@ -44,7 +44,11 @@ func ExampleHandler() {
 		`{"amount": 10, "currency": "EUR"}`,
 		`no JSON`,
 	} {
-		response, err := handler(context.Background(), events.LambdaFunctionURLRequest{Body: body})
+		event, err := json.Marshal(events.LambdaFunctionURLRequest{Body: body})
+		if err != nil {
+			panic(err)
+		}
+		response, err := handler(context.Background(), event)
 		switch {
 		case errors.Is(err, idempotency.ErrPayloadMismatch):
 			fmt.Println("422: this order was paid with another amount")

@@ -5,19 +5,26 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"reflect"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/recordformat"
 )
 
 // Key works out the ID of a payload's record, and the fingerprint that is stored beside it, from the expressions of the
-// configuration. The payload is encoded with encoding/json; a [json.RawMessage] is taken as it is.
+// configuration.
+//
+// A [json.RawMessage] or []byte is a JSON document and taken as it is; white space, the order of members and the way in
+// which characters are escaped make no difference, and the form of a number does. Any other value is encoded with
+// encoding/json, in which 12.0 becomes 12, and a struct has no members but its own. Two kinds of structs are therefore
+// refused with a [KeyMalformedError], since they are what an event was decoded into: those of
+// github.com/aws/aws-lambda-go/events, and any where [Config.Key] or [Config.Validation] is to select from it.
 //
 // The fingerprint is empty without [Config.Validation]. A payload that has no key gives a [KeyMissingError], one that
 // is not what the expressions need a [KeyMalformedError].
 func (m *Manager) Key(payload any) (id, fingerprint string, err error) {
-	document, err := json.Marshal(payload)
+	document, err := m.document(payload)
 	if err != nil {
-		return "", "", &KeyMalformedError{Expression: m.key.source, Err: fmt.Errorf("encoding the payload: %w", err)}
+		return "", "", &KeyMalformedError{Expression: m.key.source, Err: err}
 	}
 	selected, err := m.key.selectFrom(document)
 	if err != nil {
@@ -36,6 +43,47 @@ func (m *Manager) Key(payload any) (id, fingerprint string, err error) {
 		return "", "", &KeyMalformedError{Expression: m.validation.source, Err: err}
 	}
 	return id, m.digest(validated), nil
+}
+
+// document is the payload as JSON.
+func (m *Manager) document(payload any) ([]byte, error) {
+	switch p := payload.(type) {
+	case json.RawMessage:
+		if p != nil {
+			return p, nil
+		}
+	case []byte:
+		return p, nil
+	}
+	if err := m.checkDecoded(reflect.TypeOf(payload)); err != nil {
+		return nil, err
+	}
+	document, err := json.Marshal(payload)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the payload: %w", err)
+	}
+	return document, nil
+}
+
+// eventsPackage holds the types that Lambda functions in Go have their events decoded into.
+const eventsPackage = "github.com/aws/aws-lambda-go/events"
+
+// checkDecoded refuses what an event was decoded into, or a part of one.
+func (m *Manager) checkDecoded(t reflect.Type) error {
+	for t != nil && (t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Array) {
+		t = t.Elem()
+	}
+	switch {
+	case t == nil || t.Kind() != reflect.Struct:
+		return nil
+	case t.PkgPath() == eventsPackage:
+		return fmt.Errorf("the payload is a %v, and what this type does not have of the event would not be in the key: "+
+			"wrap the function in Handler, pass the JSON itself as a json.RawMessage, or pass what identifies the work, such as MessageId", t)
+	case m.key != wholePayload || m.validation != nil:
+		return fmt.Errorf("the payload is a %v, and members that this type does not have could not be selected from it: "+
+			"wrap the function in Handler, or pass the JSON itself as a json.RawMessage", t)
+	}
+	return nil
 }
 
 // digest is the hash of a value's canonical form, in lower-case hexadecimal; or as Powertools for TypeScript makes it, if

@@ -56,6 +56,9 @@ func New(store Store, cfg Config) (*Manager, error) {
 	var problems []error
 	problem := func(format string, a ...any) { problems = append(problems, fmt.Errorf(format, a...)) }
 
+	if _, renews := store.(Renewer); cfg.Renew && store != nil && !renews {
+		problem("Renew is set and the store, a %T, has no method Renew: use one that is a Renewer, such as dynamostore's, or a longer Lease", store)
+	}
 	if store == nil {
 		problem("store is nil: pass dynamostore.New(client, table), or NewMemoryStore() in tests")
 	}
@@ -64,6 +67,7 @@ func New(store Store, cfg Config) (*Manager, error) {
 			problem("store: %w", err)
 		}
 	}
+	derived := cfg.Prefix == ""
 	cfg = cfg.withDefaults()
 	problems = append(problems, cfg.validate())
 	m := &Manager{store: store, config: cfg, key: wholePayload}
@@ -82,7 +86,11 @@ func New(store Store, cfg Config) (*Manager, error) {
 		}
 	}
 	m.disabled, err = disabledBy(os.Getenv(DisabledVariable))
-	if err := errors.Join(append(problems, err)...); err != nil {
+	err = errors.Join(append(problems, err)...)
+	if err == nil && derived && !m.disabled {
+		err = takeDerivedPrefix(cfg)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("idempotency.New: %w", err)
 	}
 	if cfg.CacheSize > 0 {
@@ -109,7 +117,7 @@ func (m *Manager) WithPolicy(p Policy) *Manager {
 	return &with
 }
 
-// Prefix is with what the IDs of records begin: see [Config.Prefix].
+// Prefix is with what the IDs of records begin: [Config.Prefix], and [Config.Operation] if there is one.
 func (m *Manager) Prefix() string { return m.config.Prefix }
 
 // Now is the time by the manager's clock.
@@ -165,6 +173,9 @@ func (m *Manager) Acquire(ctx context.Context, c Claim) (Acquisition, error) {
 	start := m.config.Clock.Now()
 	a, kind, err := m.acquire(ctx, c, start)
 	m.emit(ctx, Event{Kind: kind, ID: c.ID, Waited: m.config.Clock.Now().Sub(start), Err: err})
+	if err == nil && !a.Replay && a.Record.LeaseEnd.IsZero() {
+		m.emit(ctx, Event{Kind: EventNoLease, ID: c.ID})
+	}
 	return a, err
 }
 
@@ -179,14 +190,15 @@ func (m *Manager) acquire(ctx context.Context, c Claim, start time.Time) (Acquis
 	if c.Wait == 0 {
 		c.Wait = m.config.Wait
 	}
+	age := m.cache.age()
 	owner := m.config.NewOwner()
-	end := waitEnd(ctx, start, c.Wait)
+	patience := newPatience(ctx, start, c.Wait)
 	for {
 		a, kind, err := m.insert(ctx, c, owner)
 		var busy *InProgressError
 		if errors.As(err, &busy) {
 			var completed *Record
-			if completed, err = m.await(ctx, busy, end); err == nil && completed == nil {
+			if completed, err = m.await(ctx, busy, patience); err == nil && completed == nil {
 				continue // the other call has released the key, or its lease has ended
 			}
 			if completed != nil {
@@ -198,7 +210,7 @@ func (m *Manager) acquire(ctx context.Context, c Claim, start time.Time) (Acquis
 			}
 		}
 		if kind == EventReplayed {
-			m.cache.put(a.Record)
+			m.cache.put(a.Record, age)
 		}
 		return a, kind, err
 	}
@@ -221,7 +233,14 @@ func (m *Manager) insert(ctx context.Context, c Claim, owner string) (Acquisitio
 			return Acquisition{}, EventUnreadable, err
 		case err != nil:
 			m.abandon(ctx, r)
-			return Acquisition{}, EventStoreFailed, &StoreError{Operation: "insert", ID: c.ID, Err: err}
+			failed := (*StoreError)(nil)
+			if !errors.As(err, &failed) {
+				failed = &StoreError{Operation: "insert", ID: c.ID, Err: err}
+			}
+			return Acquisition{}, EventStoreFailed, failed
+		case inserted && existing != nil && existing.diedInProgress():
+			r.TakenOver = true
+			return Acquisition{Record: r}, EventTakenOver, nil
 		case inserted:
 			return Acquisition{Record: r}, EventAcquired, nil
 		case existing == nil:
@@ -265,12 +284,7 @@ func (m *Manager) newRecord(ctx context.Context, c Claim, owner string, now time
 			r.LeaseEnd = deadline.Add(m.config.LeaseMargin)
 		}
 	}
-	r.LeaseEnd = r.LeaseEnd.Truncate(time.Millisecond)
-	// The table deletes what has expired, and must not delete a lease that has not ended.
-	if end := r.LeaseEnd.Truncate(time.Second).Add(time.Second); end.After(r.Expiration) {
-		r.Expiration = end
-	}
-	return r
+	return r.lockedUntil(r.LeaseEnd)
 }
 
 // expiration is when what is written at the time now expires.
@@ -291,10 +305,11 @@ func (m *Manager) abandon(ctx context.Context, r Record) {
 // [ResultNotStoredError].
 //
 // Results that do not fit are compressed, if that has not been done. If they still do not fit, the record is completed
-// without a result. The context's end does not matter; FinishTimeout limits the time. Errors: [OwnershipLostError],
+// without a result. The context's end does not matter; [Config.FinishTimeout] limits the time. Errors: [OwnershipLostError],
 // [ResultNotStoredError].
 func (m *Manager) Complete(ctx context.Context, r Record, data json.RawMessage) error {
-	return m.complete(ctx, r, ending{data: data, value: data})
+	_, err := m.complete(ctx, r, ending{data: data, value: data})
+	return err
 }
 
 // An ending is what is recorded of a run.
@@ -309,12 +324,15 @@ type ending struct {
 	err   error
 }
 
-func (m *Manager) complete(ctx context.Context, r Record, e ending) error {
+// complete returns the record as it is then.
+func (m *Manager) complete(ctx context.Context, acquired Record, e ending) (Record, error) {
 	if m.disabled {
-		return nil
+		return acquired, nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), FinishTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.config.FinishTimeout)
 	defer cancel()
+	age := m.cache.age()
+	r := acquired
 	r.Status, r.Data, r.Expiration = Completed, e.data, m.expiration(m.config.Clock.Now())
 	if !e.failed {
 		r.Data = m.packed(e.data)
@@ -334,19 +352,20 @@ func (m *Manager) complete(ctx context.Context, r Record, e ending) error {
 	case errors.Is(err, ErrOwnershipLost):
 		err = &OwnershipLostError{ID: r.ID, Result: e.value}
 		m.emit(ctx, Event{Kind: EventOwnerLost, ID: r.ID, Err: err})
-		return err
+		return acquired, err
 	case err != nil:
 		cause = errors.Join(cause, &StoreError{Operation: "complete", ID: r.ID, Err: err})
+		r = acquired
 	default:
-		m.cache.put(r)
+		m.cache.put(r, age)
 	}
 	if cause != nil {
 		err = &ResultNotStoredError{ID: r.ID, Result: e.value, Err: cause}
 		m.emit(ctx, Event{Kind: EventNotStored, ID: r.ID, Err: err})
-		return err
+		return r, err
 	}
 	m.emit(ctx, Event{Kind: EventStored, ID: r.ID})
-	return nil
+	return r, nil
 }
 
 // packed is a result as it is stored, if it fits.
@@ -363,12 +382,12 @@ func (m *Manager) packed(result json.RawMessage) json.RawMessage {
 }
 
 // Release frees the key of a record that Acquire gave, so that the next call runs. The context's end does not matter;
-// FinishTimeout limits the time. Errors: [OwnershipLostError], [StoreError].
+// [Config.FinishTimeout] limits the time. Errors: [OwnershipLostError], [StoreError].
 func (m *Manager) Release(ctx context.Context, r Record) error {
 	if m.disabled {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), FinishTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.config.FinishTimeout)
 	defer cancel()
 	err := m.store.Release(ctx, r.ID, r.Owner)
 	switch {

@@ -40,7 +40,11 @@ type Store struct {
 	hasPartition bool
 }
 
-var _ idempotency.Store = (*Store)(nil)
+var (
+	_ idempotency.Store     = (*Store)(nil)
+	_ idempotency.Renewer   = (*Store)(nil)
+	_ idempotency.Forgetter = (*Store)(nil)
+)
 
 // Attributes are the names of the attributes. An empty one stands for its default, which package recordformat names.
 type Attributes struct {
@@ -188,7 +192,7 @@ func (s *Store) Insert(ctx context.Context, r idempotency.Record, now time.Time)
 	if err != nil {
 		return false, nil, err
 	}
-	_, err = s.client.PutItem(ctx, &dynamodb.PutItemInput{
+	out, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName:           &s.table,
 		Item:                s.item(r, data),
 		ConditionExpression: aws.String(insertCondition),
@@ -200,12 +204,16 @@ func (s *Store) Insert(ctx context.Context, r idempotency.Record, now time.Time)
 			":now_ms":     number(now.UnixMilli()),
 			":now_s":      number(now.Unix()),
 		},
+		ReturnValues:                        types.ReturnValueAllOld,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
 	conflict := (*types.ConditionalCheckFailedException)(nil)
 	switch {
-	case err == nil:
+	case err == nil && len(out.Attributes) == 0:
 		return true, nil, nil
+	case err == nil:
+		replaced, _ := s.record(r.ID, out.Attributes) // nil if it cannot be read: it is dead, and has been replaced
+		return true, replaced, nil
 	case !errors.As(err, &conflict):
 		return false, nil, err
 	case len(conflict.Item) > 0:
@@ -213,7 +221,13 @@ func (s *Store) Insert(ctx context.Context, r idempotency.Record, now time.Time)
 		return false, existing, err
 	}
 	existing, err := s.Get(ctx, r.ID)
-	return false, existing, err
+	if errors.Is(err, idempotency.ErrRecordUnreadable) {
+		return false, nil, err
+	}
+	if err != nil {
+		return false, nil, &idempotency.StoreError{Operation: "get", ID: r.ID, Err: err}
+	}
+	return false, existing, nil
 }
 
 // Get implements [idempotency.Store] with a consistent GetItem.
@@ -295,6 +309,61 @@ func (s *Store) Release(ctx context.Context, id, owner string) error {
 		return fmt.Errorf("%w: %w", idempotency.ErrOwnershipLost, err)
 	}
 	return err
+}
+
+// Renew implements [idempotency.Renewer] with one conditional UpdateItem.
+func (s *Store) Renew(ctx context.Context, r idempotency.Record) error {
+	if s.problem != nil {
+		return s.problem
+	}
+	_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName:           &s.table,
+		Key:                 s.key(r.ID),
+		UpdateExpression:    aws.String("SET #lease = :lease, #expiration = :expiration"),
+		ConditionExpression: aws.String("#owner = :me AND #status = :inprogress"),
+		ExpressionAttributeNames: map[string]string{
+			"#lease": s.names.LeaseEnd, "#expiration": s.names.Expiration, "#owner": s.names.Owner, "#status": s.names.Status,
+		},
+		ExpressionAttributeValues: map[string]types.AttributeValue{
+			":lease": number(r.LeaseEnd.UnixMilli()), ":expiration": number(r.Expiration.Unix()),
+			":me": text(r.Owner), ":inprogress": text(string(idempotency.InProgress)),
+		},
+	})
+	if errors.As(err, new(*types.ConditionalCheckFailedException)) {
+		return fmt.Errorf("%w: %w", idempotency.ErrOwnershipLost, err)
+	}
+	return err
+}
+
+// forgetCondition holds if no record in progress is there that is live.
+const forgetCondition = "NOT (#status = :inprogress AND ((attribute_exists(#lease) AND #lease >= :now_ms)" +
+	" OR (attribute_not_exists(#lease) AND #expiration >= :now_s)))"
+
+// Forget implements [idempotency.Forgetter] with one conditional DeleteItem.
+func (s *Store) Forget(ctx context.Context, id string, now time.Time) (*idempotency.Record, error) {
+	if s.problem != nil {
+		return nil, s.problem
+	}
+	_, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+		TableName:           &s.table,
+		Key:                 s.key(id),
+		ConditionExpression: aws.String(forgetCondition),
+		ExpressionAttributeNames: map[string]string{
+			"#status": s.names.Status, "#lease": s.names.LeaseEnd, "#expiration": s.names.Expiration,
+		},
+		ExpressionAttributeValues: map[string]types.AttributeValue{
+			":inprogress": text(string(idempotency.InProgress)), ":now_ms": number(now.UnixMilli()), ":now_s": number(now.Unix()),
+		},
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	})
+	conflict := (*types.ConditionalCheckFailedException)(nil)
+	if !errors.As(err, &conflict) {
+		return nil, err
+	}
+	if len(conflict.Item) == 0 {
+		return nil, fmt.Errorf("the record is in progress, and DynamoDB did not say what is in it: %w", err)
+	}
+	return s.record(id, conflict.Item)
 }
 
 // isTooLarge recognises DynamoDB's own judgement of the size, should it differ from itemBytes.

@@ -147,7 +147,7 @@ func (f *Front) Serve(ctx context.Context, r Request, handle func(context.Contex
 	if invalid := result.Value.Validate(); result.Replayed && invalid != nil {
 		return f.refuse(&idempotency.UnreadableResultError{Record: result.Record, Err: invalid})
 	}
-	answer := f.options.Cache.Decorate(result.Value, result.Record.Expiration.Sub(f.manager.Now()))
+	answer := f.options.Cache.Decorate(result.Value, result.Record.Left(f.manager.Now()))
 	if result.Replayed {
 		answer = Replayed(answer, f.options.ServerCacheHit)
 		answer, _ = NotModified(r, answer)

@@ -31,6 +31,7 @@ func Run(t *testing.T, newStore func(t *testing.T) idempotency.Store) {
 		{"A record in progress without a lease bars another run until it expires", testNoLease},
 		{"A lease of zero remaining time is a lease", testLeaseThatEndsAtOnce},
 		{"A conflict leaves the record as it is and brings all of it", testConflictBringsRecord},
+		{"Taking over brings the record that was there", testTakeOverBringsRecord},
 		{"Taking over leaves nothing of the record that was there", testTakeOverReplacesAll},
 		{"Completing stores any JSON text, falsy ones too", testCompleteStoresData},
 		{"Completing without data differs from completing with null", testCompleteWithoutData},
@@ -42,6 +43,9 @@ func Run(t *testing.T, newStore func(t *testing.T) idempotency.Store) {
 		{"Releasing twice is no error", testReleaseTwice},
 		{"Only the owner releases", testOnlyOwnerReleases},
 		{"A completed record cannot be released", testReleaseCompleted},
+		{"Renewing moves the lease and the expiration and nothing else", testRenew},
+		{"Only the owner of a record in progress renews", testOnlyOwnerRenews},
+		{"Forgetting removes what is completed or dead, and leaves what is live", testForget},
 		{"A record without an owner belongs to nobody", testNoOwner},
 		{"Of many inserts at once one succeeds", testManyInserts},
 		{"Of many takeovers at once one succeeds", testManyTakeOvers},
@@ -224,6 +228,132 @@ func testTakeOverReplacesAll(t *testing.T, s suite) {
 	}
 	s.inserts(t, next, now.Add(2*time.Hour))
 	s.holds(t, next)
+}
+
+func testTakeOverBringsRecord(t *testing.T, s suite) {
+	for i, dead := range []idempotency.Record{s.record("a"), completed(s.record("a"), `{"paid": true}`)} {
+		dead.ID += fmt.Sprint("/", i)
+		r := dead
+		r.Status, r.Data = idempotency.InProgress, nil
+		inserted, existing, err := s.store.Insert(context.Background(), r, now)
+		if !inserted || existing != nil || err != nil {
+			t.Fatalf("Insert where there is nothing: %v, %+v, %v; want it to be written in the place of nothing", inserted, existing, err)
+		}
+		if dead.Status == idempotency.Completed {
+			s.completes(t, dead)
+		}
+		r.Owner = "b"
+		inserted, existing, err = s.store.Insert(context.Background(), r, now.Add(2*time.Hour))
+		if !inserted || existing == nil || err != nil {
+			t.Fatalf("Insert in the place of a dead record: %v, %+v, %v; want it to be written, and the dead one", inserted, existing, err)
+		}
+		equal(t, *existing, dead)
+	}
+}
+
+func testRenew(t *testing.T, s suite) {
+	store := renewer(t, s)
+	s.inserts(t, s.record("a"), now)
+	for _, after := range []time.Duration{time.Hour, time.Second} { // a lease may also end sooner
+		r := s.record("a")
+		r.LeaseEnd, r.Expiration = now.Add(after), time.Unix(now.Unix()+7200, 0)
+		change := r
+		change.Fingerprint, change.Status = "other", idempotency.Completed
+		if err := store.Renew(context.Background(), change); err != nil {
+			t.Fatalf("Renew: %v", err)
+		}
+		s.holds(t, r)
+		s.conflicts(t, s.record("b"), r.LeaseEnd)
+	}
+	// The lease has ended, and nobody has taken over.
+	r := s.record("a")
+	r.LeaseEnd = now.Add(time.Minute)
+	if err := store.Renew(context.Background(), r); err != nil {
+		t.Fatalf("Renew: %v", err)
+	}
+	s.conflicts(t, s.record("b"), r.LeaseEnd)
+	s.inserts(t, s.record("b"), r.LeaseEnd.Add(time.Millisecond))
+}
+
+func testOnlyOwnerRenews(t *testing.T, s suite) {
+	store := renewer(t, s)
+	wantLost(t, store.Renew(context.Background(), s.record("a")))
+	s.holdsNothing(t)
+	s.inserts(t, s.record("b"), now)
+	for _, owner := range []string{"a", ""} {
+		other := s.record(owner)
+		other.LeaseEnd = now.Add(time.Hour)
+		wantLost(t, store.Renew(context.Background(), other))
+	}
+	s.holds(t, s.record("b"))
+	done := completed(s.record("b"), `2`)
+	s.completes(t, done)
+	wantLost(t, store.Renew(context.Background(), s.record("b")))
+	s.holds(t, done)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := store.Renew(ctx, s.record("b")); err == nil || errors.Is(err, idempotency.ErrOwnershipLost) {
+		t.Fatalf("Renew: %v; want the context's error", err)
+	}
+}
+
+// renewer skips the tests of a store that is none.
+func renewer(t *testing.T, s suite) idempotency.Renewer {
+	t.Helper()
+	store, ok := s.store.(idempotency.Renewer)
+	if !ok {
+		t.Skipf("a %T is no idempotency.Renewer", s.store)
+	}
+	return store
+}
+
+func testForget(t *testing.T, s suite) {
+	store, ok := s.store.(idempotency.Forgetter)
+	if !ok {
+		t.Skipf("a %T is no idempotency.Forgetter", s.store)
+	}
+	forgets := func(at time.Time) {
+		t.Helper()
+		if running, err := store.Forget(context.Background(), s.id(), at); running != nil || err != nil {
+			t.Fatalf("Forget: %+v, %v; want it to be done", running, err)
+		}
+		s.holdsNothing(t)
+	}
+	stays := func(r idempotency.Record, at time.Time) {
+		t.Helper()
+		running, err := store.Forget(context.Background(), s.id(), at)
+		if running == nil || err != nil {
+			t.Fatalf("Forget: %+v, %v; want the record in progress", running, err)
+		}
+		equal(t, *running, r)
+		s.holds(t, r)
+	}
+	forgets(now)
+
+	s.inserts(t, s.record("a"), now)
+	s.completes(t, completed(s.record("a"), `1`))
+	forgets(now)
+
+	r := s.record("a")
+	s.inserts(t, r, now)
+	stays(r, now)
+	stays(r, r.LeaseEnd)
+	forgets(r.LeaseEnd.Add(time.Millisecond))
+
+	r.LeaseEnd = time.Time{}
+	s.inserts(t, r, now)
+	stays(r, r.Expiration)
+	forgets(r.Expiration.Add(time.Second))
+
+	s.inserts(t, s.record(""), now)
+	stays(s.record(""), now)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := store.Forget(ctx, s.id(), now.Add(time.Hour)); err == nil {
+		t.Fatal("Forget: no error; want the context's")
+	}
+	s.holds(t, s.record(""))
 }
 
 func testCompleteStoresData(t *testing.T, s suite) {
