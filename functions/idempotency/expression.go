@@ -36,12 +36,15 @@ type expression struct {
 	decodesBase64 bool
 }
 
-func compileExpression(source string) (*expression, error) {
+func compileExpression(source string, own []Function) (*expression, error) {
 	tree, err := parsing.NewParser().Parse(source)
 	if err != nil {
 		return nil, err
 	}
 	extra := append(powertoolsFunctions(), orderedFunctions()...)
+	for _, f := range own {
+		extra = append(extra, f.entry())
+	}
 	if err := checkTree(tree, extra); err != nil {
 		return nil, err
 	}
@@ -133,7 +136,7 @@ func numbersForJMESPath(value any) any {
 	return value
 }
 
-// malformed is what the functions of powertoolsFunctions panic with.
+// malformed is what the functions of powertoolsFunctions and those of Config panic with.
 type malformed struct{ error }
 
 // powertoolsFunctions are the functions that Powertools adds to JMESPath. Null, and for powertools_json an empty text,

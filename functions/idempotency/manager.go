@@ -76,12 +76,12 @@ func New(store Store, cfg Config) (*Manager, error) {
 	}
 	var err error
 	if cfg.Key != "" {
-		if m.key, err = compileExpression(cfg.Key); err != nil {
+		if m.key, err = compileExpression(cfg.Key, cfg.Functions); err != nil {
 			problem("Key `%s`: %w", cfg.Key, err)
 		}
 	}
 	if cfg.Validation != "" {
-		if m.validation, err = compileExpression(cfg.Validation); err != nil {
+		if m.validation, err = compileExpression(cfg.Validation, cfg.Functions); err != nil {
 			problem("Validation `%s`: %w", cfg.Validation, err)
 		}
 	}

@@ -19,30 +19,28 @@ func TestAStoreThatCannotWorkIsRefusedBeforeTheFirstCall(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name    string
-		client  dynamostore.Client
 		table   string
 		options []dynamostore.Option
 		want    string // "": nothing is wrong
 	}{
-		{"defaults", &fake{}, "orders", nil, ""},
-		{"no client", nil, "orders", nil, "client is nil"},
-		{"no table", &fake{}, "", nil, "table name is empty"},
-		{"a table of spaces", &fake{}, "  ", nil, "table name is empty"},
-		{"a sort key", &fake{}, "orders", []dynamostore.Option{dynamostore.WithSortKey("static")}, ""},
-		{"a sort key of the name of the partition key", &fake{}, "orders",
+		{"defaults", "orders", nil, ""},
+		{"no table", "", nil, "table name is empty"},
+		{"a table of spaces", "  ", nil, "table name is empty"},
+		{"a sort key", "orders", []dynamostore.Option{dynamostore.WithSortKey("static")}, ""},
+		{"a sort key of the name of the partition key", "orders",
 			append(attributes(dynamostore.Attributes{ID: "id"}), dynamostore.WithSortKey("static")),
 			`"id" is used for Attributes.ID and for Attributes.Partition`},
-		{"a partition key without a value", &fake{}, "orders", []dynamostore.Option{dynamostore.WithSortKey("")}, "partition of WithSortKey is empty"},
-		{"a partition key without a sort key", &fake{}, "orders", attributes(dynamostore.Attributes{Partition: "pk"}), "no sort key"},
-		{"a result where the status is", &fake{}, "orders", attributes(dynamostore.Attributes{Status: "s", Data: "s"}),
+		{"a partition key without a value", "orders", []dynamostore.Option{dynamostore.WithSortKey("")}, "partition of WithSortKey is empty"},
+		{"a partition key without a sort key", "orders", attributes(dynamostore.Attributes{Partition: "pk"}), "no sort key"},
+		{"a result where the status is", "orders", attributes(dynamostore.Attributes{Status: "s", Data: "s"}),
 			`"s" is used for Attributes.Status and for Attributes.Data`},
-		{"an owner of the default name of the ID", &fake{}, "orders", attributes(dynamostore.Attributes{Owner: "id"}),
+		{"an owner of the default name of the ID", "orders", attributes(dynamostore.Attributes{Owner: "id"}),
 			`"id" is used for Attributes.ID and for Attributes.Owner`},
-		{"a lease of the name of the expiration", &fake{}, "orders", attributes(dynamostore.Attributes{LeaseEnd: "expiration"}),
+		{"a lease of the name of the expiration", "orders", attributes(dynamostore.Attributes{LeaseEnd: "expiration"}),
 			`"expiration" is used for Attributes.LeaseEnd and for Attributes.Expiration`},
-		{"another format", &fake{}, "orders", []dynamostore.Option{dynamostore.WithFormat(recordformat.Format(7))}, "format is 7"},
+		{"another format", "orders", []dynamostore.Option{dynamostore.WithFormat(recordformat.Format(7))}, "format is 7"},
 	} {
-		store := dynamostore.New(test.client, test.table, test.options...)
+		store := dynamostore.New(&fake{}, test.table, test.options...)
 		_, err := idempotency.New(store, idempotency.Config{Prefix: "f"})
 		if test.want == "" {
 			if err != nil || store.Check() != nil {

@@ -135,9 +135,6 @@ func (s *Store) validate(givesPartition bool) error {
 	var problems []error
 	problem := func(format string, a ...any) { problems = append(problems, fmt.Errorf(format, a...)) }
 
-	if s.client == nil {
-		problem("the client is nil: pass dynamodb.NewFromConfig(cfg)")
-	}
 	if strings.TrimSpace(s.table) == "" {
 		problem("the table name is empty: pass the name of the idempotency table, such as from an environment variable that the stack sets")
 	}
