@@ -71,17 +71,18 @@ var functionName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 // checkFunctions returns what is wrong with functions of one's own.
 func checkFunctions(own []Function) error {
 	var problems []error
+	problem := func(format string, a ...any) { problems = append(problems, fmt.Errorf(format, a...)) }
 	known := append(append(powertoolsFunctions(), orderedFunctions()...), functions.GetDefaultFunctions()...)
 	for i, f := range own {
 		switch {
 		case f.call == nil:
-			problems = append(problems, fmt.Errorf("Functions[%d] is empty: make it with NewFunction", i))
+			problem("Functions[%d] is empty: make it with NewFunction", i)
 		case !functionName.MatchString(f.name):
-			problems = append(problems, fmt.Errorf("Functions[%d] is named %q: letters, digits and underscores, and no digit first", i, f.name))
+			problem("Functions[%d] is named %q: letters, digits and underscores, and no digit first", i, f.name)
 		case slices.ContainsFunc(known, func(k jmespath.FunctionEntry) bool { return k.Name == f.name }):
-			problems = append(problems, fmt.Errorf("Functions[%d] is named %s, which is a function of JMESPath or of Powertools: choose another name", i, f.name))
+			problem("Functions[%d] is named %s, which is a function of JMESPath or of Powertools: choose another name", i, f.name)
 		case slices.ContainsFunc(own[:i], func(other Function) bool { return other.name == f.name }):
-			problems = append(problems, fmt.Errorf("Functions[%d] is named %s, like another one", i, f.name))
+			problem("Functions[%d] is named %s, like another one", i, f.name)
 		}
 	}
 	return errors.Join(problems...)

@@ -104,41 +104,20 @@ func arrayIndex(name string) uint64 {
 // lowerCase is JavaScript's toLowerCase: that of Unicode with the two special cases that do not depend on a language, a
 // sigma at the end of a word and an I with a dot (ECMA-262, section 22.1.3.28; Unicode's SpecialCasing.txt).
 func lowerCase(s string) string {
-	if !strings.ContainsAny(s, "Σİ") {
-		return lowerRunes(s)
-	}
-	var lower strings.Builder
-	for i, r := range s {
-		switch r {
-		case 'İ':
-			lower.WriteString("i̇")
-		case 'Σ':
-			if casedBefore(s[:i]) && !casedAfter(s[i+len("Σ"):]) {
-				lower.WriteRune('ς')
-			} else {
-				lower.WriteRune('σ')
-			}
-		default:
-			lower.WriteString(lowerRunes(s[i : i+max(utf8.RuneLen(r), 1)]))
-		}
-	}
-	return lower.String()
-}
-
-// lowerRunes is strings.ToLower, but leaves alone the bytes that stand for a surrogate without a partner.
-func lowerRunes(s string) string {
-	if utf8.ValidString(s) {
-		return strings.ToLower(s)
-	}
 	lower := make([]byte, 0, len(s))
-	for len(s) > 0 {
-		r, size := utf8.DecodeRuneInString(s)
-		if r == utf8.RuneError && size == 1 {
-			lower = append(lower, s[0])
-		} else {
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			lower = append(lower, s[i]) // a part of a surrogate without a partner
+		case r == 'İ':
+			lower = append(lower, "i̇"...)
+		case r == 'Σ' && casedBefore(s[:i]) && !casedAfter(s[i+size:]):
+			lower = append(lower, "ς"...)
+		default:
 			lower = utf8.AppendRune(lower, unicode.ToLower(r))
 		}
-		s = s[size:]
+		i += size
 	}
 	return string(lower)
 }

@@ -56,6 +56,9 @@ func casefulNames(r *rand.Rand) string {
 	letters := []rune("aAbBzZσςΣİIiıéÉ̇'.··1203_ǅǆ𐐀𐐨ａＡΑα-\u00ad")
 	for range r.IntN(6) {
 		b.WriteRune(letters[r.IntN(len(letters))])
+		if r.IntN(10) == 0 {
+			fmt.Fprintf(&b, `\u%04x`, 0xD800+r.IntN(0x800)) // a surrogate without a partner
+		}
 	}
 	if r.IntN(6) == 0 {
 		return fmt.Sprintf("%q", fmt.Sprint(r.Uint64()>>r.IntN(64))) // perhaps an array index
