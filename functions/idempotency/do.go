@@ -19,7 +19,7 @@ func Handler[In, Out any](m *Manager, fn func(context.Context, In) (Out, error))
 	return func(ctx context.Context, event json.RawMessage) (Out, error) {
 		var in In
 		decode := func() error {
-			if err := json.Unmarshal(event, &in); err != nil {
+			if err := decodeJSON(event, &in); err != nil {
 				return fmt.Errorf("idempotency.Handler: decoding the event into %T: %w", in, err)
 			}
 			return nil
@@ -140,7 +140,7 @@ func finish(ctx context.Context, m *Manager, r Record, value any, err error) (Re
 			r, completeErr := m.complete(ctx, r, ending{data: wrapFailure(err), failed: true})
 			return r, join(err, completeErr)
 		}
-		data, encodingErr := json.Marshal(value)
+		data, encodingErr := encodeJSON(value)
 		return m.complete(ctx, r, ending{data: data, value: value, err: encodingErr})
 	case HoldKey:
 		m.emit(ctx, Event{Kind: EventHeld, ID: r.ID})
@@ -178,7 +178,7 @@ func replay[Out any](ctx context.Context, m *Manager, r Record) (Out, error) {
 			return none, err
 		}
 	}
-	if err := json.Unmarshal(data, &value); err != nil {
+	if err := decodeJSON(data, &value); err != nil {
 		return none, unreadable(r, data, err)
 	}
 	return value, nil

@@ -4,14 +4,11 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -77,11 +74,10 @@ func checkTree(node parsing.ASTNode, extra []jmespath.FunctionEntry) error {
 
 // selectFrom evaluates the expression on a document. The error is of the one who made the document.
 func (e *expression) selectFrom(document []byte) (selected any, err error) {
-	value, err := parseJSON(document)
+	value, err := parseForJMESPath(document)
 	if err != nil {
 		return nil, err
 	}
-	value = numbersForJMESPath(value)
 	if !e.decodesBase64 {
 		decodeBody(value)
 	}
@@ -110,30 +106,6 @@ func decodeBody(event any) {
 			members["body"] = string(text)
 		}
 	}
-}
-
-// numbersForJMESPath makes float64 of numbers, which is the only kind that JMESPath calculates with and compares. A
-// float with an integral value, such as 5.0, and an integer from 2^53 on stay as they are written: as float64 they
-// could no longer be told from the integer 5, or from their neighbours, and two payloads would have one key.
-func numbersForJMESPath(value any) any {
-	switch v := value.(type) {
-	case json.Number:
-		f, err := strconv.ParseFloat(string(v), 64)
-		integral := f == math.Trunc(f)
-		if err != nil || strings.ContainsAny(string(v), ".eE") == integral || math.Abs(f) >= maxExactInteger {
-			return v
-		}
-		return f
-	case []any:
-		for i := range v {
-			v[i] = numbersForJMESPath(v[i])
-		}
-	case map[string]any:
-		for name := range v {
-			v[name] = numbersForJMESPath(v[name])
-		}
-	}
-	return value
 }
 
 // malformed is what the functions of powertoolsFunctions and those of Config panic with.
@@ -167,8 +139,7 @@ func powertoolsFunctions() []jmespath.FunctionEntry {
 			if text == "" {
 				return nil, nil
 			}
-			value, err := parseJSON([]byte(text))
-			return numbersForJMESPath(value), err
+			return parseForJMESPath([]byte(text))
 		}),
 		function("powertools_base64", func(text string) (any, error) {
 			decoded, err := base64.StdEncoding.DecodeString(text)

@@ -61,8 +61,7 @@ func searchable(value any) (any, error) {
 	if err := encoder.Encode(value); err != nil {
 		return nil, fmt.Errorf("what it returns: %w", err)
 	}
-	parsed, err := parseJSON(document.Bytes())
-	return numbersForJMESPath(parsed), err
+	return parseForJMESPath(document.Bytes())
 }
 
 // functionName is an identifier of JMESPath without quotes.

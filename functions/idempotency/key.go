@@ -26,14 +26,14 @@ func (m *Manager) Key(payload any) (id, fingerprint string, err error) {
 	if err != nil {
 		return "", "", &KeyMalformedError{Expression: m.key.source, Err: err}
 	}
-	selected, err := m.key.selectFrom(document)
+	digest, isMissing, err := m.digestOf(m.key, document)
 	if err != nil {
 		return "", "", &KeyMalformedError{Expression: m.key.source, Err: err}
 	}
-	if missing(selected) {
+	if isMissing {
 		return "", "", &KeyMissingError{Expression: m.key.source}
 	}
-	id = m.config.Prefix + "#" + m.digest(selected)
+	id = m.config.Prefix + "#" + digest
 	if m.validation == nil {
 		return id, "", nil
 	}
@@ -58,7 +58,7 @@ func (m *Manager) document(payload any) ([]byte, error) {
 	if err := m.checkDecoded(reflect.TypeOf(payload)); err != nil {
 		return nil, err
 	}
-	document, err := json.Marshal(payload)
+	document, err := encodeJSON(payload)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the payload: %w", err)
 	}
@@ -84,6 +84,23 @@ func (m *Manager) checkDecoded(t reflect.Type) error {
 			"wrap the function in Handler, or pass the JSON itself as a json.RawMessage", t)
 	}
 	return nil
+}
+
+// digestOf is the digest of what an expression selects from a document. It says whether that is no key.
+func (m *Manager) digestOf(e *expression, document []byte) (digest string, isMissing bool, err error) {
+	if e == wholePayload && m.format == recordformat.Python {
+		return digestDocument(document, m.config.Hash())
+	}
+	var selected any
+	if e == wholePayload {
+		selected, err = parseForJMESPath(document)
+	} else {
+		selected, err = e.selectFrom(document)
+	}
+	if err != nil || missing(selected) {
+		return "", true, err
+	}
+	return m.digest(selected), false, nil
 }
 
 // digest is the hash of a value's canonical form, in lower-case hexadecimal; or as Powertools for TypeScript makes it, if

@@ -24,13 +24,8 @@ const (
 	abandonTimeout = time.Second
 )
 
-// wholePayload is the key expression of a configuration without one.
-var wholePayload = &expression{source: "@", path: identity{}, decodesBase64: true}
-
-// identity selects all.
-type identity struct{}
-
-func (identity) Search(payload any) (any, error) { return payload, nil }
+// wholePayload stands for the key expression of a configuration without one. It is not evaluated.
+var wholePayload = &expression{source: "@"}
 
 // A Manager acquires, completes and releases keys. It is safe for concurrent use and never changes.
 //

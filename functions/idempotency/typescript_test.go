@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/npmpackages"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/recordformat"
 )
@@ -67,15 +68,10 @@ func casefulNames(r *rand.Rand) string {
 }
 
 func TestIDsInTheFormatOfTypeScriptAgreeWithPowertoolsOnRandomDocuments(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: node is not asked")
-	}
-	node, err := exec.LookPath("node")
+	packages := npmpackages.Installed(t, filepath.Join("comparison", "testdata", "powertools"))
+	script, err := os.ReadFile(filepath.Join("testdata", "powertools.mjs"))
 	if err != nil {
-		t.Skip("node is not installed, so IDs are not compared with those of Powertools for TypeScript")
-	}
-	if _, err := os.Stat(filepath.Join("..", "..", "node_modules", "@aws-lambda-powertools", "idempotency")); err != nil {
-		t.Skip("@aws-lambda-powertools/idempotency is not in node_modules; npm ci installs it")
+		t.Fatal(err)
 	}
 	const documents = 20_000
 	seed := rand.Uint64()
@@ -94,7 +90,8 @@ func TestIDsInTheFormatOfTypeScriptAgreeWithPowertoolsOnRandomDocuments(t *testi
 		texts = append(texts, text)
 		fmt.Fprintln(&input, base64.StdEncoding.EncodeToString([]byte(text)))
 	}
-	command := exec.Command(node, filepath.Join("testdata", "powertools.mjs"), "ids")
+	command := exec.Command("node", "--input-type=module", "--eval", string(script), "ids")
+	command.Dir = packages
 	command.Stdin = &input
 	var stderr bytes.Buffer
 	command.Stderr = &stderr

@@ -1,8 +1,10 @@
-// What Powertools for AWS Lambda (TypeScript) does, for tests to compare with.
+// What Powertools for AWS Lambda (TypeScript) does, for tests to compare with. It runs where the packages are installed:
 //
-//	node powertools.mjs ids   reads documents, each a line of base64, and writes the ID of each. Of a document with two names
+//	node --input-type=module --eval "$(cat powertools.mjs)" ids
+//	                          reads documents, each a line of base64, and writes the ID of each. Of a document with two names
 //	                          that differ in case only it writes a dash: they stay in their order, which is not part of JSON.
-//	node powertools.mjs call  reads {endpoint, table, prefix, config, calls: [{event, result}]}, and makes each call of an
+//	… call
+//	                          reads {endpoint, table, prefix, config, calls: [{event, result}]}, and makes each call of an
 //	                          idempotent function that returns result, or undefined without it. It writes what came of them:
 //	                          [{ran, result} or {ran, error}].
 import { readFileSync } from 'node:fs';
@@ -19,7 +21,7 @@ function ambiguous(value) {
   return new Set(names).size < names.length || Object.values(value).some(ambiguous);
 }
 
-switch (process.argv[2]) {
+switch (process.argv.at(-1)) {
   case 'ids': {
     const layer = new (class extends BasePersistenceLayer {})();
     layer.configure({ config: new IdempotencyConfig({}), keyPrefix: 'test' });

@@ -12,16 +12,21 @@ import (
 	"testing"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/npmpackages"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/dynamostore"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/recordformat"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/dynamodb"
 )
 
+// library is the folder of the idempotency library.
+var library = filepath.Join("..", "..", "..", "..", "functions", "idempotency")
+
 // A typeScript is functions in TypeScript with Powertools, whose table is one of the local DynamoDB.
 type typeScript struct {
 	t        *testing.T
-	node     string
+	packages string // where Powertools is installed
+	script   string
 	endpoint string
 }
 
@@ -41,15 +46,10 @@ type nodeOutcome struct {
 // sharedTable makes a table for functions in Go and in TypeScript.
 func sharedTable(t *testing.T) (typeScript, *dynamostore.Store) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("-short: node is not asked")
-	}
-	node, err := exec.LookPath("node")
+	packages := npmpackages.Installed(t, filepath.Join(library, "comparison", "testdata", "powertools"))
+	script, err := os.ReadFile(filepath.Join(library, "testdata", "powertools.mjs"))
 	if err != nil {
-		t.Skip("node is not installed, so no table is shared with Powertools for TypeScript")
-	}
-	if _, err := os.Stat(filepath.Join("..", "..", "..", "..", "node_modules", "@aws-lambda-powertools", "idempotency")); err != nil {
-		t.Skip("@aws-lambda-powertools/idempotency is not in node_modules; npm ci installs it")
+		t.Fatal(err)
 	}
 	local := dynamodb.New()
 	if err := local.CreateTable(dynamodb.TableDefinition{
@@ -60,7 +60,7 @@ func sharedTable(t *testing.T) (typeScript, *dynamostore.Store) {
 	server := httptest.NewServer(local)
 	t.Cleanup(server.Close)
 	store := dynamostore.New(sdkClient(server.URL), "records", dynamostore.WithFormat(recordformat.TypeScript))
-	return typeScript{t, node, server.URL}, store
+	return typeScript{t, packages, string(script), server.URL}, store
 }
 
 // call makes calls, with the configuration of Powertools.
@@ -70,7 +70,8 @@ func (n typeScript) call(config map[string]any, calls ...nodeCall) []nodeOutcome
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	command := exec.Command(n.node, filepath.Join("..", "..", "..", "..", "functions", "idempotency", "testdata", "powertools.mjs"), "call")
+	command := exec.Command("node", "--input-type=module", "--eval", n.script, "call")
+	command.Dir = n.packages
 	command.Stdin = bytes.NewReader(input)
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
