@@ -87,3 +87,16 @@ func TestFunctionsOfOnesOwnAreCheckedByNew(t *testing.T) {
 		t.Error("a function that nobody has given is taken")
 	}
 }
+
+func TestASelectionTakesFunctionsOfOnesOwnToo(t *testing.T) {
+	selection, err := idempotency.NewSelection("digits(card)", digits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := selection.Canonical([]byte(`{"card":"4 1"}`)); string(got) != `"41"` || err != nil {
+		t.Errorf("got %s, %v", got, err)
+	}
+	if _, err := idempotency.NewSelection("digits(card)", digits, digits); err == nil {
+		t.Error("two functions of one name are taken")
+	}
+}

@@ -130,6 +130,10 @@ type Claim struct {
 	// compared.
 	Fingerprint string
 
+	// Matches says of a stored fingerprint other than Fingerprint whether it is one of the same payload nevertheless, such as
+	// by the rule of an earlier version of the program. Nil: none is.
+	Matches func(stored string) bool
+
 	// Reference is stored with the record, for other calls with the key to read in [Record.Reference]: where more is known of
 	// this one, such as the id of a job. Empty: nothing is.
 	Reference string
@@ -250,10 +254,15 @@ func (m *Manager) insert(ctx context.Context, c Claim, owner string) (Acquisitio
 	return Acquisition{}, EventInconsistent, &InconsistentStateError{ID: c.ID, Attempts: AcquireAttempts}
 }
 
+// matches says whether a stored fingerprint is one of the claim's payload, as far as that is known.
+func (c Claim) matches(stored string) bool {
+	return c.Fingerprint == "" || stored == "" || c.Fingerprint == stored || c.Matches != nil && c.Matches(stored)
+}
+
 // settle answers a claim with the live record of another call.
 func settle(existing Record, c Claim) (Acquisition, EventKind, error) {
 	switch {
-	case c.Fingerprint != "" && existing.Fingerprint != "" && c.Fingerprint != existing.Fingerprint:
+	case !c.matches(existing.Fingerprint):
 		return Acquisition{}, EventMismatch, &PayloadMismatchError{Record: existing, Fingerprint: c.Fingerprint}
 	case existing.Status == InProgress:
 		return Acquisition{}, EventInProgress, &InProgressError{Record: existing}

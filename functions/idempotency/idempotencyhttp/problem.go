@@ -27,6 +27,9 @@ const (
 	ResultUnavailable = "idempotency-result-unavailable" // 409
 	RecordUnreadable  = "idempotency-record-unreadable"  // 409
 	StoreUnavailable  = "idempotency-store-unavailable"  // 503
+	ConditionFailed   = "idempotency-condition-failed"   // 412
+	RequestTooLarge   = "idempotency-request-too-large"  // 413, of Middleware
+	RequestUnreadable = "idempotency-request-unreadable" // 400, of Middleware
 )
 
 const (
@@ -51,6 +54,16 @@ type Problem struct {
 
 	// Extensions are further members.
 	Extensions map[string]any
+}
+
+// Name is which problem of this package it is, such as [KeyMissing]: the end of its type. Empty for a problem of another
+// type.
+func (p Problem) Name() string {
+	name, known := strings.CutPrefix(p.Type, ProblemTypeBase)
+	if !known {
+		return ""
+	}
+	return name
 }
 
 // Response is the problem as a response. Caches must not keep it.
