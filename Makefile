@@ -95,9 +95,10 @@ fuzz: prerequisites ## run each fuzz target for a minute, or for FUZZTIME, until
 	@.ci/fuzz
 
 .PHONY: bench
-bench: prerequisites ## run the simulation of retry strategies, the comparison with libraries, and all benchmarks
+bench: prerequisites ## run the simulation of retry strategies, the comparisons with libraries, and all benchmarks
 	go run ./functions/retry/simulation
 	go -C $(COMPARISON) test -count=1 -v -run TestComparison .
+	BENCH=1 go test -count=1 -v ./functions/idempotency/comparison
 	go test -run '^$$' -bench . -benchmem $(WITHOUT_CDK)
 
 .PHONY: explain

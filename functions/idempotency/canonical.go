@@ -303,11 +303,17 @@ func (s *sink) flush() {
 
 // writeString writes the string that a scanner has taken.
 func (w *canonicalizer) writeString(raw []byte, isPlain bool) {
-	b := append(w.form, '"')
+	w.form = append(w.form, '"')
 	if isPlain {
-		w.form = append(append(b, raw...), '"')
-		return
+		w.form = append(w.form, raw...)
+	} else {
+		w.form = appendCanonicalOf(w.form, raw)
 	}
+	w.form = append(w.form, '"')
+}
+
+// appendCanonicalOf writes what is between the quotes of a string that a scanner has taken.
+func appendCanonicalOf(b, raw []byte) []byte {
 	for len(raw) > 0 {
 		n := 0
 		for n < len(raw) && classes[raw[n]] == plain {
@@ -333,7 +339,7 @@ func (w *canonicalizer) writeString(raw []byte, isPlain bool) {
 			raw = raw[2:]
 		}
 	}
-	w.form = append(b, '"')
+	return b
 }
 
 func appendCanonical(b []byte, value any) []byte {

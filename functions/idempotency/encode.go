@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"unicode/utf8"
 )
 
 // maxPlainDepth is how deep appendJSON goes by itself. What is deeper may be a value that holds itself, which
@@ -80,11 +81,22 @@ func appendJSON(b []byte, value any, depth int) (_ []byte, err error) {
 }
 
 func appendJSONString(b []byte, s string) ([]byte, error) {
-	for i := range len(s) {
-		if c := s[i]; classes[c] != plain || c == '<' || c == '>' || c == '&' {
-			encoded, err := json.Marshal(s)
-			return append(b, encoded...), err
+	for i := 0; i < len(s); {
+		switch c := s[i]; {
+		case c == '<' || c == '>' || c == '&':
+		case classes[c] == plain:
+			i++
+			continue
+		case c >= utf8.RuneSelf:
+			if r, size := utf8.DecodeRuneInString(s[i:]); size > 1 && r != '\u2028' && r != '\u2029' {
+				i += size
+				continue
+			}
 		}
+		encoded, err := json.Marshal(s) // with escapes
+		return append(b, encoded...), err
 	}
-	return append(append(append(b, '"'), s...), '"'), nil
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"'), nil
 }

@@ -49,6 +49,9 @@ func decodeJSON[T any](document []byte, value *T) error {
 type parser struct {
 	scanner
 	exact bool
+
+	// names are some that have been read: the objects of a list mostly have the same ones, and share them.
+	names [64]string
 }
 
 func (p *parser) value() (value any, ok bool) {
@@ -108,7 +111,7 @@ func (p *parser) object() (any, bool) {
 		if !ok {
 			return nil, false
 		}
-		name, ok := p.text(raw, isPlain)
+		name, ok := p.memberName(raw, isPlain)
 		if !ok {
 			return nil, false
 		}
@@ -116,6 +119,18 @@ func (p *parser) object() (any, bool) {
 			return nil, false
 		}
 	}
+}
+
+// memberName is text, but the same string for the same name where that is known.
+func (p *parser) memberName(raw []byte, isPlain bool) (name string, ok bool) {
+	if !isPlain || len(raw) == 0 {
+		return p.text(raw, isPlain)
+	}
+	known := &p.names[(len(raw)+int(raw[0])+int(raw[len(raw)-1])*7)%len(p.names)]
+	if *known != string(raw) {
+		*known = string(raw)
+	}
+	return *known, true
 }
 
 func (p *parser) list() (any, bool) {
