@@ -50,7 +50,7 @@ type Config struct {
 	// `headers."idempotency-key"` or `powertools_json(body).[user, order]`. Default: the whole payload.
 	//
 	// Beside the functions of JMESPath Community there are powertools_json, powertools_base64 and
-	// powertools_base64_gzip. The body of an event that says isBase64Encoded is decoded before the expression sees it,
+	// powertools_base64_gzip, and those of Functions. The body of an event that says isBase64Encoded is decoded before the expression sees it,
 	// unless the expression itself uses powertools_base64. Comparisons and functions of JMESPath see numbers unless
 	// they are floats with integral value, such as 5.0, or integers from 2^53 on; as part of a key every number counts
 	// as it is written.
@@ -64,6 +64,9 @@ type Config struct {
 	// if it is not, the call gets a [PayloadMismatchError]. Default: none. A record that carries no fingerprint is
 	// replayed unchecked.
 	Validation string
+
+	// Functions are functions of one's own for Key and Validation: see [NewFunction]. Default: none.
+	Functions []Function
 
 	// Hash makes the hash of keys and fingerprints. Default: MD5, as in Powertools. It tells payloads apart and
 	// protects nothing: where callers choose the payload and must not reach each other's results, use sha256.New.
@@ -189,6 +192,9 @@ func (c Config) validate() error {
 
 	if c.Prefix == "" {
 		problem("Prefix is empty, and outside Lambda there is no %s to take its place: set Prefix", functionNameVariable)
+	}
+	if err := checkFunctions(c.Functions); err != nil {
+		problems = append(problems, err)
 	}
 	if c.TTL < time.Second {
 		problem("TTL is %v: at least 1s, since records expire on whole seconds", c.TTL)

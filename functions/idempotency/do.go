@@ -179,7 +179,7 @@ func replay[Out any](ctx context.Context, m *Manager, r Record) (Out, error) {
 		}
 	}
 	if err := decodeJSON(data, &value); err != nil {
-		return none, &UnreadableResultError{Record: r, Err: err}
+		return none, unreadable(r, data, err)
 	}
 	return value, nil
 }

@@ -23,6 +23,7 @@ const (
 	EventMismatch     EventKind = "mismatch"     // the key was used with another payload
 	EventInconsistent EventKind = "inconsistent" // the record kept changing
 	EventStoreFailed  EventKind = "store-failed" // the store could not be asked; nothing ran
+	EventUnreadable   EventKind = "unreadable"   // there is a record that cannot be read; nothing ran
 
 	EventStored      EventKind = "stored"       // the result is in the record
 	EventReleased    EventKind = "released"     // the key is free again

@@ -33,12 +33,15 @@ type expression struct {
 	decodesBase64 bool
 }
 
-func compileExpression(source string) (*expression, error) {
+func compileExpression(source string, own []Function) (*expression, error) {
 	tree, err := parsing.NewParser().Parse(source)
 	if err != nil {
 		return nil, err
 	}
 	extra := append(powertoolsFunctions(), orderedFunctions()...)
+	for _, f := range own {
+		extra = append(extra, f.entry())
+	}
 	if err := checkTree(tree, extra); err != nil {
 		return nil, err
 	}
@@ -105,7 +108,7 @@ func decodeBody(event any) {
 	}
 }
 
-// malformed is what the functions of powertoolsFunctions panic with.
+// malformed is what the functions of powertoolsFunctions and those of Config panic with.
 type malformed struct{ error }
 
 // powertoolsFunctions are the functions that Powertools adds to JMESPath. Null, and for powertools_json an empty text,

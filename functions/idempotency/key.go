@@ -1,10 +1,13 @@
 package idempotency
 
 import (
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"reflect"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/recordformat"
 )
 
 // Key works out the ID of a payload's record, and the fingerprint that is stored beside it, from the expressions of the
@@ -85,19 +88,29 @@ func (m *Manager) checkDecoded(t reflect.Type) error {
 
 // digestOf is the digest of what an expression selects from a document. It says whether that is no key.
 func (m *Manager) digestOf(e *expression, document []byte) (digest string, isMissing bool, err error) {
-	if e == wholePayload {
+	if e == wholePayload && m.format == recordformat.Python {
 		return digestDocument(document, m.config.Hash())
 	}
-	selected, err := e.selectFrom(document)
+	var selected any
+	if e == wholePayload {
+		selected, err = parseForJMESPath(document)
+	} else {
+		selected, err = e.selectFrom(document)
+	}
 	if err != nil || missing(selected) {
 		return "", true, err
 	}
 	return m.digest(selected), false, nil
 }
 
-// digest is the hash of a value's canonical form, in lower-case hexadecimal.
+// digest is the hash of a value's canonical form, in lower-case hexadecimal; or as Powertools for TypeScript makes it, if
+// that is the format of the store.
 func (m *Manager) digest(value any) string {
 	h := m.config.Hash()
+	if m.format == recordformat.TypeScript {
+		h.Write(appendTypeScript(nil, value))
+		return base64.StdEncoding.EncodeToString(h.Sum(nil))
+	}
 	h.Write(appendCanonical(nil, value))
 	return hex.EncodeToString(h.Sum(nil))
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/recordformat"
 )
 
 const (
@@ -39,6 +41,7 @@ type Manager struct {
 	key        *expression
 	validation *expression // nil without
 	cache      *cache      // nil without
+	format     recordformat.Format
 	disabled   bool
 }
 
@@ -54,18 +57,26 @@ func New(store Store, cfg Config) (*Manager, error) {
 	if store == nil {
 		problem("store is nil: pass dynamostore.New(client, table), or NewMemoryStore() in tests")
 	}
+	if checked, ok := store.(interface{ Check() error }); ok {
+		if err := checked.Check(); err != nil {
+			problem("store: %w", err)
+		}
+	}
 	derived := cfg.Prefix == ""
 	cfg = cfg.withDefaults()
 	problems = append(problems, cfg.validate())
 	m := &Manager{store: store, config: cfg, key: wholePayload}
+	if formatted, ok := store.(interface{ Format() recordformat.Format }); ok {
+		m.format = formatted.Format()
+	}
 	var err error
 	if cfg.Key != "" {
-		if m.key, err = compileExpression(cfg.Key); err != nil {
+		if m.key, err = compileExpression(cfg.Key, cfg.Functions); err != nil {
 			problem("Key `%s`: %w", cfg.Key, err)
 		}
 	}
 	if cfg.Validation != "" {
-		if m.validation, err = compileExpression(cfg.Validation); err != nil {
+		if m.validation, err = compileExpression(cfg.Validation, cfg.Functions); err != nil {
 			problem("Validation `%s`: %w", cfg.Validation, err)
 		}
 	}
@@ -151,7 +162,7 @@ type Acquisition struct {
 // or replays.
 //
 // Errors, all of which mean that nothing is to be run: [InProgressError], [PayloadMismatchError],
-// [InconsistentStateError], [StoreError]. If the store fails, the key may have been acquired nevertheless, with the
+// [InconsistentStateError], [UnreadableRecordError], [StoreError]. If the store fails, the key may have been acquired nevertheless, with the
 // reply lost; it is released again, as far as the store allows.
 func (m *Manager) Acquire(ctx context.Context, c Claim) (Acquisition, error) {
 	if m.disabled {
@@ -191,6 +202,8 @@ func (m *Manager) acquire(ctx context.Context, c Claim, start time.Time) (Acquis
 			}
 			if completed != nil {
 				a, kind, err = settle(*completed, c)
+			} else if errors.Is(err, ErrRecordUnreadable) {
+				kind = EventUnreadable
 			} else if !errors.Is(err, ErrInProgress) {
 				kind = EventStoreFailed
 			}
@@ -215,6 +228,8 @@ func (m *Manager) insert(ctx context.Context, c Claim, owner string) (Acquisitio
 		r := m.newRecord(ctx, c, owner, now)
 		inserted, existing, err := m.store.Insert(ctx, r, now)
 		switch {
+		case errors.Is(err, ErrRecordUnreadable):
+			return Acquisition{}, EventUnreadable, err
 		case err != nil:
 			m.abandon(ctx, r)
 			failed := (*StoreError)(nil)
@@ -328,10 +343,8 @@ func (m *Manager) complete(ctx context.Context, acquired Record, e ending) (Reco
 	}
 	err := m.store.Complete(ctx, r)
 	if errors.Is(err, ErrTooLarge) && !e.failed && len(e.data) <= maxUnpackedBytes {
-		if p := pack(e.data); len(p) < len(r.Data) {
-			r.Data = p
-			err = m.store.Complete(ctx, r)
-		}
+		r.Data = pack(e.data) // which is text, so that it may fit where it is no shorter
+		err = m.store.Complete(ctx, r)
 	}
 	cause := e.err
 	if errors.Is(err, ErrTooLarge) {

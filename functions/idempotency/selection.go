@@ -4,9 +4,13 @@ package idempotency
 // programs that work out keys or fingerprints of their own. It is safe for concurrent use.
 type Selection struct{ expression *expression }
 
-// NewSelection compiles an expression, which may be all that [Config.Key] may be. The error says what is wrong with it.
-func NewSelection(expression string) (*Selection, error) {
-	compiled, err := compileExpression(expression)
+// NewSelection compiles an expression, which may be all that [Config.Key] may be, with functions of one's own. The error
+// says what is wrong with it, or with them.
+func NewSelection(expression string, own ...Function) (*Selection, error) {
+	if err := checkFunctions(own); err != nil {
+		return nil, err
+	}
+	compiled, err := compileExpression(expression, own)
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,12 @@ import (
 // A Store keeps records. It is safe for concurrent use, and each of its methods is atomic. Package storetest holds the
 // tests that every Store has to pass.
 //
-// Stores keep Expiration in whole seconds and LeaseEnd in whole milliseconds, and have no clock of their own.
+// Stores keep Expiration in whole seconds and LeaseEnd in whole milliseconds, and have no clock of their own. They keep
+// Data as a JSON document: white space and the order of members may change. Of a record
+// that they cannot read, Insert and Get return an [UnreadableRecordError].
+//
+// A Store may have two methods more, which [New] asks: Check() error, for what is wrong with its configuration; and
+// Format() recordformat.Format, for the library whose IDs and fingerprints the records have. The default is Python's.
 type Store interface {
 	// Insert writes r, which is in progress, unless the record that is there under its ID is live at the time now (see
 	// [Record.Live]). It says whether it has written, and what was there. If it has not, that is the record in the way,

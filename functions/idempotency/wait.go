@@ -2,6 +2,7 @@ package idempotency
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -50,6 +51,9 @@ func (m *Manager) await(ctx context.Context, busy *InProgressError, p *patience)
 		}
 		p.left -= pause
 		r, err := m.store.Get(ctx, busy.Record.ID)
+		if errors.Is(err, ErrRecordUnreadable) {
+			return nil, err
+		}
 		if err != nil {
 			return nil, &StoreError{Operation: "get", ID: busy.Record.ID, Err: err}
 		}

@@ -149,7 +149,10 @@ func (g *Gateway) claim(request idempotencyhttp.Request, key string, deadline ti
 
 // unacquired says to the caller why the record of their request could not be had.
 func (g *Gateway) unacquired(ctx context.Context, err error) *problem {
-	if errors.Is(err, idempotency.ErrStoreFailed) {
+	switch {
+	case errors.Is(err, idempotency.ErrRecordUnreadable):
+		g.tell(ctx, slog.LevelError, "an idempotency record cannot be read", slog.String("error", err.Error()))
+	case errors.Is(err, idempotency.ErrStoreFailed):
 		g.tell(ctx, slog.LevelError, "the idempotency table could not be asked", slog.String("error", err.Error()))
 	}
 	if known, ok := idempotencyhttp.ProblemFor(err, g.now()); ok {

@@ -193,12 +193,16 @@ func TestAnItemThatIsNoRecordIsAnErrorThatSaysWhatIsWrong(t *testing.T) {
 		{map[string]types.AttributeValue{"id": s("r"), "expiration": n("1")}, `"status" is not a string`},
 		{map[string]types.AttributeValue{"id": s("r"), "status": s("DONE"), "expiration": n("1")}, `"status" is "DONE"`},
 		{map[string]types.AttributeValue{"id": s("r"), "status": s("COMPLETED")}, `"expiration" is not a number`},
-		{map[string]types.AttributeValue{"id": s("r"), "status": s("COMPLETED"), "expiration": n("1"), "data": n("5")}, `"data" is not a string`},
+		{map[string]types.AttributeValue{"id": s("r"), "status": s("COMPLETED"), "expiration": s("1")}, `"expiration" is not a number`},
+		{map[string]types.AttributeValue{"id": s("r"), "status": s("COMPLETED"), "expiration": n("soon")}, `"expiration" is not a number`},
+		{map[string]types.AttributeValue{"id": s("r"), "status": s("INPROGRESS"), "expiration": n("1"), "in_progress_expiration": s("1")}, `"in_progress_expiration" is not a number`},
+		{map[string]types.AttributeValue{"id": s("r"), "status": s("COMPLETED"), "expiration": n("1"), "owner": n("5")}, `"owner" is not a string`},
+		{map[string]types.AttributeValue{"id": s("r"), "status": s("COMPLETED"), "expiration": n("1"), "data": n("NaN")}, `"NaN" is no number of JSON`},
 	} {
 		client := &fake{get: func(*dynamodb.GetItemInput) map[string]types.AttributeValue { return test.item }}
 		_, err := dynamostore.New(client, "orders").Get(context.Background(), "r")
-		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "orders") {
-			t.Errorf("error is %v; want one that says %s, and names the table", err, test.want)
+		if !errors.Is(err, idempotency.ErrRecordUnreadable) || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "orders") {
+			t.Errorf("error is %v; want an UnreadableRecordError that says %s, and names the table", err, test.want)
 		}
 	}
 }
@@ -224,7 +228,7 @@ func TestAResultBeyondTheItemLimitIsRefusedWithoutAskingDynamoDB(t *testing.T) {
 }
 
 func TestAnEmptyTableNameIsAnErrorThatSaysWhereToSetIt(t *testing.T) {
-	store := dynamostore.New(&fake{}, "")
+	store := dynamostore.New(&fake{}, " ")
 	_, _, insertErr := store.Insert(context.Background(), idempotency.Record{}, now)
 	_, getErr := store.Get(context.Background(), "r")
 	for _, err := range []error{

@@ -35,7 +35,7 @@ func Run(t *testing.T, newStore func(t *testing.T) idempotency.Store) {
 		{"Taking over leaves nothing of the record that was there", testTakeOverReplacesAll},
 		{"Completing stores any JSON text, falsy ones too", testCompleteStoresData},
 		{"Completing without data differs from completing with null", testCompleteWithoutData},
-		{"Completing keeps owner, lease and fingerprint", testCompleteKeepsTheRest},
+		{"Completing keeps owner, lease, fingerprint and reference", testCompleteKeepsTheRest},
 		{"Completing twice is no error", testCompleteTwice},
 		{"Only the owner completes", testOnlyOwnerCompletes},
 		{"A record that has gone cannot be completed", testCompleteNothing},
@@ -74,6 +74,7 @@ func (s suite) record(owner string) idempotency.Record {
 		LeaseEnd:    now.Add(30 * time.Second),
 		Expiration:  time.Unix(now.Unix()+3600, 0),
 		Fingerprint: "f1",
+		Reference:   "job-1",
 	}
 }
 
@@ -129,7 +130,7 @@ func equal(t *testing.T, got, want idempotency.Record) {
 	}
 }
 
-// describe writes a record down in the precision that stores keep.
+// describe writes a record down in the precision that stores keep, with Data as the document that it is.
 func describe(r idempotency.Record) string {
 	lease := "none"
 	if !r.LeaseEnd.IsZero() {
@@ -138,9 +139,12 @@ func describe(r idempotency.Record) string {
 	data := "none"
 	if r.Data != nil {
 		data = string(r.Data)
+		if canonical, err := idempotency.CanonicalJSON(r.Data); err == nil {
+			data = string(canonical)
+		}
 	}
-	return fmt.Sprintf("%s %s owner=%q lease=%s expiration=%d fingerprint=%q data=%s",
-		r.ID, r.Status, r.Owner, lease, r.Expiration.Unix(), r.Fingerprint, data)
+	return fmt.Sprintf("%s %s owner=%q lease=%s expiration=%d fingerprint=%q reference=%q data=%s",
+		r.ID, r.Status, r.Owner, lease, r.Expiration.Unix(), r.Fingerprint, r.Reference, data)
 }
 
 func wantLost(t *testing.T, err error) {
@@ -377,7 +381,7 @@ func testCompleteKeepsTheRest(t *testing.T, s suite) {
 	r := s.record("a")
 	s.inserts(t, r, now)
 	change := completed(r, `1`)
-	change.LeaseEnd, change.Fingerprint = time.Time{}, ""
+	change.LeaseEnd, change.Fingerprint, change.Reference = time.Time{}, "", ""
 	s.completes(t, change)
 	s.holds(t, completed(r, `1`))
 }
