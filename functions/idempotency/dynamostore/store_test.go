@@ -183,6 +183,14 @@ func TestAConflictThatBringsNoItemIsFollowedByARead(t *testing.T) {
 	if inserted || err != nil || existing != nil {
 		t.Errorf("of a record that has gone: %v, %+v, %v; want a conflict with nothing", inserted, existing, err)
 	}
+
+	client = &fake{put: conflict, get: func(*dynamodb.GetItemInput) map[string]types.AttributeValue {
+		return map[string]types.AttributeValue{"id": s("r"), "status": s("DONE"), "expiration": n("1700003600")}
+	}}
+	_, _, err = dynamostore.New(client, "table").Insert(context.Background(), record, now)
+	if !errors.Is(err, idempotency.ErrRecordUnreadable) || errors.Is(err, idempotency.ErrStoreFailed) {
+		t.Errorf("of a record that cannot be read: %v; want ErrRecordUnreadable alone", err)
+	}
 }
 
 func TestAnItemThatIsNoRecordIsAnErrorThatSaysWhatIsWrong(t *testing.T) {

@@ -277,6 +277,15 @@ func TestAHandlersErrorAndPanicFreeTheKey(t *testing.T) {
 	}
 }
 
+func TestARecordThatCannotBeReadIsAConflictThatASecondTryDoesNotEnd(t *testing.T) {
+	f := setUp(t, idempotencyhttp.Options{}, idempotency.Config{})
+	f.store.insert = &idempotency.UnreadableRecordError{ID: "r", Err: errors.New("its status is DONE")}
+	wantProblem(t, f.send(post("k", ""), created), 409, idempotencyhttp.RecordUnreadable, "")
+	if f.runs != 0 {
+		t.Errorf("%d runs", f.runs)
+	}
+}
+
 func TestAStoreThatFailsIsA503BeforeTheHandlerAndNoConcernAfterIt(t *testing.T) {
 	f := setUp(t, idempotencyhttp.Options{}, idempotency.Config{})
 	f.store.insert = errors.New("outage")
