@@ -23,6 +23,9 @@ WITH_CDK := ./constructs/... ./infra
 # A module of its own: importers never see the libraries that the policy is compared with.
 COMPARISON := functions/retry/comparison
 
+# Another one: the clients of Redis and Valkey with which the store of records is tested.
+CLIENTS := functions/idempotency/redisstore/clients
+
 # The tests of the quick loop. With -short they leave out the judges, the CDK app and what waits in real time.
 QUICK := $(WITHOUT_CDK) ./constructs/gofunction/gobuild
 
@@ -58,6 +61,7 @@ test: prerequisites node_modules ## run all tests, as CI does after lint
 	go test -count=1 -race -v $(WITHOUT_CDK) 2>&1 | awk -f .ci/report.awk
 	go test -count=1 -v $(WITH_CDK) 2>&1 | awk -f .ci/report.awk
 	go -C $(COMPARISON) test -count=1 ./...
+	go -C $(CLIENTS) test -count=1 -race ./...
 
 .PHONY: check
 check: lint ## the quick loop: lint, and the tests that need no judge, no CDK and no real time
@@ -71,6 +75,8 @@ lint: prerequisites ## gofmt, go vet and staticcheck
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 $(WITHOUT_CDK) $(WITH_CDK)
 	go -C $(COMPARISON) vet ./...
 	go -C $(COMPARISON) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+	go -C $(CLIENTS) vet ./...
+	go -C $(CLIENTS) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
 # A file: URL or one of a mirror will do, too.
 VULNDB ?= https://vuln.go.dev
@@ -92,9 +98,10 @@ fuzz: prerequisites ## run each fuzz target for a minute, or for FUZZTIME, until
 	@.ci/fuzz
 
 .PHONY: bench
-bench: prerequisites ## run the simulation of retry strategies, the comparison with libraries, and all benchmarks
+bench: prerequisites ## run the simulation of retry strategies, the comparisons with libraries, and all benchmarks
 	go run ./functions/retry/simulation
 	go -C $(COMPARISON) test -count=1 -v -run TestComparison .
+	BENCH=1 go test -count=1 -v ./functions/idempotency/comparison
 	go test -run '^$$' -bench . -benchmem $(WITHOUT_CDK)
 
 .PHONY: redrive

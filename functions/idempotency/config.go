@@ -17,9 +17,11 @@ const (
 	// DefaultTTL is how long a result is replayed, from the end of the run.
 	DefaultTTL = time.Hour
 
-	// FinishTimeout is how long completing or releasing a record may take. It does not depend on the caller's context,
-	// which may be over by then.
-	FinishTimeout = 5 * time.Second
+	// DefaultFinishTimeout is how long completing or releasing a record may take.
+	DefaultFinishTimeout = 5 * time.Second
+
+	// RenewalsPerLease is how many times a lease is renewed while its length passes: see [Config.Renew].
+	RenewalsPerLease = 3
 
 	// DisabledVariable names the environment variable that switches idempotency off, as in Powertools: 1, true, t, yes,
 	// y or on, in any case. Then functions run as if they were not wrapped. It is read by [New].
@@ -32,17 +34,23 @@ const (
 // Config says how calls are told apart and how long their results are kept. The zero value protects a Lambda function
 // with its whole payload as key.
 type Config struct {
-	// Prefix begins each record's ID, so that functions can share a table. Functions in one program need different
-	// ones, unless one is to replay the other's results. Default: the function's name as Lambda sets it in
-	// AWS_LAMBDA_FUNCTION_NAME; required elsewhere. Powertools for Python uses "{function name}.{module}.{qualified
-	// name}".
+	// Prefix begins each record's ID, so that functions can share a table. Functions with one prefix replay each other's
+	// results. Default: the function's name as Lambda sets it in AWS_LAMBDA_FUNCTION_NAME; required elsewhere.
+	//
+	// In one process only one manager without an Operation can have the default, because a second one would be handed the
+	// first one's results: [New] refuses it, whatever its store. Tests that make many managers set Prefix.
 	Prefix string
+
+	// Operation names what is done once, such as "refund", and comes after the prefix and a full stop. In one process no
+	// two managers with the default prefix have the same. Default: none. Powertools for Python uses
+	// "{module}.{qualified name}", so that with "app.handler" and the default prefix both languages share records.
+	Operation string
 
 	// Key is a JMESPath expression that selects the key in the JSON of the payload, such as `requestContext.requestId`,
 	// `headers."idempotency-key"` or `powertools_json(body).[user, order]`. Default: the whole payload.
 	//
 	// Beside the functions of JMESPath Community there are powertools_json, powertools_base64 and
-	// powertools_base64_gzip. The body of an event that says isBase64Encoded is decoded before the expression sees it,
+	// powertools_base64_gzip, and those of Functions. The body of an event that says isBase64Encoded is decoded before the expression sees it,
 	// unless the expression itself uses powertools_base64. Comparisons and functions of JMESPath see numbers unless
 	// they are floats with integral value, such as 5.0, or integers from 2^53 on; as part of a key every number counts
 	// as it is written.
@@ -56,6 +64,9 @@ type Config struct {
 	// if it is not, the call gets a [PayloadMismatchError]. Default: none. A record that carries no fingerprint is
 	// replayed unchecked.
 	Validation string
+
+	// Functions are functions of one's own for Key and Validation: see [NewFunction]. Default: none.
+	Functions []Function
 
 	// Hash makes the hash of keys and fingerprints. Default: MD5, as in Powertools. It tells payloads apart and
 	// protects nothing: where callers choose the payload and must not reach each other's results, use sha256.New.
@@ -77,10 +88,22 @@ type Config struct {
 	// LeaseMargin is added to the context's deadline, for clocks that differ. Default: 0.
 	LeaseMargin time.Duration
 
+	// Renew keeps the lease alive for as long as [Do], [DoClaim] or [Handler] runs its function: each time a third of Lease
+	// has passed, it ends a whole Lease later. With that the lease can be much shorter than the work, and a dead run is
+	// taken over soon. It needs Lease, and a store that is a [Renewer]. If a renewal finds that another call has taken
+	// over, the function's context ends, with an [OwnershipLostError] as its cause; if the store fails, the next renewal
+	// tries again. Default: false.
+	Renew bool
+
 	// Wait is how long a call waits for the end of another with the same key, to return its result; if the other one
 	// fails, the waiting call runs. When the time is over, and shortly before the context's deadline, it gets an
 	// [InProgressError]. Default: 0, it gets that at once.
 	Wait time.Duration
+
+	// FinishTimeout is how long completing or releasing a record may take, with all tries of the store's client. The
+	// caller's context does not count, which may be over by then: in Lambda, leave that much of the function's timeout to
+	// it. Default: DefaultFinishTimeout.
+	FinishTimeout time.Duration
 
 	// LockOnly makes the key a lock: calls do not overlap, but each runs, and no result is stored. Default: false.
 	LockOnly bool
@@ -93,11 +116,11 @@ type Config struct {
 	OnReplay func(ctx context.Context, result json.RawMessage, r Record) (json.RawMessage, error)
 
 	// Observe, if set, is called with what happens to keys, for metrics and logs. It is called by the goroutine of the
-	// call and should be quick.
+	// call, or with Renew by one beside it, and should be quick.
 	Observe func(context.Context, Event)
 
 	// CacheSize is how many completed records are kept in memory, so that replays within one process do not ask the
-	// store. Default: 0, none.
+	// store, nor notice that a record has been removed there by another process. Default: 0, none.
 	CacheSize int
 
 	// CompressAbove is from which size on, in bytes of JSON, results are stored compressed. Powertools cannot read
@@ -137,11 +160,17 @@ func (c Config) withDefaults() Config {
 	if c.Prefix == "" {
 		c.Prefix = os.Getenv(functionNameVariable)
 	}
+	if c.Operation != "" && c.Prefix != "" {
+		c.Prefix += "." + c.Operation
+	}
 	if c.Hash == nil {
 		c.Hash = md5.New
 	}
 	if c.TTL == 0 {
 		c.TTL = DefaultTTL
+	}
+	if c.FinishTimeout == 0 {
+		c.FinishTimeout = DefaultFinishTimeout
 	}
 	if c.Clock == nil {
 		c.Clock = systemClock{}
@@ -164,6 +193,9 @@ func (c Config) validate() error {
 	if c.Prefix == "" {
 		problem("Prefix is empty, and outside Lambda there is no %s to take its place: set Prefix", functionNameVariable)
 	}
+	if err := checkFunctions(c.Functions); err != nil {
+		problems = append(problems, err)
+	}
 	if c.TTL < time.Second {
 		problem("TTL is %v: at least 1s, since records expire on whole seconds", c.TTL)
 	}
@@ -179,6 +211,12 @@ func (c Config) validate() error {
 	}
 	if c.Wait < 0 {
 		problem("Wait is %v: 0 or more", c.Wait)
+	}
+	if c.FinishTimeout < 0 {
+		problem("FinishTimeout is %v: 0 for %v, or more", c.FinishTimeout, DefaultFinishTimeout)
+	}
+	if c.Renew && c.Lease == 0 {
+		problem("Renew is set and Lease is 0: set Lease to the time after which a process that has stopped renewing is taken for dead")
 	}
 	if c.CompressAbove < 0 {
 		problem("CompressAbove is %d: 0 or more", c.CompressAbove)

@@ -2,6 +2,8 @@ package idempotency_test
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -51,13 +53,71 @@ func TestAWildcardOverAnObjectIsRefusedForItsOrder(t *testing.T) {
 }
 
 func TestThePrefixIsTheFunctionsNameByDefault(t *testing.T) {
-	t.Setenv("AWS_LAMBDA_FUNCTION_NAME", "payment-fn")
+	name := inLambda(t)
 	m, err := idempotency.New(idempotency.NewMemoryStore(), idempotency.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if id, _, err := m.Key("k"); err != nil || !strings.HasPrefix(id, "payment-fn#") {
+	if id, _, err := m.Key("k"); err != nil || !strings.HasPrefix(id, name+"#") || m.Prefix() != name {
 		t.Errorf("got %s, %v", id, err)
+	}
+}
+
+// inLambda gives the process the name of a function that it has not had before: what was taken stays taken, even if the
+// test is run again.
+func inLambda(t *testing.T) string {
+	name := fmt.Sprint("payment-fn-", rand.Uint64())
+	t.Setenv("AWS_LAMBDA_FUNCTION_NAME", name)
+	return name
+}
+
+func TestTwoManagersWithoutPrefixOfOneProcessAreRefusedUnlessTheirOperationsDiffer(t *testing.T) {
+	name := inLambda(t)
+	memory := idempotency.NewMemoryStore()
+	for _, test := range []struct {
+		what   string
+		store  idempotency.Store
+		cfg    idempotency.Config
+		prefix string // empty: refused
+	}{
+		{"the first", memory, idempotency.Config{}, name},
+		{"a second one", memory, idempotency.Config{}, ""},
+		{"one with another store, which may be the same table", idempotency.NewMemoryStore(), idempotency.Config{}, ""},
+		{"one with an operation", memory, idempotency.Config{Operation: "app.refund"}, name + ".app.refund"},
+		{"another with this operation", memory, idempotency.Config{Operation: "app.refund"}, ""},
+		{"one with another operation", memory, idempotency.Config{Operation: "app.charge"}, name + ".app.charge"},
+		{"one whose prefix is set", memory, idempotency.Config{Prefix: name}, name},
+		{"another whose prefix is set", memory, idempotency.Config{Prefix: name}, name},
+		{"one with both", memory, idempotency.Config{Prefix: "shop", Operation: "refund"}, "shop.refund"},
+		{"another with both", memory, idempotency.Config{Prefix: "shop", Operation: "refund"}, "shop.refund"},
+	} {
+		m, err := idempotency.New(test.store, test.cfg)
+		if test.prefix == "" {
+			if err == nil || !strings.Contains(err.Error(), "prefix "+name) || !strings.Contains(err.Error(), "Operation") || !strings.Contains(err.Error(), "set Prefix") {
+				t.Errorf("%s: %v; want an error that names the prefix and the ways out", test.what, err)
+			}
+			continue
+		}
+		if err != nil || m.Prefix() != test.prefix {
+			t.Errorf("%s: %v; want a manager with the prefix %s", test.what, err, test.prefix)
+		}
+	}
+}
+
+func TestAConfigurationThatIsRefusedTakesNoPrefix(t *testing.T) {
+	inLambda(t)
+	if _, err := idempotency.New(idempotency.NewMemoryStore(), idempotency.Config{Wait: -1}); err == nil {
+		t.Fatal("no error")
+	}
+	t.Setenv(idempotency.DisabledVariable, "true")
+	for range 2 { // such as in tests: without records, none can be shared
+		if _, err := idempotency.New(idempotency.NewMemoryStore(), idempotency.Config{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv(idempotency.DisabledVariable, "false")
+	if _, err := idempotency.New(idempotency.NewMemoryStore(), idempotency.Config{}); err != nil {
+		t.Fatal(err)
 	}
 }
 

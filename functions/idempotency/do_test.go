@@ -26,18 +26,18 @@ func TestTheFirstCallRunsAndTheNextReplays(t *testing.T) {
 		return receipt{in["order"], 9.5}, nil
 	})
 	for range 3 {
-		got, err := pay(context.Background(), map[string]string{"order": "o"})
+		got, err := pay(context.Background(), raw(`{"order": "o"}`))
 		if want := (receipt{"o", 9.5}); got != want || err != nil {
 			t.Fatalf("got %+v, %v; want %+v", got, err, want)
 		}
 	}
-	if _, err := pay(context.Background(), map[string]string{"order": "p"}); err != nil {
+	if _, err := pay(context.Background(), raw(`{"order": "p"}`)); err != nil {
 		t.Fatal(err)
 	}
 	if runs != 2 {
 		t.Errorf("%d runs for two keys", runs)
 	}
-	want := []idempotency.EventKind{"acquired", "stored", "replayed", "replayed", "acquired", "stored"}
+	want := []idempotency.EventKind{"acquired", "no-lease", "stored", "replayed", "replayed", "acquired", "no-lease", "stored"}
 	if !slices.Equal(f.events, want) {
 		t.Errorf("events %v; want %v", f.events, want)
 	}

@@ -2,7 +2,7 @@
 // same key is handed the first one's result, until the record expires.
 //
 // It is for Lambda functions, whose events are delivered at least once, and for any other program. [Handler] wraps a
-// Lambda handler, [Do] a single piece of work, such as one message of a batch. A [Manager] holds the configuration and
+// Lambda handler and takes the key from the event's bytes, [Do] a single piece of work, such as one message of a batch. A [Manager] holds the configuration and
 // the [Store]: package dynamostore keeps records in DynamoDB, [MemoryStore] in this process.
 //
 //	manager, err := idempotency.New(dynamostore.New(client, table), idempotency.Config{
@@ -19,7 +19,7 @@
 //
 // What cannot be promised: a process that dies after its side effect and before its result is recorded leaves a record
 // in progress; when the lease ends, the next call runs again. Where that matters, make the side effect itself
-// conditional on the key, or set [Config.Lease] and look at what was left behind before the lease ends.
+// conditional on the key, which [RecordFrom] has, or look at what was left behind when that says TakenOver.
 //
 // # Records
 //

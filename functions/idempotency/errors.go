@@ -30,11 +30,15 @@ var (
 	// ErrResultNotStored: the run succeeded, but its result is not in the record. Wrapped by [ResultNotStoredError].
 	ErrResultNotStored = errors.New("result of an idempotent call not stored")
 
+	// ErrRecordUnreadable: there is a record, and it is not of a form that is known. Wrapped by [UnreadableRecordError],
+	// which stores return.
+	ErrRecordUnreadable = errors.New("idempotency record cannot be read")
+
 	// ErrStoreFailed: the store could not be asked. Wrapped by [StoreError].
 	ErrStoreFailed = errors.New("idempotency store failed")
 
-	// ErrTooLarge is returned by stores for a result that does not fit into a record.
-	ErrTooLarge = errors.New("result too large for an idempotency record")
+	// ErrTooLarge is returned by stores for a result that does not fit into a record, by its size or its form.
+	ErrTooLarge = errors.New("result does not fit into an idempotency record")
 )
 
 // An InProgressError says that another call with the same key is running. Nothing was run.
@@ -161,7 +165,7 @@ func (e *ResultNotStoredError) Unwrap() []error { return wrapped(ErrResultNotSto
 // A StoreError says that the store could not be asked. If Operation is "insert" or "get", nothing was run; if it is
 // "release", the run failed, and its own error is joined with this one.
 type StoreError struct {
-	// Operation is insert, get, complete or release.
+	// Operation is insert, get, complete, release, renew or forget.
 	Operation string
 	ID        string
 	Err       error
@@ -196,6 +200,23 @@ func (e *UnreadableResultError) Error() string {
 
 // Unwrap returns Err.
 func (e *UnreadableResultError) Unwrap() error { return e.Err }
+
+// An UnreadableRecordError says that there is a record which is not of a form that is known, such as one with another
+// status. Whether the work was done cannot be told, so nothing was run, and later calls get the same error until the
+// record expires. Look at the record, and delete it if the work may be done again.
+type UnreadableRecordError struct {
+	ID string
+
+	// Err says what is wrong with the record, and where it is.
+	Err error
+}
+
+func (e *UnreadableRecordError) Error() string {
+	return fmt.Sprintf("%v (%s): %v", ErrRecordUnreadable, e.ID, e.Err)
+}
+
+// Unwrap returns ErrRecordUnreadable and Err.
+func (e *UnreadableRecordError) Unwrap() []error { return wrapped(ErrRecordUnreadable, e.Err) }
 
 func wrapped(sentinel, err error) []error {
 	if err == nil {

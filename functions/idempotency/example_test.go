@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -44,7 +45,11 @@ func ExampleHandler() {
 		`{"amount": 10, "currency": "EUR"}`,
 		`no JSON`,
 	} {
-		response, err := handler(context.Background(), events.LambdaFunctionURLRequest{Body: body})
+		event, err := json.Marshal(events.LambdaFunctionURLRequest{Body: body})
+		if err != nil {
+			panic(err)
+		}
+		response, err := handler(context.Background(), event)
 		switch {
 		case errors.Is(err, idempotency.ErrPayloadMismatch):
 			fmt.Println("422: this order was paid with another amount")
@@ -161,4 +166,21 @@ func ExampleCanonicalJSON() {
 	fmt.Println(string(canonical), err)
 	// Output:
 	// {"a": null, "b": [1.5, "\u00e9"]} <nil>
+}
+
+// A card number is one key however it is typed.
+func ExampleNewFunction() {
+	digits := idempotency.NewFunction("digits", func(card string) (string, error) {
+		return strings.ReplaceAll(card, " ", ""), nil
+	})
+	manager, err := idempotency.New(idempotency.NewMemoryStore(), idempotency.Config{
+		Prefix: "payments", Key: "[digits(card), order]", Functions: []idempotency.Function{digits},
+	})
+	if err != nil {
+		panic(err)
+	}
+	one, _, _ := manager.Key(json.RawMessage(`{"card":"4111 1111","order":7}`))
+	other, _, _ := manager.Key(json.RawMessage(`{"order":7,"card":"41111111"}`))
+	fmt.Println(one == other)
+	// Output: true
 }

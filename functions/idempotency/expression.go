@@ -4,14 +4,11 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -36,12 +33,15 @@ type expression struct {
 	decodesBase64 bool
 }
 
-func compileExpression(source string) (*expression, error) {
+func compileExpression(source string, own []Function) (*expression, error) {
 	tree, err := parsing.NewParser().Parse(source)
 	if err != nil {
 		return nil, err
 	}
 	extra := append(powertoolsFunctions(), orderedFunctions()...)
+	for _, f := range own {
+		extra = append(extra, f.entry())
+	}
 	if err := checkTree(tree, extra); err != nil {
 		return nil, err
 	}
@@ -74,11 +74,10 @@ func checkTree(node parsing.ASTNode, extra []jmespath.FunctionEntry) error {
 
 // selectFrom evaluates the expression on a document. The error is of the one who made the document.
 func (e *expression) selectFrom(document []byte) (selected any, err error) {
-	value, err := parseJSON(document)
+	value, err := parseForJMESPath(document)
 	if err != nil {
 		return nil, err
 	}
-	value = numbersForJMESPath(value)
 	if !e.decodesBase64 {
 		decodeBody(value)
 	}
@@ -109,31 +108,7 @@ func decodeBody(event any) {
 	}
 }
 
-// numbersForJMESPath makes float64 of numbers, which is the only kind that JMESPath calculates with and compares. A
-// float with an integral value, such as 5.0, and an integer from 2^53 on stay as they are written: as float64 they
-// could no longer be told from the integer 5, or from their neighbours, and two payloads would have one key.
-func numbersForJMESPath(value any) any {
-	switch v := value.(type) {
-	case json.Number:
-		f, err := strconv.ParseFloat(string(v), 64)
-		integral := f == math.Trunc(f)
-		if err != nil || strings.ContainsAny(string(v), ".eE") == integral || math.Abs(f) >= maxExactInteger {
-			return v
-		}
-		return f
-	case []any:
-		for i := range v {
-			v[i] = numbersForJMESPath(v[i])
-		}
-	case map[string]any:
-		for name := range v {
-			v[name] = numbersForJMESPath(v[name])
-		}
-	}
-	return value
-}
-
-// malformed is what the functions of powertoolsFunctions panic with.
+// malformed is what the functions of powertoolsFunctions and those of Config panic with.
 type malformed struct{ error }
 
 // powertoolsFunctions are the functions that Powertools adds to JMESPath. Null, and for powertools_json an empty text,
@@ -164,8 +139,7 @@ func powertoolsFunctions() []jmespath.FunctionEntry {
 			if text == "" {
 				return nil, nil
 			}
-			value, err := parseJSON([]byte(text))
-			return numbersForJMESPath(value), err
+			return parseForJMESPath([]byte(text))
 		}),
 		function("powertools_base64", func(text string) (any, error) {
 			decoded, err := base64.StdEncoding.DecodeString(text)

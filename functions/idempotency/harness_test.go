@@ -113,6 +113,16 @@ func (s *observedStore) Release(ctx context.Context, id, owner string) error {
 	return s.Store.Release(ctx, id, owner)
 }
 
+func (s *observedStore) Renew(ctx context.Context, r idempotency.Record) error {
+	s.count("renew")
+	return s.Store.(idempotency.Renewer).Renew(ctx, r)
+}
+
+func (s *observedStore) Forget(ctx context.Context, id string, now time.Time) (*idempotency.Record, error) {
+	s.count("forget")
+	return s.Store.(idempotency.Forgetter).Forget(ctx, id, now)
+}
+
 // A fixture is a manager over a memory store, at a time that stands still.
 type fixture struct {
 	*idempotency.Manager

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/recordformat"
 )
 
 const (
@@ -22,13 +24,8 @@ const (
 	abandonTimeout = time.Second
 )
 
-// wholePayload is the key expression of a configuration without one.
-var wholePayload = &expression{source: "@", path: identity{}, decodesBase64: true}
-
-// identity selects all.
-type identity struct{}
-
-func (identity) Search(payload any) (any, error) { return payload, nil }
+// wholePayload stands for the key expression of a configuration without one. It is not evaluated.
+var wholePayload = &expression{source: "@"}
 
 // A Manager acquires, completes and releases keys. It is safe for concurrent use and never changes.
 //
@@ -44,6 +41,7 @@ type Manager struct {
 	key        *expression
 	validation *expression // nil without
 	cache      *cache      // nil without
+	format     recordformat.Format
 	disabled   bool
 }
 
@@ -53,25 +51,41 @@ func New(store Store, cfg Config) (*Manager, error) {
 	var problems []error
 	problem := func(format string, a ...any) { problems = append(problems, fmt.Errorf(format, a...)) }
 
+	if _, renews := store.(Renewer); cfg.Renew && store != nil && !renews {
+		problem("Renew is set and the store, a %T, has no method Renew: use one that is a Renewer, such as dynamostore's, or a longer Lease", store)
+	}
 	if store == nil {
 		problem("store is nil: pass dynamostore.New(client, table), or NewMemoryStore() in tests")
 	}
+	if checked, ok := store.(interface{ Check() error }); ok {
+		if err := checked.Check(); err != nil {
+			problem("store: %w", err)
+		}
+	}
+	derived := cfg.Prefix == ""
 	cfg = cfg.withDefaults()
 	problems = append(problems, cfg.validate())
 	m := &Manager{store: store, config: cfg, key: wholePayload}
+	if formatted, ok := store.(interface{ Format() recordformat.Format }); ok {
+		m.format = formatted.Format()
+	}
 	var err error
 	if cfg.Key != "" {
-		if m.key, err = compileExpression(cfg.Key); err != nil {
+		if m.key, err = compileExpression(cfg.Key, cfg.Functions); err != nil {
 			problem("Key `%s`: %w", cfg.Key, err)
 		}
 	}
 	if cfg.Validation != "" {
-		if m.validation, err = compileExpression(cfg.Validation); err != nil {
+		if m.validation, err = compileExpression(cfg.Validation, cfg.Functions); err != nil {
 			problem("Validation `%s`: %w", cfg.Validation, err)
 		}
 	}
 	m.disabled, err = disabledBy(os.Getenv(DisabledVariable))
-	if err := errors.Join(append(problems, err)...); err != nil {
+	err = errors.Join(append(problems, err)...)
+	if err == nil && derived && !m.disabled {
+		err = takeDerivedPrefix(cfg)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("idempotency.New: %w", err)
 	}
 	if cfg.CacheSize > 0 {
@@ -98,7 +112,7 @@ func (m *Manager) WithPolicy(p Policy) *Manager {
 	return &with
 }
 
-// Prefix is with what the IDs of records begin: see [Config.Prefix].
+// Prefix is with what the IDs of records begin: [Config.Prefix], and [Config.Operation] if there is one.
 func (m *Manager) Prefix() string { return m.config.Prefix }
 
 // Now is the time by the manager's clock.
@@ -115,6 +129,10 @@ type Claim struct {
 	// Fingerprint is stored with the record and compared with that of a record that is there. Empty: nothing is
 	// compared.
 	Fingerprint string
+
+	// Matches says of a stored fingerprint other than Fingerprint whether it is one of the same payload nevertheless, such as
+	// by the rule of an earlier version of the program. Nil: none is.
+	Matches func(stored string) bool
 
 	// Reference is stored with the record, for other calls with the key to read in [Record.Reference]: where more is known of
 	// this one, such as the id of a job. Empty: nothing is.
@@ -144,7 +162,7 @@ type Acquisition struct {
 // or replays.
 //
 // Errors, all of which mean that nothing is to be run: [InProgressError], [PayloadMismatchError],
-// [InconsistentStateError], [StoreError]. If the store fails, the key may have been acquired nevertheless, with the
+// [InconsistentStateError], [UnreadableRecordError], [StoreError]. If the store fails, the key may have been acquired nevertheless, with the
 // reply lost; it is released again, as far as the store allows.
 func (m *Manager) Acquire(ctx context.Context, c Claim) (Acquisition, error) {
 	if m.disabled {
@@ -154,6 +172,9 @@ func (m *Manager) Acquire(ctx context.Context, c Claim) (Acquisition, error) {
 	start := m.config.Clock.Now()
 	a, kind, err := m.acquire(ctx, c, start)
 	m.emit(ctx, Event{Kind: kind, ID: c.ID, Waited: m.config.Clock.Now().Sub(start), Err: err})
+	if err == nil && !a.Replay && a.Record.LeaseEnd.IsZero() {
+		m.emit(ctx, Event{Kind: EventNoLease, ID: c.ID})
+	}
 	return a, err
 }
 
@@ -168,24 +189,27 @@ func (m *Manager) acquire(ctx context.Context, c Claim, start time.Time) (Acquis
 	if c.Wait == 0 {
 		c.Wait = m.config.Wait
 	}
+	age := m.cache.age()
 	owner := m.config.NewOwner()
-	end := waitEnd(ctx, start, c.Wait)
+	patience := newPatience(ctx, start, c.Wait)
 	for {
 		a, kind, err := m.insert(ctx, c, owner)
 		var busy *InProgressError
 		if errors.As(err, &busy) {
 			var completed *Record
-			if completed, err = m.await(ctx, busy, end); err == nil && completed == nil {
+			if completed, err = m.await(ctx, busy, patience); err == nil && completed == nil {
 				continue // the other call has released the key, or its lease has ended
 			}
 			if completed != nil {
 				a, kind, err = settle(*completed, c)
+			} else if errors.Is(err, ErrRecordUnreadable) {
+				kind = EventUnreadable
 			} else if !errors.Is(err, ErrInProgress) {
 				kind = EventStoreFailed
 			}
 		}
 		if kind == EventReplayed {
-			m.cache.put(a.Record)
+			m.cache.put(a.Record, age)
 		}
 		return a, kind, err
 	}
@@ -204,9 +228,18 @@ func (m *Manager) insert(ctx context.Context, c Claim, owner string) (Acquisitio
 		r := m.newRecord(ctx, c, owner, now)
 		inserted, existing, err := m.store.Insert(ctx, r, now)
 		switch {
+		case errors.Is(err, ErrRecordUnreadable):
+			return Acquisition{}, EventUnreadable, err
 		case err != nil:
 			m.abandon(ctx, r)
-			return Acquisition{}, EventStoreFailed, &StoreError{Operation: "insert", ID: c.ID, Err: err}
+			failed := (*StoreError)(nil)
+			if !errors.As(err, &failed) {
+				failed = &StoreError{Operation: "insert", ID: c.ID, Err: err}
+			}
+			return Acquisition{}, EventStoreFailed, failed
+		case inserted && existing != nil && existing.diedInProgress():
+			r.TakenOver = true
+			return Acquisition{Record: r}, EventTakenOver, nil
 		case inserted:
 			return Acquisition{Record: r}, EventAcquired, nil
 		case existing == nil:
@@ -221,10 +254,15 @@ func (m *Manager) insert(ctx context.Context, c Claim, owner string) (Acquisitio
 	return Acquisition{}, EventInconsistent, &InconsistentStateError{ID: c.ID, Attempts: AcquireAttempts}
 }
 
+// matches says whether a stored fingerprint is one of the claim's payload, as far as that is known.
+func (c Claim) matches(stored string) bool {
+	return c.Fingerprint == "" || stored == "" || c.Fingerprint == stored || c.Matches != nil && c.Matches(stored)
+}
+
 // settle answers a claim with the live record of another call.
 func settle(existing Record, c Claim) (Acquisition, EventKind, error) {
 	switch {
-	case c.Fingerprint != "" && existing.Fingerprint != "" && c.Fingerprint != existing.Fingerprint:
+	case !c.matches(existing.Fingerprint):
 		return Acquisition{}, EventMismatch, &PayloadMismatchError{Record: existing, Fingerprint: c.Fingerprint}
 	case existing.Status == InProgress:
 		return Acquisition{}, EventInProgress, &InProgressError{Record: existing}
@@ -250,12 +288,7 @@ func (m *Manager) newRecord(ctx context.Context, c Claim, owner string, now time
 			r.LeaseEnd = deadline.Add(m.config.LeaseMargin)
 		}
 	}
-	r.LeaseEnd = r.LeaseEnd.Truncate(time.Millisecond)
-	// The table deletes what has expired, and must not delete a lease that has not ended.
-	if end := r.LeaseEnd.Truncate(time.Second).Add(time.Second); end.After(r.Expiration) {
-		r.Expiration = end
-	}
-	return r
+	return r.lockedUntil(r.LeaseEnd)
 }
 
 // expiration is when what is written at the time now expires.
@@ -276,10 +309,11 @@ func (m *Manager) abandon(ctx context.Context, r Record) {
 // [ResultNotStoredError].
 //
 // Results that do not fit are compressed, if that has not been done. If they still do not fit, the record is completed
-// without a result. The context's end does not matter; FinishTimeout limits the time. Errors: [OwnershipLostError],
+// without a result. The context's end does not matter; [Config.FinishTimeout] limits the time. Errors: [OwnershipLostError],
 // [ResultNotStoredError].
 func (m *Manager) Complete(ctx context.Context, r Record, data json.RawMessage) error {
-	return m.complete(ctx, r, ending{data: data, value: data})
+	_, err := m.complete(ctx, r, ending{data: data, value: data})
+	return err
 }
 
 // An ending is what is recorded of a run.
@@ -294,22 +328,23 @@ type ending struct {
 	err   error
 }
 
-func (m *Manager) complete(ctx context.Context, r Record, e ending) error {
+// complete returns the record as it is then.
+func (m *Manager) complete(ctx context.Context, acquired Record, e ending) (Record, error) {
 	if m.disabled {
-		return nil
+		return acquired, nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), FinishTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.config.FinishTimeout)
 	defer cancel()
+	age := m.cache.age()
+	r := acquired
 	r.Status, r.Data, r.Expiration = Completed, e.data, m.expiration(m.config.Clock.Now())
 	if !e.failed {
 		r.Data = m.packed(e.data)
 	}
 	err := m.store.Complete(ctx, r)
 	if errors.Is(err, ErrTooLarge) && !e.failed && len(e.data) <= maxUnpackedBytes {
-		if p := pack(e.data); len(p) < len(r.Data) {
-			r.Data = p
-			err = m.store.Complete(ctx, r)
-		}
+		r.Data = pack(e.data) // which is text, so that it may fit where it is no shorter
+		err = m.store.Complete(ctx, r)
 	}
 	cause := e.err
 	if errors.Is(err, ErrTooLarge) {
@@ -321,19 +356,20 @@ func (m *Manager) complete(ctx context.Context, r Record, e ending) error {
 	case errors.Is(err, ErrOwnershipLost):
 		err = &OwnershipLostError{ID: r.ID, Result: e.value}
 		m.emit(ctx, Event{Kind: EventOwnerLost, ID: r.ID, Err: err})
-		return err
+		return acquired, err
 	case err != nil:
 		cause = errors.Join(cause, &StoreError{Operation: "complete", ID: r.ID, Err: err})
+		r = acquired
 	default:
-		m.cache.put(r)
+		m.cache.put(r, age)
 	}
 	if cause != nil {
 		err = &ResultNotStoredError{ID: r.ID, Result: e.value, Err: cause}
 		m.emit(ctx, Event{Kind: EventNotStored, ID: r.ID, Err: err})
-		return err
+		return r, err
 	}
 	m.emit(ctx, Event{Kind: EventStored, ID: r.ID})
-	return nil
+	return r, nil
 }
 
 // packed is a result as it is stored, if it fits.
@@ -350,12 +386,12 @@ func (m *Manager) packed(result json.RawMessage) json.RawMessage {
 }
 
 // Release frees the key of a record that Acquire gave, so that the next call runs. The context's end does not matter;
-// FinishTimeout limits the time. Errors: [OwnershipLostError], [StoreError].
+// [Config.FinishTimeout] limits the time. Errors: [OwnershipLostError], [StoreError].
 func (m *Manager) Release(ctx context.Context, r Record) error {
 	if m.disabled {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), FinishTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.config.FinishTimeout)
 	defer cancel()
 	err := m.store.Release(ctx, r.ID, r.Owner)
 	switch {

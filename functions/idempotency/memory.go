@@ -29,9 +29,13 @@ func (s *MemoryStore) Insert(ctx context.Context, r Record, now time.Time) (bool
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if existing, ok := s.records[r.ID]; ok && existing.Live(now) {
-		existing.Data = bytes.Clone(existing.Data)
-		return false, &existing, nil
+	var existing *Record
+	if there, ok := s.records[r.ID]; ok {
+		there.Data = bytes.Clone(there.Data)
+		existing = &there
+		if there.Live(now) {
+			return false, existing, nil
+		}
 	}
 	if s.records == nil {
 		s.records = map[string]Record{}
@@ -40,7 +44,7 @@ func (s *MemoryStore) Insert(ctx context.Context, r Record, now time.Time) (bool
 	if len(s.records) >= max(s.sweepAt, firstSweep) {
 		s.sweep(now)
 	}
-	return true, nil, nil
+	return true, existing, nil
 }
 
 const (
@@ -69,6 +73,7 @@ func stored(r Record) Record {
 		r.LeaseEnd = time.UnixMilli(r.LeaseEnd.UnixMilli())
 	}
 	r.Data = bytes.Clone(r.Data)
+	r.TakenOver = false
 	return r
 }
 
@@ -122,4 +127,34 @@ func (s *MemoryStore) Release(ctx context.Context, id, owner string) error {
 	}
 	delete(s.records, id)
 	return nil
+}
+
+// Renew implements [Renewer].
+func (s *MemoryStore) Renew(ctx context.Context, r Record) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	existing, ok := s.records[r.ID]
+	if !ok || existing.Owner != r.Owner || r.Owner == "" || existing.Status != InProgress {
+		return ErrOwnershipLost
+	}
+	existing.LeaseEnd, existing.Expiration = r.LeaseEnd, r.Expiration
+	s.records[r.ID] = stored(existing)
+	return nil
+}
+
+// Forget implements [Forgetter].
+func (s *MemoryStore) Forget(ctx context.Context, id string, now time.Time) (*Record, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if existing, ok := s.records[id]; ok && existing.Status == InProgress && existing.Live(now) {
+		return &existing, nil
+	}
+	delete(s.records, id)
+	return nil, nil
 }

@@ -49,6 +49,11 @@ type Record struct {
 	// Fingerprint is the hash of the part of the payload that must be the same in all calls with one key
 	// (`validation`). Empty if payloads are not compared.
 	Fingerprint string
+
+	// TakenOver says of a record that Acquire gave that it took the place of one whose run has neither completed nor
+	// released it, and of which nobody knows what it has done. It is not stored. It is false if the answer of the store to
+	// the request that took over was lost, and the request was repeated.
+	TakenOver bool
 }
 
 // Live says whether the record bars another run at the time now: a completed one until it expires, one in progress
@@ -61,4 +66,26 @@ func (r Record) Live(now time.Time) bool {
 		return r.LeaseEnd.UnixMilli() >= now.UnixMilli()
 	}
 	return r.Expiration.Unix() >= now.Unix()
+}
+
+// Left is for how long a completed record is still replayed at the time now, in whole seconds as they are in the table,
+// and not less than 0.
+func (r Record) Left(now time.Time) time.Duration {
+	return max(time.Duration(r.Expiration.Unix()-now.Unix())*time.Second, 0)
+}
+
+// lockedUntil is the record with this end of its lease. The table deletes what has expired, and must not delete a lease
+// that has not ended.
+func (r Record) lockedUntil(end time.Time) Record {
+	r.LeaseEnd = end.Truncate(time.Millisecond)
+	if end := r.LeaseEnd.Truncate(time.Second).Add(time.Second); end.After(r.Expiration) {
+		r.Expiration = end
+	}
+	return r
+}
+
+// diedInProgress says of a record that was replaced whether its run was neither completed nor released. A lease that
+// ends at the time 0 is how a state machine releases a record that it keeps.
+func (r Record) diedInProgress() bool {
+	return r.Status == InProgress && (r.LeaseEnd.IsZero() || r.LeaseEnd.UnixMilli() != 0)
 }

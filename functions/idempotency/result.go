@@ -15,6 +15,9 @@ const maxUnpackedBytes = 6 << 20
 
 // A wrapping is how Data holds what is not a plain result: {"$gzip":"base64"} is a compressed result, {"$error":"text"}
 // a failure. A result that looks like one of them itself is stored compressed.
+//
+// Only this library writes wrappings, and all that it writes has an owner. In a record without one, which Powertools
+// wrote, the same text is a plain result.
 type wrapping struct {
 	Gzip  *string `json:"$gzip,omitempty"`
 	Error *string `json:"$error,omitempty"`
@@ -38,13 +41,21 @@ func unwrap(data []byte) (wrapping, bool) {
 // Result is the stored result as JSON, unpacked if it was compressed. The error is a [StoredFailureError] if the run
 // had failed and that was stored, a [ResultNotStoredError] if it had succeeded and its result was not kept, and an
 // [UnreadableResultError] if it is damaged.
+//
+// A record without an owner is not this library's. Without data it is one of Powertools for TypeScript, whose function
+// returned undefined: its result is null. Powertools for Python stores NaN and infinities as they are, which JSON has not:
+// see [NonFiniteAsNull].
 func (r Record) Result() (json.RawMessage, error) {
-	if r.Data == nil {
+	foreign := r.Owner == ""
+	switch {
+	case r.Data == nil && foreign:
+		return json.RawMessage("null"), nil
+	case r.Data == nil:
 		return nil, &ResultNotStoredError{ID: r.ID}
 	}
 	w, wrapped := unwrap(r.Data)
 	switch {
-	case !wrapped:
+	case !wrapped || foreign:
 		return r.Data, nil
 	case w.Error != nil:
 		return nil, &StoredFailureError{ID: r.ID, Message: *w.Error}

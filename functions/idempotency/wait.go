@@ -2,6 +2,7 @@ package idempotency
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -15,21 +16,28 @@ const (
 	WaitReserve = 500 * time.Millisecond
 )
 
-// waitEnd is until when a call that begins at start waits for another one.
-func waitEnd(ctx context.Context, start time.Time, atMost time.Duration) time.Time {
+// A patience is for how long a call waits for another one: until the end, by the clock, and for no more pauses than are
+// left. The clock alone would not do, as it may be set back.
+type patience struct {
+	end  time.Time
+	left time.Duration
+}
+
+// newPatience is that of a call that begins at start.
+func newPatience(ctx context.Context, start time.Time, atMost time.Duration) *patience {
 	end := start.Add(atMost)
 	if deadline, ok := ctx.Deadline(); ok && deadline.Add(-WaitReserve).Before(end) {
 		end = deadline.Add(-WaitReserve)
 	}
-	return end
+	return &patience{end, end.Sub(start)}
 }
 
 // await looks at the record of another call until that is completed, which it returns; until the key is free, when it
-// returns nil; or until end, when it returns busy, with what it saw last.
-func (m *Manager) await(ctx context.Context, busy *InProgressError, end time.Time) (*Record, error) {
+// returns nil; or until patience is at its end, when it returns busy, with what it saw last.
+func (m *Manager) await(ctx context.Context, busy *InProgressError, p *patience) (*Record, error) {
 	for poll := FirstPoll; ; poll = min(2*poll, LastPoll) {
 		now := m.config.Clock.Now()
-		left := end.Sub(now)
+		left := min(p.end.Sub(now), p.left)
 		if left <= 0 {
 			return nil, busy
 		}
@@ -41,7 +49,11 @@ func (m *Manager) await(ctx context.Context, busy *InProgressError, end time.Tim
 			busy.Err = err
 			return nil, busy
 		}
+		p.left -= pause
 		r, err := m.store.Get(ctx, busy.Record.ID)
+		if errors.Is(err, ErrRecordUnreadable) {
+			return nil, err
+		}
 		if err != nil {
 			return nil, &StoreError{Operation: "get", ID: busy.Record.ID, Err: err}
 		}

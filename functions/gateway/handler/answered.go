@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
@@ -71,7 +72,7 @@ func (g *Gateway) decorate(envelope *message.Envelope, expiration time.Time) ide
 	}
 	response.Headers["via"] = joinFields(response.Headers["via"], protocol+" "+g.pseudonym)
 	if expiration.Unix() > 0 && !envelope.Bodiless {
-		response = g.cache.Decorate(response, expiration.Sub(g.now()))
+		response = g.cache.Decorate(response, idempotency.Record{Expiration: expiration}.Left(g.now()))
 	}
 	return response
 }

@@ -3,6 +3,7 @@ package handler
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -202,6 +203,24 @@ func TestAMessageThatWasCarriedOutAndWhoseAnswerWasNotKeptIsDone(t *testing.T) {
 	}
 	if failed := b.deliver(t, post("/silent", "")); len(failed) != 0 || len(engine.inputs) != 1 {
 		t.Errorf("%v failed, and there were %d executions", failed, len(engine.inputs))
+	}
+}
+
+// A foreignStore has a record that cannot be read for every key.
+type foreignStore struct{ idempotency.Store }
+
+func (foreignStore) Insert(_ context.Context, r idempotency.Record, _ time.Time) (bool, *idempotency.Record, error) {
+	return false, nil, &idempotency.UnreadableRecordError{ID: r.ID, Err: errors.New("its status is DONE")}
+}
+
+func TestAMessageOfWhichItIsNotKnownWhetherItWasCarriedOutGoesToTheDeadLetters(t *testing.T) {
+	b, engine := byPath(t)
+	b.use(t, foreignStore{}, b.clock)
+	if failed := b.deliver(t, post("/orders", "")); len(failed) != 1 || len(engine.inputs) != 0 {
+		t.Errorf("%v failed, and there were %d executions", failed, len(engine.inputs))
+	}
+	if !strings.Contains(b.logs.String(), "its status is DONE") {
+		t.Errorf("the log does not say what is wrong:\n%s", &b.logs)
 	}
 }
 

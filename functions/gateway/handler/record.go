@@ -85,12 +85,27 @@ func (g *Gateway) claimsOf(ctx context.Context, request idempotencyhttp.Request)
 	return nil, nil
 }
 
-// fingerprint is what must be the same in all requests with one key. Services of AWS are told in X-Amz-Target what to do.
+// fingerprint is what must be the same in all requests with one key: the query as it is written, since that is what goes
+// upstream and only the upstream knows whether its order counts, and the body by its value. Services of AWS are told in
+// X-Amz-Target what to do.
 func (g *Gateway) fingerprint(request idempotencyhttp.Request) string {
-	if target := request.Headers["x-amz-target"]; target != "" && g.forwarding.AWS() {
+	return idempotencyhttp.FingerprintOf(idempotencyhttp.ExactQuery, idempotencyhttp.CanonicalBody, g.target)(request)
+}
+
+// exactFingerprint is what versions before the one that compares by value have recorded, and other programs may record.
+func (g *Gateway) exactFingerprint(request idempotencyhttp.Request) string {
+	if target := g.target(request); target != "" {
 		request.Query += "\n" + target // which no query holds
 	}
 	return idempotencyhttp.Fingerprint(request)
+}
+
+// target is what a service of AWS is told to do. Empty for all other upstreams.
+func (g *Gateway) target(request idempotencyhttp.Request) string {
+	if !g.forwarding.AWS() {
+		return ""
+	}
+	return request.Headers["x-amz-target"]
 }
 
 // acquire asks for the record of a request with a key, and waits, within the request's own deadline, for another one
@@ -127,13 +142,17 @@ func (g *Gateway) claim(request idempotencyhttp.Request, key string, deadline ti
 	return idempotency.Claim{
 		ID:          idempotencyhttp.RecordID(g.recordPrefix, request, key),
 		Fingerprint: g.fingerprint(request),
+		Matches:     func(stored string) bool { return stored == g.exactFingerprint(request) },
 		LeaseEnd:    deadline.Add(leaseMargin),
 	}
 }
 
 // unacquired says to the caller why the record of their request could not be had.
 func (g *Gateway) unacquired(ctx context.Context, err error) *problem {
-	if errors.Is(err, idempotency.ErrStoreFailed) {
+	switch {
+	case errors.Is(err, idempotency.ErrRecordUnreadable):
+		g.tell(ctx, slog.LevelError, "an idempotency record cannot be read", slog.String("error", err.Error()))
+	case errors.Is(err, idempotency.ErrStoreFailed):
 		g.tell(ctx, slog.LevelError, "the idempotency table could not be asked", slog.String("error", err.Error()))
 	}
 	if known, ok := idempotencyhttp.ProblemFor(err, g.now()); ok {

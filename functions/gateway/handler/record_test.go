@@ -166,6 +166,58 @@ func TestAKeyIsForOneRequestOnly(t *testing.T) {
 	}
 }
 
+func TestARetryThatIsSerialisedAgainIsTheSameRequest(t *testing.T) {
+	for _, target := range []string{"", "DynamoDB_20120810.PutItem"} {
+		b, engine := newRecordingBench(t, message.Response{StatusCode: 201})
+		var err error
+		if b.forwarding, err = message.ForwardingFrom(func(name string) string {
+			return map[string]string{"UPSTREAM_AWS_FIELDS": "true"}[name]
+		}); err != nil {
+			t.Fatal(err)
+		}
+		first := keyed("k", `{"tea":1,"cups":2}`, "x-amz-target", target)
+		again := keyed("k", `{ "cups": 2, "tea": 1 }`, "x-amz-target", target)
+		b.send(t, first)
+		if got := b.send(t, again); got.Headers["idempotent-replayed"] != "true" || len(engine.inputs) != 1 {
+			t.Errorf("the answer is %d, after %d executions", got.StatusCode, len(engine.inputs))
+		}
+		again.RawQueryString = "b=2&a=1"
+		wantProblem(t, b.send(t, again), 422, idempotencyhttp.KeyReused)
+	}
+}
+
+// Versions before this one have recorded the bytes of requests, and the state machine's records live for a day.
+func TestARecordOfAVersionThatComparedBytesIsReplayed(t *testing.T) {
+	for _, target := range []string{"", "DynamoDB_20120810.PutItem"} {
+		b, engine := newRecordingBench(t, message.Response{StatusCode: 201})
+		var err error
+		if b.forwarding, err = message.ForwardingFrom(func(name string) string {
+			return map[string]string{"UPSTREAM_AWS_FIELDS": "true"}[name]
+		}); err != nil {
+			t.Fatal(err)
+		}
+		event := keyed("k", `{"tea":1}`, "x-amz-target", target)
+		asked := idempotencyhttp.FromFunctionURL(event)
+		before := asked
+		if target != "" {
+			before.Query = "\n" + target
+		}
+		a, err := b.records.Acquire(t.Context(), idempotency.Claim{
+			ID: idempotencyhttp.RecordID("gateway", asked, "k"), Fingerprint: idempotencyhttp.Fingerprint(before), LeaseEnd: noon.Add(time.Hour),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.complete(t, &message.Record{ID: a.Record.ID, Owner: a.Record.Owner}, &message.Envelope{
+			Outcome: retry.Succeeded, Response: message.Response{StatusCode: 201}, Expiration: noon.Add(time.Hour).Unix(),
+		})
+		if got := b.send(t, event); got.StatusCode != 201 || got.Headers["idempotent-replayed"] != "true" || len(engine.inputs) != 0 {
+			t.Errorf("target %q: the answer is %d %s, after %d executions", target, got.StatusCode, got.Body, len(engine.inputs))
+		}
+		wantProblem(t, b.send(t, keyed("k", `{"tea":2}`, "x-amz-target", target)), 422, idempotencyhttp.KeyReused)
+	}
+}
+
 func TestCallersDoNotShareKeys(t *testing.T) {
 	b, engine := newRecordingBench(t, message.Response{StatusCode: 201})
 	for _, user := range []string{"AIDAALICE", "AIDABOB", ""} {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -130,6 +131,8 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	}
 	if flag(message.CacheHeadersVariable) {
 		s.cache = cacheHeaders
+		// The key may stand in any of these, and a copy for one key must not answer a request with another.
+		s.cache.Vary = append(slices.Clone(cacheHeaders.Vary), s.keyFields...)
 	}
 	s.serverCacheHit = flag(message.ServerCacheHitVariable)
 	s.omitRetryAdvice = flag(message.OmitRetryAdviceVariable)

@@ -53,6 +53,9 @@ func TestTheSettingsAreRead(t *testing.T) {
 		len(s.links) != 2 || s.links[1].Host != "127.0.0.1:8080" || !s.omitRetryAdvice || !s.hideAttempts || s.maxAnonymousWait != 90*time.Second || !slices.Equal(s.authReplaces, []string{"?api_key"}) {
 		t.Errorf("got %+v", s)
 	}
+	if want := []string{"Idempotency-Key", "paypal-request-id"}; !slices.Equal(s.cache.Vary, want) {
+		t.Errorf("recorded answers vary by %q, want %q", s.cache.Vary, want)
+	}
 	policy := retry.Default()
 	policy.Deadline = 30 * time.Second
 	if diff := cmp.Diff(policy, s.policy); diff != "" {

@@ -5,6 +5,7 @@
 // writes, a replay one write that fails and returns the record, and each look of a waiting call one consistent
 // read.
 //
-// Items have the form of Powertools for AWS Lambda (Python), with an attribute `owner` added. docs/idempotency.md lists
+// Items have the form of Powertools for AWS Lambda (Python), with an attribute `owner` added, or with [WithFormat] that of
+// TypeScript. docs/idempotency.md lists
 // all conditions and updates, for other writers.
 package dynamostore

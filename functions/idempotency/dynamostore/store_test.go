@@ -183,6 +183,14 @@ func TestAConflictThatBringsNoItemIsFollowedByARead(t *testing.T) {
 	if inserted || err != nil || existing != nil {
 		t.Errorf("of a record that has gone: %v, %+v, %v; want a conflict with nothing", inserted, existing, err)
 	}
+
+	client = &fake{put: conflict, get: func(*dynamodb.GetItemInput) map[string]types.AttributeValue {
+		return map[string]types.AttributeValue{"id": s("r"), "status": s("DONE"), "expiration": n("1700003600")}
+	}}
+	_, _, err = dynamostore.New(client, "table").Insert(context.Background(), record, now)
+	if !errors.Is(err, idempotency.ErrRecordUnreadable) || errors.Is(err, idempotency.ErrStoreFailed) {
+		t.Errorf("of a record that cannot be read: %v; want ErrRecordUnreadable alone", err)
+	}
 }
 
 func TestAnItemThatIsNoRecordIsAnErrorThatSaysWhatIsWrong(t *testing.T) {
@@ -193,12 +201,16 @@ func TestAnItemThatIsNoRecordIsAnErrorThatSaysWhatIsWrong(t *testing.T) {
 		{map[string]types.AttributeValue{"id": s("r"), "expiration": n("1")}, `"status" is not a string`},
 		{map[string]types.AttributeValue{"id": s("r"), "status": s("DONE"), "expiration": n("1")}, `"status" is "DONE"`},
 		{map[string]types.AttributeValue{"id": s("r"), "status": s("COMPLETED")}, `"expiration" is not a number`},
-		{map[string]types.AttributeValue{"id": s("r"), "status": s("COMPLETED"), "expiration": n("1"), "data": n("5")}, `"data" is not a string`},
+		{map[string]types.AttributeValue{"id": s("r"), "status": s("COMPLETED"), "expiration": s("1")}, `"expiration" is not a number`},
+		{map[string]types.AttributeValue{"id": s("r"), "status": s("COMPLETED"), "expiration": n("soon")}, `"expiration" is not a number`},
+		{map[string]types.AttributeValue{"id": s("r"), "status": s("INPROGRESS"), "expiration": n("1"), "in_progress_expiration": s("1")}, `"in_progress_expiration" is not a number`},
+		{map[string]types.AttributeValue{"id": s("r"), "status": s("COMPLETED"), "expiration": n("1"), "owner": n("5")}, `"owner" is not a string`},
+		{map[string]types.AttributeValue{"id": s("r"), "status": s("COMPLETED"), "expiration": n("1"), "data": n("NaN")}, `"NaN" is no number of JSON`},
 	} {
 		client := &fake{get: func(*dynamodb.GetItemInput) map[string]types.AttributeValue { return test.item }}
 		_, err := dynamostore.New(client, "orders").Get(context.Background(), "r")
-		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "orders") {
-			t.Errorf("error is %v; want one that says %s, and names the table", err, test.want)
+		if !errors.Is(err, idempotency.ErrRecordUnreadable) || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "orders") {
+			t.Errorf("error is %v; want an UnreadableRecordError that says %s, and names the table", err, test.want)
 		}
 	}
 }
@@ -224,7 +236,7 @@ func TestAResultBeyondTheItemLimitIsRefusedWithoutAskingDynamoDB(t *testing.T) {
 }
 
 func TestAnEmptyTableNameIsAnErrorThatSaysWhereToSetIt(t *testing.T) {
-	store := dynamostore.New(&fake{}, "")
+	store := dynamostore.New(&fake{}, " ")
 	_, _, insertErr := store.Insert(context.Background(), idempotency.Record{}, now)
 	_, getErr := store.Get(context.Background(), "r")
 	for _, err := range []error{

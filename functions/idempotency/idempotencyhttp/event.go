@@ -3,7 +3,10 @@ package idempotencyhttp
 import (
 	"context"
 	"maps"
+	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -58,6 +61,61 @@ func APIGatewayV1(
 		}
 		return out, err
 	}
+}
+
+// ALB wraps a handler of events of an Application Load Balancer. The response has fields with many values if the event does,
+// as the target group's attribute lambda.multi_value_headers.enabled says, whichever of the two the handler has set.
+//
+// Without that attribute the load balancer itself takes the last one of two Idempotency-Key fields, so that a key that was
+// given twice is not found out.
+func ALB(
+	f *Front, handler func(context.Context, events.ALBTargetGroupRequest) (events.ALBTargetGroupResponse, error),
+) func(context.Context, events.ALBTargetGroupRequest) (events.ALBTargetGroupResponse, error) {
+	return func(ctx context.Context, e events.ALBTargetGroupRequest) (events.ALBTargetGroupResponse, error) {
+		answer, err := f.Serve(ctx, FromALB(e), func(ctx context.Context) (Response, error) {
+			r, err := handler(ctx, e)
+			return response(r.StatusCode, r.Headers, r.MultiValueHeaders, nil, r.Body, r.IsBase64Encoded), err
+		})
+		if err != nil {
+			return events.ALBTargetGroupResponse{}, err
+		}
+		out := events.ALBTargetGroupResponse{
+			StatusCode:        answer.StatusCode,
+			StatusDescription: strings.TrimSpace(strconv.Itoa(answer.StatusCode) + " " + http.StatusText(answer.StatusCode)),
+			Body:              answer.Body, IsBase64Encoded: answer.IsBase64Encoded,
+		}
+		if e.MultiValueHeaders == nil {
+			out.Headers = answer.withHeaders().Headers
+			for i, cookie := range answer.Cookies {
+				out.Headers[spelled("set-cookie", i)] = cookie
+			}
+			return out, nil
+		}
+		out.MultiValueHeaders = make(map[string][]string, len(answer.Headers)+1)
+		for name, value := range answer.Headers {
+			out.MultiValueHeaders[name] = []string{value}
+		}
+		if len(answer.Cookies) > 0 {
+			out.MultiValueHeaders["set-cookie"] = answer.Cookies
+		}
+		return out, nil
+	}
+}
+
+// spelled is a name with some of its letters in upper case, other ones for each i. It is how several fields with one name
+// fit into an object.
+func spelled(name string, i int) string {
+	letters := []byte(name)
+	for at, letter := range letters {
+		if letter < 'a' || letter > 'z' {
+			continue
+		}
+		if i&1 != 0 {
+			letters[at] = letter - 'a' + 'A'
+		}
+		i >>= 1
+	}
+	return string(letters)
 }
 
 // FromFunctionURL takes a request from a function URL event. Caller is the IAM identity: of an assumed role its unique
@@ -134,6 +192,36 @@ func FromAPIGatewayV1(e events.APIGatewayProxyRequest) Request {
 	return r
 }
 
+// FromALB takes a request from an event of an Application Load Balancer. Caller is empty: a load balancer that authenticates
+// says who it is in X-Amzn-Oidc-Identity, but one that does not passes on what a client puts there. If every rule that leads
+// to the function authenticates, use that field in [Options.Caller].
+func FromALB(e events.ALBTargetGroupRequest) Request {
+	// The load balancer leaves names and values as they are written.
+	var pairs []string
+	for name, values := range e.MultiValueQueryStringParameters {
+		for _, value := range values {
+			pairs = append(pairs, name+"="+value)
+		}
+	}
+	if e.MultiValueQueryStringParameters == nil {
+		for name, value := range e.QueryStringParameters {
+			pairs = append(pairs, name+"="+value)
+		}
+	}
+	byName := func(a, b string) int {
+		nameA, _, _ := strings.Cut(a, "=")
+		nameB, _, _ := strings.Cut(b, "=")
+		return strings.Compare(nameA, nameB)
+	}
+	slices.SortStableFunc(pairs, byName)
+	r := Request{
+		Method: e.HTTPMethod, Path: e.Path, Query: WithoutSignature(strings.Join(pairs, "&")), Headers: fields(e.Headers, e.MultiValueHeaders),
+		Body: e.Body, IsBase64Encoded: e.IsBase64Encoded,
+	}
+	r.Credential = Credential(r.Headers, r.Query)
+	return r
+}
+
 // iamCaller is an IAM identity without its session: what stands before the colon in the unique ID of an assumed role is
 // the role's own.
 func iamCaller(account, user, caller string) string {
@@ -172,15 +260,23 @@ func fields(single map[string]string, multi map[string][]string) map[string]stri
 	return joined
 }
 
-// response converts a handler's response to the form of records. Cookies in header fields with many values go where
-// cookies belong.
+// response converts a handler's response to the form of records. Cookies in header fields go where cookies belong.
 func response(status int, single map[string]string, multi map[string][]string, cookies []string, body string, isBase64 bool) Response {
-	r := Response{StatusCode: status, Headers: fields(single, multi), Cookies: cookies, Body: body, IsBase64Encoded: isBase64}
-	for name, values := range multi {
-		if strings.EqualFold(name, "set-cookie") && len(values) > 0 {
-			r.Cookies = append(r.Cookies[:len(r.Cookies):len(r.Cookies)], values...)
+	r := Response{StatusCode: status, Headers: fields(single, multi), Cookies: slices.Clip(cookies), Body: body, IsBase64Encoded: isBase64}
+	for _, name := range slices.Sorted(maps.Keys(multi)) {
+		if strings.EqualFold(name, "set-cookie") && len(multi[name]) > 0 {
+			r.Cookies = append(r.Cookies, multi[name]...)
 			delete(r.Headers, "set-cookie")
 		}
+	}
+	// Whoever has one value for a name only, spells the name differently for each cookie.
+	if _, left := r.Headers["set-cookie"]; left {
+		for _, name := range slices.Sorted(maps.Keys(single)) {
+			if strings.EqualFold(name, "set-cookie") {
+				r.Cookies = append(r.Cookies, single[name])
+			}
+		}
+		delete(r.Headers, "set-cookie")
 	}
 	return r
 }

@@ -141,6 +141,7 @@ func TestQueriesOfRESTAPIsHaveOneOrder(t *testing.T) {
 func FuzzEvents(f *testing.F) {
 	f.Add([]byte(urlEvent))
 	f.Add([]byte(`{"httpMethod": "POST", "multiValueHeaders": {"Idempotency-Key": []}, "requestContext": {"authorizer": {"claims": 5}}}`))
+	f.Add([]byte(albMultiEvent))
 	m, err := idempotency.New(idempotency.NewMemoryStore(), idempotency.Config{Prefix: "p"})
 	if err != nil {
 		f.Fatal(err)
@@ -158,7 +159,16 @@ func FuzzEvents(f *testing.F) {
 	v2 := idempotencyhttp.APIGatewayV2(front, func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
 		return events.APIGatewayV2HTTPResponse{StatusCode: 200}, nil
 	})
+	balancer := idempotencyhttp.ALB(front, func(context.Context, events.ALBTargetGroupRequest) (events.ALBTargetGroupResponse, error) {
+		return events.ALBTargetGroupResponse{StatusCode: 200}, nil
+	})
 	f.Fuzz(func(t *testing.T, document []byte) {
+		var albEvent events.ALBTargetGroupRequest
+		if json.Unmarshal(document, &albEvent) == nil {
+			if got, err := balancer(context.Background(), albEvent); err != nil || got.StatusCode != 200 && got.StatusCode != 400 && got.StatusCode != 422 {
+				t.Fatalf("load balancer: %d, %v", got.StatusCode, err)
+			}
+		}
 		var urlEvent events.LambdaFunctionURLRequest
 		if json.Unmarshal(document, &urlEvent) == nil {
 			if got, err := url(context.Background(), urlEvent); err != nil || got.StatusCode != 200 && got.StatusCode != 400 && got.StatusCode != 422 {

@@ -20,7 +20,7 @@ func Example() {
 	}
 	front, err := idempotencyhttp.NewFront(manager, idempotencyhttp.Options{
 		Require:        idempotencyhttp.UnsafeMethods,
-		Cache:          idempotencyhttp.Cache{ETag: true, MaxAge: time.Minute, Vary: []string{"Idempotency-Key"}},
+		Cache:          idempotencyhttp.Cache{ETag: true, MaxAge: time.Minute},
 		ServerCacheHit: true,
 	})
 	if err != nil {
@@ -60,6 +60,6 @@ func Example() {
 	// {"order":1}
 	// 201, replayed: "true"
 	// {"order":1,"serverCacheHit":true}
-	// 304, replayed: "true"
+	// 412, replayed: "true"
 	// 400, replayed: ""
 }

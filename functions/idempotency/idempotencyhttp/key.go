@@ -17,6 +17,9 @@ const (
 	// KeyField is the name of the header field, as events spell it.
 	KeyField = "idempotency-key"
 
+	// keyFieldName is the name as it is written in Vary.
+	keyFieldName = "Idempotency-Key"
+
 	// MaxKeyLength is the length of the longest key, in characters.
 	MaxKeyLength = 255
 )
@@ -58,11 +61,6 @@ func ParseKey(field string) (string, error) {
 // credential, method, path and key, in hexadecimal. No two of these share an ID.
 func RecordID(prefix string, r Request, key string) string {
 	return prefix + "#" + digest(r.Caller, r.Credential, r.Method, r.Path, key)
-}
-
-// Fingerprint is the SHA-256 hash of what must be the same in all requests with one key: method, path, query and body.
-func Fingerprint(r Request) string {
-	return digest(r.Method, r.Path, r.Query, string(bodyBytes(r.Body, r.IsBase64Encoded)))
 }
 
 // digest hashes parts with their lengths, so that no part can pass for a piece of its neighbour.

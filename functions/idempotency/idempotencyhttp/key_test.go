@@ -105,26 +105,3 @@ func TestNoTwoScopesShareARecord(t *testing.T) {
 		seen[id] = s
 	}
 }
-
-func TestTheFingerprintCoversMethodPathQueryAndBody(t *testing.T) {
-	base := idempotencyhttp.Request{Method: "POST", Path: "/orders", Query: "a=1", Body: `{"n":1}`}
-	same := base
-	same.Body, same.IsBase64Encoded = "eyJuIjoxfQ==", true
-	same.Caller, same.Headers = "alice", map[string]string{"accept": "*/*"}
-	if idempotencyhttp.Fingerprint(base) != idempotencyhttp.Fingerprint(same) {
-		t.Error("the same body in base64 has another fingerprint")
-	}
-	for name, change := range map[string]func(*idempotencyhttp.Request){
-		"method": func(r *idempotencyhttp.Request) { r.Method = "PUT" },
-		"path":   func(r *idempotencyhttp.Request) { r.Path = "/order" },
-		"query":  func(r *idempotencyhttp.Request) { r.Query = "a=2" },
-		"body":   func(r *idempotencyhttp.Request) { r.Body = `{"n":2}` },
-		"border": func(r *idempotencyhttp.Request) { r.Query, r.Body = "a=", "1"+r.Body },
-	} {
-		other := base
-		change(&other)
-		if idempotencyhttp.Fingerprint(base) == idempotencyhttp.Fingerprint(other) {
-			t.Errorf("another %s has the same fingerprint", name)
-		}
-	}
-}

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/net/http/httpguts"
 )
@@ -76,6 +77,24 @@ func (r Response) withHeaders() Response {
 		headers[name] = value
 	}
 	r.Headers = headers
+	return r
+}
+
+// within returns the response with these header fields as well, where it has none of the name. Vary lists the names of both.
+func (r Response) within(outer map[string]string) Response {
+	if len(outer) == 0 {
+		return r
+	}
+	r = r.withHeaders()
+	for name, value := range outer {
+		if name == "vary" && r.Headers[name] != "" {
+			for member := range strings.SplitSeq(value, ",") {
+				vary(r, strings.TrimSpace(member))
+			}
+		} else if _, has := r.Headers[name]; !has {
+			r.Headers[name] = value
+		}
+	}
 	return r
 }
 

@@ -25,7 +25,11 @@ const (
 	KeyInUse          = "idempotency-key-in-use"         // 409
 	KeyReused         = "idempotency-key-reused"         // 422
 	ResultUnavailable = "idempotency-result-unavailable" // 409
+	RecordUnreadable  = "idempotency-record-unreadable"  // 409
 	StoreUnavailable  = "idempotency-store-unavailable"  // 503
+	ConditionFailed   = "idempotency-condition-failed"   // 412
+	RequestTooLarge   = "idempotency-request-too-large"  // 413, of Middleware
+	RequestUnreadable = "idempotency-request-unreadable" // 400, of Middleware
 )
 
 const (
@@ -50,6 +54,16 @@ type Problem struct {
 
 	// Extensions are further members.
 	Extensions map[string]any
+}
+
+// Name is which problem of this package it is, such as [KeyMissing]: the end of its type. Empty for a problem of another
+// type.
+func (p Problem) Name() string {
+	name, known := strings.CutPrefix(p.Type, ProblemTypeBase)
+	if !known {
+		return ""
+	}
+	return name
 }
 
 // Response is the problem as a response. Caches must not keep it.
@@ -125,6 +139,10 @@ func ProblemFor(err error, now time.Time) (Problem, bool) {
 			"Nothing was done. Repeat the request with the same key.")
 		p.RetryAfter = StoreRetryAfter
 		return p, true
+	case errors.Is(err, idempotency.ErrRecordUnreadable):
+		return problem(RecordUnreadable, http.StatusConflict, "The record of an earlier request cannot be read",
+			"An earlier request with this key may have been carried out: there is a record of it that cannot be read. This request was not "+
+				"carried out, and will not be until the record is gone."), true
 	case errors.Is(err, idempotency.ErrResultNotStored), errors.As(err, new(*idempotency.UnreadableResultError)),
 		errors.As(err, new(*idempotency.StoredFailureError)):
 		return problem(ResultUnavailable, http.StatusConflict, "The response to this request was not kept",

@@ -14,12 +14,16 @@ const (
 	ServerCacheHit = "serverCacheHit"
 )
 
+// ofBody are the fields that hold for one body only: its length, and its digests by RFC 9530 and by the two fields before it.
+var ofBody = []string{"content-length", "content-digest", "repr-digest", "digest", "content-md5"}
+
 // Replayed marks a recorded response as a replay. With inBody, a body that is a JSON object gets the member
-// serverCacheHit, true; since the body then differs from the first one, its entity tag becomes a weak one.
+// serverCacheHit, true; since the body then differs from the first one, its entity tag becomes a weak one, and the fields
+// with its length or a digest of it go. A body with a content coding is left as it is.
 func Replayed(r Response, inBody bool) Response {
 	r = r.withHeaders()
 	r.Headers[ReplayedField] = "true"
-	if !inBody || r.IsBase64Encoded || !isJSON(r.Headers["content-type"]) {
+	if !inBody || r.IsBase64Encoded || isEncoded(r.Headers["content-encoding"]) || !isJSON(r.Headers["content-type"]) {
 		return r
 	}
 	body, ok := withMember([]byte(r.Body), ServerCacheHit, "true")
@@ -27,11 +31,19 @@ func Replayed(r Response, inBody bool) Response {
 		return r
 	}
 	r.Body = string(body)
-	delete(r.Headers, "content-length")
+	for _, name := range ofBody {
+		delete(r.Headers, name)
+	}
 	if tag := r.Headers["etag"]; strings.HasPrefix(tag, `"`) {
 		r.Headers["etag"] = "W/" + tag
 	}
 	return r
+}
+
+// isEncoded says whether a Content-Encoding is one.
+func isEncoded(field string) bool {
+	coding := strings.TrimSpace(field)
+	return coding != "" && !strings.EqualFold(coding, "identity")
 }
 
 // isJSON says whether a media type is JSON. Responses without one may be: API Gateway sends them as such.

@@ -37,8 +37,8 @@ func TestCacheFieldsAreAddedToRecordedResponsesWhereTheHandlerSetNone(t *testing
 	}
 }
 
-func TestIfNoneMatchOfAReplayIsA304(t *testing.T) {
-	f := setUp(t, idempotencyhttp.Options{Cache: idempotencyhttp.Cache{ETag: true, MaxAge: time.Minute}, ServerCacheHit: true}, idempotency.Config{})
+func TestIfNoneMatchOfAReplayIsA304WithEveryMethodWhereThatIsAskedFor(t *testing.T) {
+	f := setUp(t, idempotencyhttp.Options{NotModified: true, Cache: idempotencyhttp.Cache{ETag: true, MaxAge: time.Minute}, ServerCacheHit: true}, idempotency.Config{})
 	tag := f.send(post("k", ""), created).Headers["etag"]
 	for _, test := range []struct {
 		condition string
@@ -53,6 +53,11 @@ func TestIfNoneMatchOfAReplayIsA304(t *testing.T) {
 		{`*`, "POST", 201},
 		{strings.Trim(tag, `"`), "POST", 201},
 		{`"unfinished`, "POST", 201},
+		{`"zz"` + tag, "POST", 201},
+		{tag + `, other`, "POST", 201},
+		{tag + `; q=1`, "POST", 201},
+		{`w/` + tag, "POST", 201},
+		{`, ,` + tag + ` ,`, "POST", 304},
 	} {
 		got := f.send(post("k", "", "if-none-match", test.condition), created)
 		if got.StatusCode != test.want {
@@ -74,6 +79,70 @@ func TestIfNoneMatchOfAReplayIsA304(t *testing.T) {
 	get.Headers["if-none-match"] = `"x"`
 	if _, ok := idempotencyhttp.NotModified(get, idempotencyhttp.Response{StatusCode: 404, Headers: map[string]string{"etag": `"x"`}}); ok {
 		t.Error("a 404 became a 304")
+	}
+}
+
+func TestIfNoneMatchOfAReplayIsA412UnlessTheMethodReads(t *testing.T) {
+	for method, want := range map[string]int{"GET": 304, "HEAD": 304, "POST": 412, "PUT": 412, "DELETE": 412, "QUERY": 412} {
+		f := setUp(t, idempotencyhttp.Options{Cache: idempotencyhttp.Cache{ETag: true}}, idempotency.Config{})
+		request := post("k", "")
+		request.Method = method
+		tag := f.send(request, created).Headers["etag"]
+		request.Headers["if-none-match"] = `"other"`
+		if got := f.send(request, created); got.StatusCode != 201 {
+			t.Errorf("%s with another tag: %d; want 201", method, got.StatusCode)
+		}
+		request.Headers["if-none-match"] = tag
+		got := f.send(request, created)
+		if got.StatusCode != want || got.Headers["etag"] != tag || got.Headers["idempotent-replayed"] != "true" || f.runs != 1 {
+			t.Errorf("%s: %d with %v after %d runs; want %d", method, got.StatusCode, got.Headers, f.runs, want)
+		}
+		if want == 412 {
+			wantProblem(t, got, 412, idempotencyhttp.ConditionFailed, "")
+		}
+	}
+}
+
+func TestMaxAgeIsForResponsesThatCachesMayKeep(t *testing.T) {
+	cache := idempotencyhttp.Cache{ETag: true, MaxAge: time.Hour}
+	for status, kept := range map[int]bool{
+		200: true, 201: true, 204: true, 301: true, 308: true, 302: false, 303: false, 307: false, 304: false, 400: false, 402: false, 404: false, 410: false,
+	} {
+		got := cache.Decorate(idempotencyhttp.Response{StatusCode: status}, time.Hour).Headers
+		want := map[string]string{}
+		if kept {
+			want = map[string]string{"cache-control": "private, max-age=3600", "vary": "Idempotency-Key"}
+		}
+		if status < 300 {
+			want["etag"] = got["etag"]
+		}
+		if diff := cmp.Diff(want, got); diff != "" || status < 300 && got["etag"] == "" {
+			t.Errorf("%d has other fields (-want +got):\n%s", status, diff)
+		}
+	}
+}
+
+func TestADigestOfABodyGoesWhereTheBodyIsChanged(t *testing.T) {
+	fields := []string{"content-digest", "repr-digest", "digest", "content-md5", "content-length"}
+	response := idempotencyhttp.Response{StatusCode: 200, Headers: map[string]string{}, Body: `{"a":1}`}
+	for _, field := range fields {
+		response.Headers[field] = "x"
+	}
+	for _, c := range []struct {
+		coding  string
+		inBody  bool
+		changed bool
+	}{{"", false, false}, {"", true, true}, {"identity", true, true}, {"gzip", true, false}} {
+		response.Headers["content-encoding"] = c.coding
+		got := idempotencyhttp.Replayed(response, c.inBody)
+		for _, field := range fields {
+			if _, kept := got.Headers[field]; kept == c.changed {
+				t.Errorf("coding %q, flag in the body %v: %s is kept: %v", c.coding, c.inBody, field, kept)
+			}
+		}
+		if changed := got.Body != response.Body; changed != c.changed {
+			t.Errorf("coding %q, flag in the body %v: the body is %s", c.coding, c.inBody, got.Body)
+		}
 	}
 }
 
@@ -132,9 +201,10 @@ func FuzzReplayed(f *testing.F) {
 	})
 }
 
-func TestAMaxAgeOfOursComesWithAVaryOfOurs(t *testing.T) {
-	cache := idempotencyhttp.Cache{MaxAge: time.Hour, Vary: []string{"Idempotency-Key"}}
+func TestAMaxAgeOfOursComesWithAVaryByTheKey(t *testing.T) {
+	cache := idempotencyhttp.Cache{MaxAge: time.Hour}
 	for name, c := range map[string]struct{ own, want map[string]string }{
+		"without a Vary there is one": {nil, map[string]string{"vary": "Idempotency-Key", "cache-control": "private, max-age=3600"}},
 		"a Vary of the handler's is kept, and ours is added": {
 			map[string]string{"vary": "Accept-Encoding"},
 			map[string]string{"vary": "Accept-Encoding, Idempotency-Key", "cache-control": "private, max-age=3600"},

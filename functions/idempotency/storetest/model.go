@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,7 +66,7 @@ func testModel(t *testing.T, s suite) {
 		there := model[id]
 		var did string
 		var got, want string
-		switch random.IntN(5) {
+		switch random.IntN(7) {
 		case 0, 1:
 			next := &row{owner: owner, leaseMillis: -1, expiration: millis/1000 + random.Int64N(4), fingerprint: fmt.Sprint(step)}
 			if random.IntN(4) > 0 {
@@ -77,10 +78,13 @@ func testModel(t *testing.T, s suite) {
 			if existing != nil {
 				got += " " + describe(*existing)
 			}
+			want = "true <nil>"
+			if there != nil && (existing != nil || there.bars(millis)) { // a store may have removed what is dead
+				want += " " + describe(there.record(id))
+			}
 			if there.bars(millis) {
-				want = "false <nil> " + describe(there.record(id))
+				want = strings.Replace(want, "true", "false", 1)
 			} else {
-				want = "true <nil>"
 				model[id] = next
 			}
 		case 2:
@@ -103,6 +107,34 @@ func testModel(t *testing.T, s suite) {
 				delete(model, id)
 			default:
 				want = "lost"
+			}
+		case 4:
+			store, ok := s.store.(idempotency.Renewer)
+			if !ok {
+				continue
+			}
+			did = "renew for " + owner
+			change := (&row{owner: owner, leaseMillis: millis + random.Int64N(3000), expiration: millis/1000 + random.Int64N(4)}).record(id)
+			got = outcome(store.Renew(context.Background(), change))
+			if want = "lost"; there != nil && there.owner == owner && !there.completed {
+				want = "done"
+				there.leaseMillis, there.expiration = change.LeaseEnd.UnixMilli(), change.Expiration.Unix()
+			}
+		case 5:
+			store, ok := s.store.(idempotency.Forgetter)
+			if !ok {
+				continue
+			}
+			did = fmt.Sprint("forget at ", millis)
+			running, err := store.Forget(context.Background(), id, time.UnixMilli(millis))
+			got, want = outcome(err), "done"
+			if running != nil {
+				got += " " + describe(*running)
+			}
+			if there != nil && !there.completed && there.bars(millis) {
+				want += " " + describe(there.record(id))
+			} else {
+				delete(model, id)
 			}
 		default:
 			did = "get"

@@ -31,10 +31,11 @@ func Run(t *testing.T, newStore func(t *testing.T) idempotency.Store) {
 		{"A record in progress without a lease bars another run until it expires", testNoLease},
 		{"A lease of zero remaining time is a lease", testLeaseThatEndsAtOnce},
 		{"A conflict leaves the record as it is and brings all of it", testConflictBringsRecord},
+		{"Taking over brings the record that was there", testTakeOverBringsRecord},
 		{"Taking over leaves nothing of the record that was there", testTakeOverReplacesAll},
 		{"Completing stores any JSON text, falsy ones too", testCompleteStoresData},
 		{"Completing without data differs from completing with null", testCompleteWithoutData},
-		{"Completing keeps owner, lease and fingerprint", testCompleteKeepsTheRest},
+		{"Completing keeps owner, lease, fingerprint and reference", testCompleteKeepsTheRest},
 		{"Completing twice is no error", testCompleteTwice},
 		{"Only the owner completes", testOnlyOwnerCompletes},
 		{"A record that has gone cannot be completed", testCompleteNothing},
@@ -42,6 +43,9 @@ func Run(t *testing.T, newStore func(t *testing.T) idempotency.Store) {
 		{"Releasing twice is no error", testReleaseTwice},
 		{"Only the owner releases", testOnlyOwnerReleases},
 		{"A completed record cannot be released", testReleaseCompleted},
+		{"Renewing moves the lease and the expiration and nothing else", testRenew},
+		{"Only the owner of a record in progress renews", testOnlyOwnerRenews},
+		{"Forgetting removes what is completed or dead, and leaves what is live", testForget},
 		{"A record without an owner belongs to nobody", testNoOwner},
 		{"Of many inserts at once one succeeds", testManyInserts},
 		{"Of many takeovers at once one succeeds", testManyTakeOvers},
@@ -70,6 +74,7 @@ func (s suite) record(owner string) idempotency.Record {
 		LeaseEnd:    now.Add(30 * time.Second),
 		Expiration:  time.Unix(now.Unix()+3600, 0),
 		Fingerprint: "f1",
+		Reference:   "job-1",
 	}
 }
 
@@ -81,6 +86,8 @@ func completed(r idempotency.Record, data string) idempotency.Record {
 func (s suite) inserts(t *testing.T, r idempotency.Record, at time.Time) {
 	t.Helper()
 	inserted, existing, err := s.store.Insert(context.Background(), r, at)
+	// A client that repeats a write whose reply was lost finds its own record: see [idempotency.Store].
+	inserted = inserted || existing != nil && existing.Owner == r.Owner && r.Owner != ""
 	if err != nil || !inserted {
 		t.Fatalf("Insert at %s: %v, %+v, %v; want it to be written", at.UTC().Format(time.RFC3339Nano), inserted, existing, err)
 	}
@@ -125,7 +132,7 @@ func equal(t *testing.T, got, want idempotency.Record) {
 	}
 }
 
-// describe writes a record down in the precision that stores keep.
+// describe writes a record down in the precision that stores keep, with Data as the document that it is.
 func describe(r idempotency.Record) string {
 	lease := "none"
 	if !r.LeaseEnd.IsZero() {
@@ -134,9 +141,12 @@ func describe(r idempotency.Record) string {
 	data := "none"
 	if r.Data != nil {
 		data = string(r.Data)
+		if canonical, err := idempotency.CanonicalJSON(r.Data); err == nil {
+			data = string(canonical)
+		}
 	}
-	return fmt.Sprintf("%s %s owner=%q lease=%s expiration=%d fingerprint=%q data=%s",
-		r.ID, r.Status, r.Owner, lease, r.Expiration.Unix(), r.Fingerprint, data)
+	return fmt.Sprintf("%s %s owner=%q lease=%s expiration=%d fingerprint=%q reference=%q data=%s",
+		r.ID, r.Status, r.Owner, lease, r.Expiration.Unix(), r.Fingerprint, r.Reference, data)
 }
 
 func wantLost(t *testing.T, err error) {
@@ -222,6 +232,132 @@ func testTakeOverReplacesAll(t *testing.T, s suite) {
 	s.holds(t, next)
 }
 
+func testTakeOverBringsRecord(t *testing.T, s suite) {
+	for i, dead := range []idempotency.Record{s.record("a"), completed(s.record("a"), `{"paid": true}`)} {
+		dead.ID += fmt.Sprint("/", i)
+		r := dead
+		r.Status, r.Data = idempotency.InProgress, nil
+		inserted, existing, err := s.store.Insert(context.Background(), r, now)
+		if !inserted || existing != nil || err != nil {
+			t.Fatalf("Insert where there is nothing: %v, %+v, %v; want it to be written in the place of nothing", inserted, existing, err)
+		}
+		if dead.Status == idempotency.Completed {
+			s.completes(t, dead)
+		}
+		r.Owner = "b"
+		inserted, existing, err = s.store.Insert(context.Background(), r, now.Add(2*time.Hour))
+		if !inserted || existing == nil || err != nil {
+			t.Fatalf("Insert in the place of a dead record: %v, %+v, %v; want it to be written, and the dead one", inserted, existing, err)
+		}
+		equal(t, *existing, dead)
+	}
+}
+
+func testRenew(t *testing.T, s suite) {
+	store := renewer(t, s)
+	s.inserts(t, s.record("a"), now)
+	for _, after := range []time.Duration{time.Hour, time.Second} { // a lease may also end sooner
+		r := s.record("a")
+		r.LeaseEnd, r.Expiration = now.Add(after), time.Unix(now.Unix()+7200, 0)
+		change := r
+		change.Fingerprint, change.Status = "other", idempotency.Completed
+		if err := store.Renew(context.Background(), change); err != nil {
+			t.Fatalf("Renew: %v", err)
+		}
+		s.holds(t, r)
+		s.conflicts(t, s.record("b"), r.LeaseEnd)
+	}
+	// The lease has ended, and nobody has taken over.
+	r := s.record("a")
+	r.LeaseEnd = now.Add(time.Minute)
+	if err := store.Renew(context.Background(), r); err != nil {
+		t.Fatalf("Renew: %v", err)
+	}
+	s.conflicts(t, s.record("b"), r.LeaseEnd)
+	s.inserts(t, s.record("b"), r.LeaseEnd.Add(time.Millisecond))
+}
+
+func testOnlyOwnerRenews(t *testing.T, s suite) {
+	store := renewer(t, s)
+	wantLost(t, store.Renew(context.Background(), s.record("a")))
+	s.holdsNothing(t)
+	s.inserts(t, s.record("b"), now)
+	for _, owner := range []string{"a", ""} {
+		other := s.record(owner)
+		other.LeaseEnd = now.Add(time.Hour)
+		wantLost(t, store.Renew(context.Background(), other))
+	}
+	s.holds(t, s.record("b"))
+	done := completed(s.record("b"), `2`)
+	s.completes(t, done)
+	wantLost(t, store.Renew(context.Background(), s.record("b")))
+	s.holds(t, done)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := store.Renew(ctx, s.record("b")); err == nil || errors.Is(err, idempotency.ErrOwnershipLost) {
+		t.Fatalf("Renew: %v; want the context's error", err)
+	}
+}
+
+// renewer skips the tests of a store that is none.
+func renewer(t *testing.T, s suite) idempotency.Renewer {
+	t.Helper()
+	store, ok := s.store.(idempotency.Renewer)
+	if !ok {
+		t.Skipf("a %T is no idempotency.Renewer", s.store)
+	}
+	return store
+}
+
+func testForget(t *testing.T, s suite) {
+	store, ok := s.store.(idempotency.Forgetter)
+	if !ok {
+		t.Skipf("a %T is no idempotency.Forgetter", s.store)
+	}
+	forgets := func(at time.Time) {
+		t.Helper()
+		if running, err := store.Forget(context.Background(), s.id(), at); running != nil || err != nil {
+			t.Fatalf("Forget: %+v, %v; want it to be done", running, err)
+		}
+		s.holdsNothing(t)
+	}
+	stays := func(r idempotency.Record, at time.Time) {
+		t.Helper()
+		running, err := store.Forget(context.Background(), s.id(), at)
+		if running == nil || err != nil {
+			t.Fatalf("Forget: %+v, %v; want the record in progress", running, err)
+		}
+		equal(t, *running, r)
+		s.holds(t, r)
+	}
+	forgets(now)
+
+	s.inserts(t, s.record("a"), now)
+	s.completes(t, completed(s.record("a"), `1`))
+	forgets(now)
+
+	r := s.record("a")
+	s.inserts(t, r, now)
+	stays(r, now)
+	stays(r, r.LeaseEnd)
+	forgets(r.LeaseEnd.Add(time.Millisecond))
+
+	r.LeaseEnd = time.Time{}
+	s.inserts(t, r, now)
+	stays(r, r.Expiration)
+	forgets(r.Expiration.Add(time.Second))
+
+	s.inserts(t, s.record(""), now)
+	stays(s.record(""), now)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := store.Forget(ctx, s.id(), now.Add(time.Hour)); err == nil {
+		t.Fatal("Forget: no error; want the context's")
+	}
+	s.holds(t, s.record(""))
+}
+
 func testCompleteStoresData(t *testing.T, s suite) {
 	for i, data := range []string{`null`, `0`, `false`, `""`, `[]`, `{}`, `"text"`, `{"a": [1, 2.50, null]}`, ` 1 `, `"\ud83d\ude00 é"`} {
 		r := s.record("a")
@@ -247,7 +383,7 @@ func testCompleteKeepsTheRest(t *testing.T, s suite) {
 	r := s.record("a")
 	s.inserts(t, r, now)
 	change := completed(r, `1`)
-	change.LeaseEnd, change.Fingerprint = time.Time{}, ""
+	change.LeaseEnd, change.Fingerprint, change.Reference = time.Time{}, "", ""
 	s.completes(t, change)
 	s.holds(t, completed(r, `1`))
 }

@@ -319,6 +319,19 @@ func TestAResultOfPowertoolsThatIsNoHTTPAnswerIsNotRunAgain(t *testing.T) {
 	}
 }
 
+func TestARecordInATableThatIsNoneOfOursIsAConflictAndSaysSo(t *testing.T) {
+	t.Parallel()
+	u := play(t) // nothing may arrive
+	s := start(t, u.URL)
+	d := tableOf(t, s)
+	for _, more := range []item{
+		{"status": text("DONE")}, {"status": nil}, {"expiration": text("tomorrow")}, {"in_progress_expiration": text("soon"), "status": text("INPROGRESS")},
+	} {
+		d.put(powertools(d.id(), more))
+		order(t, s, "{}").problem(t, http.StatusConflict, "idempotency-record-unreadable")
+	}
+}
+
 func TestARunOfPowertoolsIsWaitedForAndTakenOverWhenItsLeaseHasEnded(t *testing.T) {
 	t.Parallel()
 	u := play(t, status(http.StatusAccepted))

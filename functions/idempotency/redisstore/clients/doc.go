@@ -1,0 +1,2 @@
+// Package clients tests redisstore with the clients that its documentation names.
+package clients
