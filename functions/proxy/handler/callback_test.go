@@ -25,7 +25,6 @@ const hookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 // A callback that a receiver has got.
 type received struct {
 	id, path, body string
-	status         int
 	header         http.Header
 }
 
