@@ -47,7 +47,7 @@ help: ## show this list
 	@echo "    FREEZE=off lets functions run on between invocations, such as under a debugger"
 	@echo "  Variants, for synth, diff, deploy, destroy: UPSTREAM=https://… (default https://httpbin.org) UPSTREAM_AUTH=… POLICY=… VENDOR=… (as for local) ASYNC=true LARGEBODIES=true DEADLETTERS=true CALLBACK=https://… CALLBACK_HOSTS=host,… QUEUE=true PROXIES=3 ARCHITECTURE=arm64|x86_64 AUTH=AWS_IAM|NONE"
 	@echo "  Variants, for redrive: LETTERS=queue-URL GATEWAY=name:live (outputs of the stack; make local prints them) ONE=execution RESEND=true ENDPOINT=http://127.0.0.1:8788"
-	@echo "  Variants, for explain: PROXIES=3 POLICY=file.json VENDOR=… ASYNC=true DEADLETTERS=true CALLBACK=https://…"
+	@echo "  Variants, for explain: PROXIES=3 POLICY=file.json VENDOR=… ASYNC=true LARGEBODIES=true DEADLETTERS=true CALLBACK=https://…"
 	@echo "  Variants, for contract: ENDPOINT=https://… LISTEN=0.0.0.0:8080 CERTIFICATE=file PRIVATE_KEY=file SPEED=1 POLICY=file PAGES=origin RUN=regexp AT_ONCE=8"
 
 .PHONY: local
@@ -110,7 +110,7 @@ redrive: prerequisites ## send asynchronous requests that failed again, from the
 
 .PHONY: explain
 explain: prerequisites ## print the timetable and the costs of the stack's retry policy
-	@CDK_CONTEXT_JSON='{"async":"$(or $(ASYNC),false)","deadletters":"$(or $(DEADLETTERS),false)","callback":"$(CALLBACK)","callbackhosts":"$(CALLBACK_HOSTS)","proxies":"$(PROXIES)","policy":"$(POLICY)","vendor":"$(VENDOR)"}' go run ./infra explain
+	@CDK_CONTEXT_JSON='{"async":"$(or $(ASYNC),false)","largebodies":"$(or $(LARGEBODIES),false)","deadletters":"$(or $(DEADLETTERS),false)","callback":"$(CALLBACK)","callbackhosts":"$(CALLBACK_HOSTS)","proxies":"$(PROXIES)","policy":"$(POLICY)","vendor":"$(VENDOR)"}' go run ./infra explain
 
 .PHONY: snapshots
 snapshots: prerequisites ## rewrite the golden files; read the difference before you commit it

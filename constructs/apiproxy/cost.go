@@ -9,7 +9,7 @@ import (
 )
 
 // List prices of us-east-1 in dollars, without free tiers and volume discounts, as known in November 2026. Their source
-// is https://aws.amazon.com/step-functions/pricing/ and https://aws.amazon.com/lambda/pricing/.
+// is https://aws.amazon.com/step-functions/pricing/, https://aws.amazon.com/lambda/pricing/ and https://aws.amazon.com/s3/pricing/.
 const (
 	// priceExpressRequest is the price of starting an Express workflow.
 	priceExpressRequest = 1.00 / 1e6
@@ -25,6 +25,10 @@ const (
 
 	// priceLambdaGBSecond is the price of a second of a function on arm64, per GB of memory.
 	priceLambdaGBSecond = 0.0000133334
+
+	// pricePut and priceGet are the prices of writing and of reading an object of S3.
+	pricePut = 0.005 / 1e3
+	priceGet = 0.0004 / 1e3
 )
 
 // What the estimate assumes of a request.

@@ -20,6 +20,7 @@ type Explanation struct {
 	deadline, maxDeadline time.Duration
 	async                 *Async
 	letters, callback     bool
+	largeBodies           bool
 }
 
 // Explain explains the retry policy for the number of proxies of the props, and for requests with the credential of
@@ -29,7 +30,7 @@ type Explanation struct {
 //	fmt.Print(props.Explain())
 func (p RetryingApiProxyProps) Explain() Explanation {
 	p = p.withDefaults()
-	e := Explanation{Explanation: p.Retry.ExplainFor(p.judged()), deadline: p.Retry.Deadline, maxDeadline: p.Retry.MaxDeadline, async: p.Async, letters: p.DeadLetters != nil, callback: p.Callback != nil}
+	e := Explanation{Explanation: p.Retry.ExplainFor(p.judged()), deadline: p.Retry.Deadline, maxDeadline: p.Retry.MaxDeadline, async: p.Async, letters: p.DeadLetters != nil, callback: p.Callback != nil, largeBodies: p.LargeBodies != nil}
 	var longest retry.Timetable
 	for _, table := range e.Timetables {
 		if len(table.Starts) > len(longest.Starts) {
@@ -79,6 +80,10 @@ func (e Explanation) String() string {
 			fmt.Fprintf(&out, "A callback takes %d transitions more: two of the request, and %d of its own if it is delivered at once. A million of them\n"+
 				"cost $%.2f.\n", first+callbackTransitions, first, cents(callbackCost(first)))
 		}
+	}
+	if e.largeBodies {
+		fmt.Fprintf(&out, "\nA million bodies that do not fit into a state cost $%.2f to write to the bucket, and $%.2f each time that they are read: a\n"+
+			"request by each attempt, an answer by the gateway. Storage is not in it.\n", pricePut*1e6, priceGet*1e6)
 	}
 	return out.String()
 }

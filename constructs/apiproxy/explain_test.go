@@ -70,6 +70,12 @@ func TestAnExplanationKnowsOfTheCredentialForTheUpstream(t *testing.T) {
 }
 
 func TestAnExplanationTellsOfTheTransitionOfADeadLetterIfThereAreSuch(t *testing.T) {
+	for _, bodies := range []*apiproxy.LargeBodies{nil, {}} {
+		text := props(func(p *apiproxy.RetryingApiProxyProps) { p.LargeBodies = bodies }).Explain().String()
+		if got := strings.Contains(text, "cost $5.00 to write to the bucket, and $0.40 each time that they are read"); got != (bodies != nil) {
+			t.Errorf("with LargeBodies %v, the explanation is %s", bodies, text)
+		}
+	}
 	for _, letters := range []*apiproxy.DeadLetters{nil, {}} {
 		text := props(func(p *apiproxy.RetryingApiProxyProps) { p.Async, p.DeadLetters = &apiproxy.Async{}, letters }).Explain().String()
 		if got := strings.Contains(text, "one transition more, for its dead letter"); got != (letters != nil) {
