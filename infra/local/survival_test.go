@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/signal"
 	"strings"
 	"sync"
 	"syscall"
@@ -265,7 +266,11 @@ func TestNoAnswerOfAnUpstreamEndsAnything(t *testing.T) {
 			t.Errorf("afterwards %s is answered with %d %s", address, status, body)
 		}
 	}
-	_ = p.command.Process.Signal(syscall.SIGHUP) // as when its terminal is closed
+	hangup := syscall.SIGHUP // as when its terminal is closed
+	if signal.Ignored(hangup) {
+		hangup = syscall.SIGTERM // under nohup, which the program inherits
+	}
+	_ = p.command.Process.Signal(hangup)
 	for line := range p.lines {
 		if strings.ContainsFunc(line, isControl) {
 			t.Errorf("it printed %q", line)
