@@ -8,11 +8,16 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/faults"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack"
 )
@@ -109,7 +114,7 @@ func TestUnderFaultsAndOverloadNothingIsLostOrDoubled(t *testing.T) {
 	upstream := &ledger{done: map[string]int{}, open: map[string]bool{}}
 	const room, callers = 12, 120
 	shares := faults.Settings{Throttle: 0.02, Failed: 0.01, Lost: 0.01, Cut: 0.01, Seed: 7}
-	s := start(t, serve(t, upstream.ServeHTTP), from(asyncRing), failing(shares), withoutBackoff, func(_ testing.TB, c *config) { c.Concurrency = room })
+	s := start(t, serve(t, upstream.ServeHTTP), from(lettered), failing(shares), withoutBackoff, func(_ testing.TB, c *config) { c.Concurrency = room })
 
 	const megabyte = 1 << 20
 	before, functions := heap()/megabyte, residentFunctions()
@@ -139,12 +144,14 @@ func TestUnderFaultsAndOverloadNothingIsLostOrDoubled(t *testing.T) {
 	for get(t, s, "/health?order=health").Status >= http.StatusInternalServerError && time.Since(probe) < time.Minute {
 	}
 	recovery := time.Since(probe)
-	lost, ended := settle(t, s, seen.accepted)
+	lost, failed, ended := settle(t, s, seen.accepted)
+	letters, untold := mailboxOf(t, s).tellOf(t, failed)
+	lost = append(lost, untold...)
 
 	upstream.mu.Lock()
 	defer upstream.mu.Unlock()
 	t.Logf("%d requests by %d callers in %v, with room for %d functions, %s: answers %v, %d calls of the upstream", orders.Load(), callers, lasting, room, shares, seen.statuses, upstream.calls)
-	t.Logf("%d were accepted, and ended as %v; lost %d, doubled %d", len(seen.accepted), ended, len(lost), len(upstream.doubled))
+	t.Logf("%d were accepted, and ended as %v, with %d dead letters; lost %d, doubled %d", len(seen.accepted), ended, letters, len(lost), len(upstream.doubled))
 	t.Logf("answers: p50 %v, p99 %v; refusals: p50 %v, p99 %v; after the load an answer came in %v", percentile(seen.answered, 0.5), percentile(seen.answered, 0.99),
 		percentile(seen.refused, 0.5), percentile(seen.refused, 0.99), recovery.Round(time.Millisecond))
 	t.Logf("memory: %.1f MB in use at the start and %.1f MB at the end; functions %.1f MB and %.1f MB", before, heap()/megabyte, functions, residentFunctions())
@@ -156,8 +163,43 @@ func TestUnderFaultsAndOverloadNothingIsLostOrDoubled(t *testing.T) {
 	}
 }
 
-// settle waits for the end of what was accepted. Lost is what does not end, or ends without an answer that can be fetched.
-func settle(t *testing.T, s *stack.Stack, locations []string) (lost []string, ended map[string]int) {
+// tellOf waits for the dead letters of requests that failed, by their locations, and takes all that there are out of the queue.
+// untold are the locations of which there is none.
+func (m *mailbox) tellOf(t *testing.T, failed []string) (letters int, untold []string) {
+	t.Helper()
+	told := map[string]bool{}
+	missing := func() (left []string) {
+		for _, location := range failed {
+			if !told[execution.Name(strings.TrimPrefix(location, execution.Path))] {
+				left = append(left, location)
+			}
+		}
+		return left
+	}
+	for end := time.Now().Add(3 * time.Minute); len(missing()) > 0 && time.Now().Before(end); {
+		out, err := m.queue.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &m.url, MaxNumberOfMessages: 10, WaitTimeSeconds: 1})
+		if err != nil {
+			continue // calls to AWS still fail
+		}
+		for _, received := range out.Messages {
+			var letter message.DeadLetter
+			if err := json.Unmarshal([]byte(*received.Body), &letter); err != nil {
+				t.Fatalf("%v: %s", err, *received.Body)
+			}
+			told[letter.Execution] = true
+			letters++
+			_, _ = m.queue.DeleteMessage(t.Context(), &sqs.DeleteMessageInput{QueueUrl: &m.url, ReceiptHandle: received.ReceiptHandle})
+		}
+	}
+	for _, location := range missing() {
+		untold = append(untold, location+": it has failed, and there is no letter")
+	}
+	return letters, untold
+}
+
+// settle waits for the end of what was accepted. Lost is what does not end, or ends without an answer that can be fetched; failed
+// are the locations of what has failed.
+func settle(t *testing.T, s *stack.Stack, locations []string) (lost, failed []string, ended map[string]int) {
 	t.Helper()
 	ended = map[string]int{}
 	fetch := func(path string, good func(answer) bool) (a answer) {
@@ -175,7 +217,9 @@ func settle(t *testing.T, s *stack.Stack, locations []string) (lost []string, en
 			j = job{}
 			return a.Status == http.StatusOK && json.Unmarshal([]byte(a.Body), &j) == nil && j.Status != "running" && j.Status != "waiting"
 		})
-		ended[j.Status]++
+		if ended[j.Status]++; j.Status == "failed" {
+			failed = append(failed, location)
+		}
 		response := fetch(location+"/response", func(a answer) bool {
 			// Else Lambda has no room for the gateway, or the table failed.
 			return a.Status != http.StatusTooManyRequests && a.problemName() != "engine-unavailable"
@@ -184,5 +228,5 @@ func settle(t *testing.T, s *stack.Stack, locations []string) (lost []string, en
 			lost = append(lost, fmt.Sprintf("%s: %q, %d %s", location, j.Status, response.Status, response.Body))
 		}
 	}
-	return lost, ended
+	return lost, failed, ended
 }
