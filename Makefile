@@ -59,6 +59,7 @@ local: prerequisites ## run the stack on this machine, without AWS
 test: prerequisites node_modules ## run all tests, as CI does after lint
 	go build -o /dev/null ./infra # compiled once, before several tests run it at the same time
 	go test -count=1 -race -v $(WITHOUT_CDK) 2>&1 | awk -f .ci/report.awk
+	go test -count=1 -v ./functions/gate/simulation 2>&1 | awk -f .ci/report.awk # too many goroutines for the race detector
 	go test -count=1 -v $(WITH_CDK) 2>&1 | awk -f .ci/report.awk
 	go -C $(COMPARISON) test -count=1 ./...
 	go -C $(CLIENTS) test -count=1 -race ./...
@@ -98,8 +99,10 @@ fuzz: prerequisites ## run each fuzz target for a minute, or for FUZZTIME, until
 	@.ci/fuzz
 
 .PHONY: bench
-bench: prerequisites ## run the simulation of retry strategies, the comparisons with libraries, and all benchmarks
+bench: prerequisites ## run the simulations of retry strategies and of the gate, the comparisons with libraries, and all benchmarks
 	go run ./functions/retry/simulation
+	go run ./functions/gate/simulation
+	go run ./functions/gate/simulation -accept 5
 	go -C $(COMPARISON) test -count=1 -v -run TestComparison .
 	BENCH=1 go test -count=1 -v ./functions/idempotency/comparison
 	go test -run '^$$' -bench . -benchmem $(WITHOUT_CDK)
