@@ -221,7 +221,9 @@ func settle(t *testing.T, s *stack.Stack, locations []string) (lost, failed []st
 			failed = append(failed, location)
 		}
 		response := fetch(location+"/response", func(a answer) bool {
-			// Else Lambda has no room for the gateway, or the table failed.
+			if j.Status == "succeeded" {
+				return a.Status == http.StatusCreated // else Lambda failed, or had no room for the gateway, or the table failed
+			}
 			return a.Status != http.StatusTooManyRequests && a.problemName() != "engine-unavailable"
 		})
 		if j.Status != "succeeded" && j.Status != "failed" || response.Status == http.StatusNotFound || j.Status == "succeeded" && response.Status != http.StatusCreated {
