@@ -97,7 +97,9 @@ func (g *Gateway) begin(
 		x.ID, x.Fingerprint = id, claim.Fingerprint
 	}
 	if refused := g.startExecution(ctx, call, x); refused != nil {
-		g.releaseRecord(ctx, x.Record)
+		if refused.Status != http.StatusBadGateway { // else it may have been started, and has the key then
+			g.releaseRecord(ctx, x.Record)
+		}
 		return outcome{problem: refused}
 	}
 	return g.told(ctx, id, x, until)
@@ -124,7 +126,8 @@ func (g *Gateway) join(ctx context.Context, busy *idempotency.InProgressError, u
 }
 
 // startExecution writes down a request and starts its execution. After a 503 it is certain that nothing is sent. After a 502 it
-// is so for a request with a key, once that is released: its first proxy finds the record gone.
+// is not, and its key stays locked: if it was started, its first proxy locks it for the rest, and if not, it is free when the lease
+// ends.
 func (g *Gateway) startExecution(ctx context.Context, call *message.Call, x *execution.Execution) *problem {
 	err := g.executions.PutRequest(ctx, x.Name, &call.Request, x.Expiration)
 	if errors.Is(err, execution.ErrTooLarge) && g.bodies != nil {
@@ -148,7 +151,12 @@ func (g *Gateway) startExecution(ctx context.Context, call *message.Call, x *exe
 	g.tell(ctx, slog.LevelError, "StartExecution failed", slog.String("error", withoutInput(err)))
 	// It may have been started nevertheless. A proxy that finds it stopped sends nothing.
 	x.State = execution.Stopped
-	if err := g.executions.Save(ctx, x); err != nil {
+	err = g.executions.Save(ctx, x)
+	if errors.Is(err, execution.ErrChanged) {
+		x.State = execution.Running
+		return nil // its first proxy has written there: only the reply was lost
+	}
+	if err != nil {
 		g.tell(ctx, slog.LevelError, "the execution could not be stopped", slog.String("error", err.Error()))
 		return engineFailed(call.Request.Method, "Step Functions failed when the execution was started. Whether it was is not known.")
 	}

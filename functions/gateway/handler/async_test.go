@@ -178,13 +178,29 @@ func TestAStartOfWhichNobodyKnowsAndThatCannotBeTakenBackIsSaidToBeSo(t *testing
 	if p.Processed != "unknown" {
 		t.Errorf("processed is %q", p.Processed)
 	}
-	// With a key, its first proxy finds the record gone, and sends nothing.
+	// If it was started, its first proxy has the key, which must not be freed under it.
 	wantProblem(t, b.send(t, request("POST", "/orders", "prefer", "respond-async", "idempotency-key", "k")), 502, "engine-failed")
 	envelope, err := message.Unmarshal([]byte(*b.engine.started[1].Input))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if record, err := b.store.Get(t.Context(), envelope.Record.ID); record != nil || err != nil {
+	record, err := b.store.Get(t.Context(), envelope.Record.ID)
+	if err != nil || record == nil || record.Owner != envelope.Record.Owner || record.LeaseEnd.Sub(b.now()) > 2*time.Minute {
+		t.Errorf("the record is %+v, error %v, want it locked for two minutes", record, err)
+	}
+}
+
+func TestAStartThatFailedAlthoughItsFirstProxyIsAtWorkIsOne(t *testing.T) {
+	b := newAsyncBench(t)
+	b.engine.err = io.ErrUnexpectedEOF
+	b.kept.fails = func(operation string) error {
+		if operation == "save" {
+			return execution.ErrChanged // by its first proxy
+		}
+		return nil
+	}
+	_, x := b.acceptedAt(t, request("POST", "/orders", "prefer", "respond-async", "idempotency-key", "k"))
+	if record, err := b.store.Get(t.Context(), x.Record.ID); err != nil || record == nil || record.Owner != x.Record.Owner {
 		t.Errorf("the record is %+v, error %v", record, err)
 	}
 }

@@ -166,20 +166,32 @@ func (g *Gateway) redriveOnce(ctx context.Context, asked Redrive, x *execution.E
 	if err = g.renewBody(ctx, request); err == nil && !x.IsCallback() {
 		err = g.executions.PutRequest(ctx, x.Name, request, x.Expiration)
 	}
-	if err == nil {
-		err = g.executions.Restart(ctx, x)
-	}
 	if err != nil {
 		g.releaseRecord(ctx, x.Record)
-		switch {
-		case errors.Is(err, execution.ErrChanged):
-			return Redriven{}, err
-		case errors.Is(err, largebody.ErrNotFound):
+		if errors.Is(err, largebody.ErrNotFound) {
 			return unredriven(RedriveNotFound, "the body of the request, which was in the bucket of large bodies, is no longer there")
 		}
 		return unredriven(RedriveUnavailable, "%v", err)
 	}
+	if err := g.executions.Restart(ctx, x); err != nil {
+		return Redriven{}, g.uncounted(ctx, x, err)
+	}
 	return g.launchAgain(ctx, x)
+}
+
+// uncounted is the error of a redrive that could not be counted. Its key is freed only if it is certain that it was not: where the
+// reply was lost, another event may have started the execution by now, which has the key then. If nobody has, the key is free
+// when its lease ends.
+func (g *Gateway) uncounted(ctx context.Context, x *execution.Execution, err error) error {
+	if !errors.Is(err, execution.ErrChanged) {
+		_, err = unredriven(RedriveUnavailable, "%v", err)
+		return err
+	}
+	now, failed := g.executions.Get(ctx, x.Name)
+	if failed == nil && x.Record != nil && (now.Record == nil || now.Record.Owner != x.Record.Owner) {
+		g.releaseRecord(ctx, x.Record)
+	}
+	return err
 }
 
 // acquireAgain locks the idempotency record of a request that is started again. It says whether another request with the key

@@ -2,6 +2,7 @@ package handler
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -156,6 +157,32 @@ func TestHoweverOftenALetterIsRedrivenItIsOneExecution(t *testing.T) {
 		if out, err := b.redriven(t, letterOf(b.at(t, location))); err != nil || out.Execution != x.Name+"-2" {
 			t.Errorf("the letter of the redrive is answered with %+v, error %v", out, err)
 		}
+	}
+}
+
+// A countThatLosesItsReply counts redrives, and does not say so.
+type countThatLosesItsReply struct{ *brokenStore }
+
+func (c countThatLosesItsReply) Restart(ctx context.Context, x *execution.Execution) error {
+	if err := c.brokenStore.Restart(ctx, x); err != nil {
+		return err
+	}
+	return errors.New("connection reset by peer")
+}
+
+// The execution that another event starts then has the key, and records what it brings.
+func TestARedriveThatWasCountedWithoutAReplyKeepsItsKeyForTheNextOne(t *testing.T) {
+	b := newLetterBench(t)
+	_, x := b.failedAt(t, request("POST", "/", "prefer", "respond-async", "idempotency-key", "k"), limited)
+	b.executions = countThatLosesItsReply{b.kept}
+	_, err := b.redriven(t, letterOf(x))
+	wantRefusal(t, err, RedriveUnavailable)
+	if out, err := b.redriven(t, letterOf(x)); err != nil || out.Status != RedriveStarted {
+		t.Fatalf("the next redrive is answered with %+v, error %v", out, err)
+	}
+	started := b.startedLast(t)
+	if record, err := b.store.Get(t.Context(), started.Record.ID); err != nil || record == nil || record.Owner != started.Record.Owner {
+		t.Errorf("the record is %+v, error %v, and the execution was started with %+v", record, err, started.Record)
 	}
 }
 
