@@ -23,16 +23,11 @@ const (
 	bestFades  = 0.85
 
 	mostStep = 1.25 // by how much the bound after an outage grows when more arrive than are let go
-
-	// A limit that is by the scope lets through what it let through before, so that one cut to that is enough. If callers
-	// are limited again and again all the same, it is by something narrower, and no rate of everybody's is right.
-	enoughInVain = 3
-	wideFor      = 10 * 60 * second
 )
 
 // adapt is the operation by which the rate is changed after a round of measuring. Nil: it is not over.
 func (i Item) adapt(ms int64, s Settings) *Update {
-	if i.Version == 0 || i.open() || ms < i.Since || ms < i.WideUntil {
+	if i.Version == 0 || i.open() || ms < i.Since {
 		return nil
 	}
 	u := update("adapt").next(i).set(Expiration, expiration(ms)).add(rejected, -i.Rejected)
@@ -77,22 +72,16 @@ func (i Item) adapt(ms int64, s Settings) *Update {
 			r = max(r, through)
 		}
 	case share > toleratedShare && i.Rejected > 1:
-		kept, enough := cutMargin, false
+		kept := cutMargin
 		if held {
 			deepest := deepestCut
 			if i.Sure == 0 {
 				deepest = firstCut
 			}
 			kept = max(deepest, cutMargin*(1-share))
-			enough = i.Sure > 0
+			u.set(sure, 1) // where nobody was held back, it was met by chance
 		}
-		if enough {
-			u.add(inVain, 1)
-			if i.InVain+1 >= enoughInVain {
-				return i.tooWide(ms)
-			}
-		}
-		u.set(best, int64(max(r*kept, bestFades*float64(i.Best)))).set(sure, 1).set(still, ms+restAfterCut*round)
+		u.set(best, int64(max(r*kept, bestFades*float64(i.Best)))).set(still, ms+restAfterCut*round)
 		r *= kept
 	case held && i.Sure == 0:
 		r *= searchStep
@@ -105,9 +94,6 @@ func (i Item) adapt(ms int64, s Settings) *Update {
 		bound *= mostStep // it was reckoned from too few
 		r *= mostStep
 		u.set(most, int64(bound))
-	}
-	if i.InVain > 0 && i.Rejected == 0 && held {
-		u.set(inVain, 0)
 	}
 	if bound > 0 {
 		r = min(r, bound)
@@ -126,12 +112,6 @@ func ramp(pace float64, s Settings) (rate, bound int64) {
 }
 
 func thousandths(perSec float64) int64 { return int64(perSec * perSecond) }
-
-// tooWide ends the spell, and bars others for a while.
-func (i Item) tooWide(ms int64) *Update {
-	return update("too wide").next(i).copy(served, ticket).set(since, ms).set(wideUntil, ms+wideFor).set(activeUntil, 0).
-		set(inVain, 0).set(best, 0).set(sure, 0).set(rate, 0).set(Expiration, expiration(ms))
-}
 
 // typedIn brings a rate that was typed in into the item, where there is another one. After an outage, those who waited are
 // let go first.
@@ -154,12 +134,25 @@ func (i Item) typedIn(ms int64, s Settings) *Update {
 	return u.set(since, i.settle(u, ms))
 }
 
-// spread is the operation, on the first item of a scope, by which it is spread over more of them: as many as the rate of one
-// of them asks for.
-func (i Item) spread(known, rate int64) *Update {
-	wanted := shardsFor(float64(rate) / perSecond * float64(known))
-	if wanted <= known {
+// spread is the operation, on the first item of a scope, by which the scope is spread over more of them, once one item has a
+// rate that is more than one item can do. Nil: it has not, or it has not taken in the last spread yet.
+func (i Item) spread(first Item, ms int64) *Update {
+	known := first.spreadOver()
+	wanted := min(maxShards, shardsFor(i.PerSecond()*float64(known)))
+	if first.Version == 0 || i.spreadOver() != known || wanted <= known {
 		return nil
 	}
-	return update("spread").when(version, Above, 0).when(shards, Below, wanted).set(shards, wanted)
+	return first.respread("spread", wanted, ms)
 }
+
+// respread is the operation by which an item takes the part of the rate that is its own.
+func (i Item) respread(operation string, over, ms int64) *Update {
+	u := update(operation).next(i).set(shards, over).set(rate, i.Rate*i.spreadOver()/over).set(best, i.Best*i.spreadOver()/over).
+		set(most, i.Most*i.spreadOver()/over)
+	return u.set(since, i.settle(u, ms))
+}
+
+func (i Item) spreadOver() int64 { return max(1, i.Shards) }
+
+// maxShards is over how many items a scope is spread at most.
+const maxShards = 256

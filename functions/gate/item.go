@@ -49,11 +49,6 @@ type Item struct {
 	RoundWaiting int64 `json:"roundWaiting,omitempty"`
 	Rejected     int64 `json:"rejected,omitempty"`
 
-	// InVain counts the cuts of the rate in a row that should have been enough and were not. After some of them the limit
-	// is taken to be counted by something narrower than the scope, and until WideUntil the gate is as good as absent.
-	InVain    int64 `json:"inVain,omitempty"`
-	WideUntil int64 `json:"wideUntil,omitempty"`
-
 	// Outage is 1 in a spell that is an outage, announced or not. Probe is there while the circuit is open: when the next
 	// caller may try. Prober is drawn by the one that does.
 	Outage int64 `json:"outage,omitempty"`
@@ -70,7 +65,8 @@ type Item struct {
 	ByKey     int64 `json:"byKey,omitempty"`
 	ByAddress int64 `json:"byAddress,omitempty"`
 
-	// Shards is over how many items the callers of the scope are spread. It is read in the first of them only. Zero: one.
+	// Shards is over how many items the callers of the scope are spread, as this item knows. What holds is what the first of
+	// them says. Zero: one.
 	Shards int64 `json:"shards,omitempty"`
 
 	// Expiration is when the store may remove the item, in seconds since 1970.
@@ -148,7 +144,7 @@ func (i Item) counting() bool { return i.Rate == 0 && i.Since <= i.Opened && !i.
 func (i Item) parked() bool { return i.Rate == 0 && i.Since > i.Opened && !i.open() }
 
 func (i Item) active(ms int64) bool {
-	return i.Version > 0 && ms >= i.WideUntil && (ms < i.ActiveUntil || i.open() || i.waiting(ms) > 0)
+	return i.Version > 0 && (ms < i.ActiveUntil || i.open() || i.waiting(ms) > 0)
 }
 
 // due is how many tickets could have had their time, were there enough of them.

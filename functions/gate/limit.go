@@ -20,18 +20,16 @@ type refused struct {
 	now        int64
 	told       int64 // the wait that the answer asked of everybody, in milliseconds; zero if it did not
 	floor      int64 // when the request itself may call again
-	ticketed   bool  // it had a ticket
+	ticketOf   int64 // what the item was drawn that its ticket is of; zero if it had none
 	mayWait    bool  // it takes a ticket: its deadline is not before its floor
 	perAddress bool  // the limit binds the address that was called from, and nobody else
 	born       int64
+	shards     int64 // over how many items the scope is spread
 }
 
 // limited is the operation by which callers learn of a 429. ticket says whether it takes a ticket, too; if not, the request
 // comes back when its floor has passed, and takes one then. Nil: there is nothing to change.
 func (i Item) limited(r refused, s Settings) (u *Update, takes bool) {
-	if r.now < i.WideUntil {
-		return nil, false
-	}
 	until := r.now
 	if r.told > shortTold && !r.perAddress {
 		until += r.told
@@ -47,7 +45,7 @@ func (i Item) limited(r refused, s Settings) (u *Update, takes bool) {
 		u.set(since, until)
 	} else {
 		u = update("reject").when(version, Above, 0)
-		if r.ticketed && s.Mode != Fixed {
+		if r.ticketOf == i.Born && s.Mode != Fixed {
 			u.add(rejected, 1)
 		}
 		if s.Mode != Fixed && i.ActiveUntil < r.now+hold-holdStep {
@@ -75,10 +73,10 @@ func (i Item) openSpell(r refused, until int64) *Update {
 	u := update("open").next(i).when(activeUntil, AtMost, r.now).when(probe, Equals, 0).
 		set(opened, r.now).set(activeUntil, until+hold).set(Expiration, expiration(until)).
 		copy(served, ticket).set(since, until).set(roundStart, r.now).copy(roundServed, ticket).set(roundWaiting, 0).
-		set(rejected, 0).set(still, 0).set(most, 0).set(outage, 0).set(shed, 0).set(inVain, 0).
+		set(rejected, 0).set(still, 0).set(most, 0).set(outage, 0).set(shed, 0).
 		set(rate, int64(knownShare*float64(i.Best)))
 	if i.Version == 0 {
-		u.set(born, r.born)
+		u.set(born, r.born).set(shards, r.shards)
 	}
 	if until > r.now && r.mayWait {
 		u.add(ticket, 1)

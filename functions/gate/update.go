@@ -26,8 +26,6 @@ const (
 	roundServed   Attribute = "roundServed"
 	roundWaiting  Attribute = "roundWaiting"
 	rejected      Attribute = "rejected"
-	inVain        Attribute = "inVain"
-	wideUntil     Attribute = "wideUntil"
 	outage        Attribute = "outage"
 	probe         Attribute = "probe"
 	prober        Attribute = "prober"
@@ -48,7 +46,7 @@ func Attributes() []Attribute { return slices.Clone(attributes) }
 
 var attributes = []Attribute{
 	version, born, ticket, served, since, rate, opened, activeUntil, best, sure, still, most, roundStart, roundServed,
-	roundWaiting, rejected, inVain, wideUntil, outage, probe, prober, failures, successes, failuresSince, shed, byKey,
+	roundWaiting, rejected, outage, probe, prober, failures, successes, failuresSince, shed, byKey,
 	byAddress, shards, Expiration,
 }
 
@@ -88,10 +86,6 @@ func (i *Item) Field(a Attribute) *int64 {
 		return &i.RoundWaiting
 	case rejected:
 		return &i.Rejected
-	case inVain:
-		return &i.InVain
-	case wideUntil:
-		return &i.WideUntil
 	case outage:
 		return &i.Outage
 	case probe:

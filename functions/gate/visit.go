@@ -84,11 +84,17 @@ func (g *Gate) Visit(scope string, latest time.Time) *Visit {
 	if !latest.IsZero() {
 		v.latest = latest.Add(g.table.offset()).UnixMilli()
 	}
-	c, _ := g.copy(g.id(scope, 0))
-	if shards := max(c.item.Shards, g.settings.shards()); shards > 1 {
-		v.state.Shard = int(g.random() * float64(shards))
-	}
+	v.state.Shard = v.draw()
 	return v
+}
+
+// draw draws one of the items of the scope.
+func (v *Visit) draw() int {
+	first, _ := v.gate.copy(v.gate.id(v.scope, 0))
+	if shards := max(first.item.Shards, v.gate.settings.shards()); shards > 1 {
+		return int(v.gate.random() * float64(shards))
+	}
+	return 0
 }
 
 // Resume goes on with a visit that was begun in another process.
@@ -278,7 +284,8 @@ func (v *Visit) take(ctx context.Context, copiedAt int64) error {
 	refused, first := int64(0), true
 	i, applied, err := g.change(ctx, id, func(i Item) (u *Update) {
 		u, refused = take(i)
-		if refused > 0 && first && g.now()-copiedAt > freshRefusal { // not upon a copy that is old
+		// Nobody is turned away upon a copy that is old, and nobody let through upon one that was active.
+		if first && (u == nil && refused == 0 || refused > 0 && g.now()-copiedAt > freshRefusal) {
 			if i, ok := g.look(ctx, id); ok {
 				u, refused = take(i)
 			}
@@ -305,29 +312,43 @@ func (v *Visit) take(ctx context.Context, copiedAt int64) error {
 	return v.refuse(v.reason(g.now()), refused)
 }
 
-// tend changes the rate, if a round of measuring is over.
+// tend changes the rate, if a round of measuring is over, and spreads the scope over more items, if one does not do.
 func (v *Visit) tend(ctx context.Context) {
-	g, s, id, firstID, from := v.gate, v.gate.settings, v.id(), v.gate.id(v.scope, 0), v.known.Version
-	if v.known.adapt(g.now(), s) == nil {
+	g, s, id, i := v.gate, v.gate.settings, v.id(), v.known
+	if i.adapt(g.now(), s) != nil {
+		g.beside(ctx, func(ctx context.Context) {
+			g.change(ctx, id, func(now Item) *Update {
+				if now.Version != i.Version { // somebody else was faster
+					return nil
+				}
+				return now.adapt(g.now(), s)
+			})
+		})
+	}
+	if s.Mode == Fixed {
 		return
 	}
-	g.beside(ctx, func(ctx context.Context) {
-		i, applied, err := g.change(ctx, id, func(i Item) *Update {
-			if i.Version != from { // somebody else was faster
-				return nil
-			}
-			return i.adapt(g.now(), s)
+	firstID := g.id(v.scope, 0)
+	first, _ := g.copy(firstID)
+	if over := first.item.spreadOver(); i.spreadOver() < over && i.Version > 0 {
+		g.beside(ctx, func(ctx context.Context) {
+			g.change(ctx, id, func(now Item) *Update {
+				if now.Version == 0 || now.spreadOver() >= over {
+					return nil
+				}
+				return now.respread("respread", over, g.now())
+			})
 		})
-		if err != nil || !applied || s.Mode == Fixed {
-			return
-		}
-		first, _ := g.copy(firstID)
-		known := max(1, first.item.Shards)
-		if first.item.spread(known, i.Rate) != nil {
-			g.change(ctx, firstID, func(first Item) *Update { return first.spread(known, i.Rate) })
-		}
-	})
+	}
+	if i.spread(first.item, g.now()) != nil && g.random() < spreadShare {
+		g.beside(ctx, func(ctx context.Context) {
+			g.change(ctx, firstID, func(first Item) *Update { return i.spread(first, g.now()) })
+		})
+	}
 }
+
+// spreadShare is what share of those who see that one item does not do try to change it: the item has enough to do.
+const spreadShare = 1. / 16
 
 // probe tries to become the one that sees whether the outage is over.
 func (v *Visit) probe(ctx context.Context) bool {
@@ -344,12 +365,12 @@ func (v *Visit) probe(ctx context.Context) bool {
 	return applied
 }
 
-// leave ends what the request was let through by, and returns whether it had a ticket.
-func (v *Visit) leave() (ticketed bool) {
-	ticketed = v.state.Ticket > 0
+// leave ends what the request was let through by, and returns what the item was drawn that its ticket was of.
+func (v *Visit) leave() (ticketOf int64) {
+	ticketOf = v.state.Born
 	v.state = State{Shard: v.state.Shard}
 	v.looked, v.due, v.bypass = false, false, false
-	return ticketed
+	return ticketOf
 }
 
 func (v *Visit) keepTicket(i Item, taken bool) {
@@ -357,6 +378,12 @@ func (v *Visit) keepTicket(i Item, taken bool) {
 	if taken {
 		v.state.Ticket, v.state.Born = i.Ticket, i.Born
 	}
+}
+
+// shards is over how many items a scope is spread, as far as this process knows; zero for one.
+func (g *Gate) shards(scope string) int64 {
+	first, _ := g.copy(g.id(scope, 0))
+	return first.item.Shards
 }
 
 // spread of those who come back after a 429, in milliseconds: while the rate is known, they have tickets for the rest.
@@ -371,8 +398,13 @@ const (
 func (v *Visit) Limited(ctx context.Context, l Limit) bool {
 	g, s := v.gate, v.gate.settings
 	now := g.now()
-	ticketed := v.leave()
+	ticketOf := v.leave()
 	v.floor = 0
+	defer func() { // those who come back take part in a spread that they did not know of
+		if v.state.Ticket == 0 {
+			v.state.Shard = v.draw()
+		}
+	}()
 	if !l.PerAddress {
 		v.floor = now + l.RetryAfter.Milliseconds()
 		if l.RetryAfter%time.Millisecond > 0 {
@@ -382,19 +414,17 @@ func (v *Visit) Limited(ctx context.Context, l Limit) bool {
 	if s.Mode == Off {
 		return v.elsewhere()
 	}
-	takes, wide := false, false
+	takes := false
 	i, applied, err := g.change(ctx, v.id(), func(i Item) *Update {
-		now := g.now()
 		r := refused{
-			now: now, told: l.RetryAfter.Milliseconds(), floor: v.floor, ticketed: ticketed, mayWait: v.floor <= v.latest,
-			perAddress: l.PerAddress, born: g.drawn(),
+			now: g.now(), told: l.RetryAfter.Milliseconds(), floor: v.floor, ticketOf: ticketOf, mayWait: v.floor <= v.latest,
+			perAddress: l.PerAddress, born: g.drawn(), shards: g.shards(v.scope),
 		}
 		var u *Update
 		u, takes = i.limited(r, s)
-		wide = now < i.WideUntil
 		return u
 	})
-	if err != nil || wide {
+	if err != nil {
 		return v.elsewhere()
 	}
 	v.keepTicket(i, applied && takes)

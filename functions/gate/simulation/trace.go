@@ -15,6 +15,9 @@ func (w *world) trace(end time.Duration) {
 		w.plan(t, func() {
 			i := w.store.peek("gate##upstream#0")
 			now := epoch.Add(w.now)
+			if w.now%(5*time.Second) == 0 {
+				fmt.Fprintln(os.Stderr, w.now, "items", len(w.store.items), "throttled", w.store.throttled, "writes", w.store.writes, "429s", w.measures.limited, "calls", w.measures.calls)
+			}
 			fmt.Fprintf(os.Stderr, "%v active=%v waiting=%d calls=%d %+v\n", w.now, i.Active(now), i.Waiting(now), w.measures.perSecond[int64(w.now/time.Second)-1], i)
 		})
 	}
