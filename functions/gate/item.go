@@ -180,7 +180,11 @@ func (i Item) pace(ms int64, s Settings) float64 {
 	case i.Rate > 0:
 		return float64(i.Rate) / perSecond
 	case i.open() || i.parked():
-		return max(minimumRamp, s.Breaker.RampUp*i.arrivals(ms))
+		p := max(minimumRamp, s.Breaker.RampUp*i.arrivals(ms))
+		if fixed := s.fixedRate(); fixed > 0 {
+			p = min(p, float64(fixed)/perSecond)
+		}
+		return p
 	}
 	return 0
 }

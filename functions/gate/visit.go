@@ -16,7 +16,8 @@ type Refusal struct {
 
 	// RetryAfter is in how long a request would have had its time that came now and could wait for it: whoever comes then
 	// finds those gone who are waiting now. While the circuit is open nobody knows when the outage ends; it is when the
-	// request could have called if it ended now.
+	// request could have called if it ended now. While everybody waits for an announced moment, it is reckoned from those
+	// who have come so far.
 	RetryAfter time.Duration
 }
 
