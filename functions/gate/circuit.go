@@ -24,7 +24,7 @@ func (i Item) stopped(ms int64) bool { return i.open() || i.Outage > 0 && ms < i
 // fail is the operation by which a failure counts. In an outage that is known it takes a ticket.
 func (i Item) fail(f failed, s Settings) (u *Update, takes bool) {
 	if i.stopped(f.now) {
-		u = update("fail").when(version, Equals, i.Version)
+		u = update("fail").as(i)
 		if f.mayWait {
 			u.add(ticket, 1)
 		}
@@ -84,7 +84,7 @@ func (i Item) lease(ms, me int64, s Settings) *Update {
 	if !i.open() || ms < i.Probe {
 		return nil
 	}
-	return update("lease").when(version, Equals, i.Version).when(probe, AtLeast, 1).when(probe, AtMost, ms).
+	return update("lease").as(i).when(probe, AtLeast, 1).when(probe, AtMost, ms).
 		set(probe, ms+s.Breaker.ProbeInterval.Milliseconds()).set(prober, me)
 }
 
@@ -109,7 +109,7 @@ func (i Item) turnAway() *Update {
 	if i.Outage == 0 || i.Rate > 0 {
 		return nil
 	}
-	return update("turn away").when(outage, Equals, 1).when(rate, Equals, 0).when(version, Equals, i.Version).add(shed, shedEach)
+	return update("turn away").when(outage, Equals, 1).when(rate, Equals, 0).as(i).add(shed, shedEach)
 }
 
 // shedEach is for how many one that is turned away counts.

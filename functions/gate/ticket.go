@@ -57,7 +57,7 @@ func (i Item) take(c claim, s Settings) (u *Update, wait int64) {
 	case c.now < i.ActiveUntil || i.open():
 		u.whenAny(Test{activeUntil, Above, c.now}, Test{probe, Above, 0})
 	default: // only because somebody waits
-		u.when(version, Equals, i.Version).when(ticket, Above, int64(i.served(c.now)))
+		u.as(i).when(ticket, Above, int64(i.served(c.now)))
 	}
 	if last < noLatest {
 		u.when(ticket, Below, last)

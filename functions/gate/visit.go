@@ -46,12 +46,14 @@ type Limit struct {
 
 // A Visit is one request at the gate. It is not safe for concurrent use.
 type Visit struct {
-	gate   *Gate
-	scope  string
-	latest int64
-	state  State
+	gate  *Gate
+	scope string
+	state State
 
-	floor   int64 // by the own clock: nothing that the item says lets the request call before
+	// By the process's own clock, whatever is found out about it in the meantime. Nothing that the item says lets the
+	// request call before floorAt.
+	latestAt, floorAt time.Time
+
 	known   Item
 	looked  bool // known is as it is now
 	due     bool // the last part of the wait has been slept
@@ -81,10 +83,7 @@ type State struct {
 // Visit begins the visit of a request to a scope; see [Scope]. latest is the last moment at which it may call, by the
 // clock of this process: its deadline, less the time that a call needs. Zero: there is none.
 func (g *Gate) Visit(scope string, latest time.Time) *Visit {
-	v := &Visit{gate: g, scope: scope, latest: noLatest}
-	if !latest.IsZero() {
-		v.latest = latest.Add(g.table.offset()).UnixMilli()
-	}
+	v := &Visit{gate: g, scope: scope, latestAt: latest}
 	v.state.Shard = v.draw()
 	return v
 }
@@ -161,8 +160,28 @@ func (v *Visit) Next(ctx context.Context) (time.Duration, error) {
 	return own, nil
 }
 
-// ownFloor is how long the request's own answers keep it.
-func (v *Visit) ownFloor() time.Duration { return milliseconds(v.floor - v.gate.now()) }
+// floor is when the request's own answers let it call, by the clock that items are kept by.
+func (v *Visit) floor(now int64) int64 { return now + v.ownFloor().Milliseconds() }
+
+// ownFloor is how long the request's own answers keep it, in whole milliseconds, rounded up.
+func (v *Visit) ownFloor() time.Duration {
+	if v.floorAt.IsZero() {
+		return 0
+	}
+	left := max(0, v.floorAt.Sub(v.gate.clock.Now()))
+	return (left + time.Millisecond - 1).Truncate(time.Millisecond)
+}
+
+// latest is the last moment at which the request may call, by the clock that items are kept by.
+func (v *Visit) latest(now int64) int64 {
+	if v.latestAt.IsZero() {
+		return noLatest
+	}
+	return now + v.latestAt.Sub(v.gate.clock.Now()).Milliseconds()
+}
+
+// mayWait says whether there is time left after the request's own floor.
+func (v *Visit) mayWait() bool { return v.latestAt.IsZero() || !v.floorAt.After(v.latestAt) }
 
 func milliseconds(ms int64) time.Duration { return max(0, time.Duration(ms)*time.Millisecond) }
 
@@ -175,11 +194,11 @@ func (v *Visit) next(ctx context.Context) (time.Duration, error) {
 	g, s := v.gate, v.gate.settings
 	for {
 		now := g.now()
-		if floor := v.floor - now; floor > 0 && (v.state.Ticket == 0 || v.bypass || v.due) {
-			if v.floor > v.latest {
-				return 0, v.refuse(QueueFull, floor)
+		if floor := v.ownFloor(); floor > 0 && (v.state.Ticket == 0 || v.state.Probe > 0 || v.bypass || v.due) {
+			if !v.mayWait() {
+				return 0, v.refuse(QueueFull, floor.Milliseconds())
 			}
-			return milliseconds(floor), nil
+			return floor, nil
 		}
 		switch {
 		case v.bypass || v.due || v.state.Inside || v.state.Probe > 0 || s.idle():
@@ -204,9 +223,9 @@ func (v *Visit) next(ctx context.Context) (time.Duration, error) {
 			v.due = true
 			continue
 		}
-		left := v.latest - now
+		left := v.latest(now) - now
 		if i.open() {
-			if now >= i.Probe && v.probe(ctx) {
+			if now >= i.Probe && v.ownFloor() == 0 && v.probe(ctx) {
 				continue
 			}
 			if i = v.known; !i.open() {
@@ -219,7 +238,7 @@ func (v *Visit) next(ctx context.Context) (time.Duration, error) {
 			v.looked = false
 			return milliseconds(min(max(s.Breaker.ProbeInterval.Milliseconds(), i.timeOf(v.state.Ticket, now, s)-now), left)), nil
 		}
-		wait := max(i.timeOf(v.state.Ticket, now, s), v.floor) - now
+		wait := max(i.timeOf(v.state.Ticket, now, s), v.floor(now)) - now
 		switch {
 		case wait <= 0:
 			v.due = true
@@ -280,7 +299,8 @@ func (v *Visit) refreshFirst(ctx context.Context, now int64) {
 func (v *Visit) take(ctx context.Context, copiedAt int64) error {
 	g, s, id := v.gate, v.gate.settings, v.id()
 	take := func(i Item) (*Update, int64) {
-		return i.take(claim{now: g.now(), latest: v.latest, born: g.drawn()}, s)
+		now := g.now()
+		return i.take(claim{now: now, latest: v.latest(now), born: g.drawn()}, s)
 	}
 	refused, first := int64(0), true
 	i, applied, err := g.change(ctx, id, func(i Item) (u *Update) {
@@ -398,27 +418,25 @@ const (
 // by itself; with [Observe] it always is.
 func (v *Visit) Limited(ctx context.Context, l Limit) bool {
 	g, s := v.gate, v.gate.settings
-	now := g.now()
+	received := g.clock.Now()
 	ticketOf := v.leave()
-	v.floor = 0
+	v.floorAt = time.Time{}
 	defer func() { // those who come back take part in a spread that they did not know of
 		if v.state.Ticket == 0 {
 			v.state.Shard = v.draw()
 		}
 	}()
 	if !l.PerAddress {
-		v.floor = now + l.RetryAfter.Milliseconds()
-		if l.RetryAfter%time.Millisecond > 0 {
-			v.floor++
-		}
+		v.floorAt = received.Add(l.RetryAfter)
 	}
 	if s.Mode == Off {
 		return v.elsewhere()
 	}
 	takes := false
 	i, applied, err := g.change(ctx, v.id(), func(i Item) *Update {
+		now := g.now()
 		r := refused{
-			now: g.now(), told: l.RetryAfter.Milliseconds(), floor: v.floor, ticketOf: ticketOf, mayWait: v.floor <= v.latest,
+			now: now, told: l.RetryAfter.Milliseconds(), floor: v.floor(now), ticketOf: ticketOf, mayWait: v.mayWait(),
 			perAddress: l.PerAddress, born: g.drawn(), shards: g.shards(v.scope),
 		}
 		var u *Update
@@ -438,7 +456,11 @@ func (v *Visit) Limited(ctx context.Context, l Limit) bool {
 		if i.Rate > 0 {
 			spread = spreadKnown
 		}
-		v.floor = max(v.floor, now) + int64(g.random()*spread)
+		from := received
+		if v.floorAt.After(from) {
+			from = v.floorAt
+		}
+		v.floorAt = from.Add(time.Duration(g.random() * spread * float64(time.Millisecond)))
 	}
 	return true
 }
@@ -461,13 +483,13 @@ type Failure struct {
 func (v *Visit) Failed(ctx context.Context, f Failure) bool {
 	g, s := v.gate, v.gate.settings
 	v.leave()
-	v.floor = g.now() + f.RetryAfter.Milliseconds()
+	v.floorAt = g.clock.Now().Add(f.RetryAfter)
 	if s.Breaker.Disabled {
 		return v.elsewhere()
 	}
 	how := func() failed {
 		return failed{
-			now: g.now(), told: f.RetryAfter.Milliseconds(), announced: f.RetryAfter > 0, mayWait: v.floor <= v.latest, born: g.drawn(),
+			now: g.now(), told: f.RetryAfter.Milliseconds(), announced: f.RetryAfter > 0, mayWait: v.mayWait(), born: g.drawn(),
 		}
 	}
 	takes := false
