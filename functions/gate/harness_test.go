@@ -126,6 +126,9 @@ func (s callerStore) Update(_ context.Context, id string, u gate.Update) (reply 
 
 // check judges an update: what no interleaving may bring about.
 func (w *world) check(c *caller, id, operation string, before, after gate.Item) {
+	if after.Version > 0 && after.Born == 0 {
+		w.fail("%s of %s makes an item that cannot be told from the next one: %+v", operation, c.name, after)
+	}
 	if after.Served > after.Ticket {
 		w.fail("%s of %s: more tickets are served than were taken: %+v", operation, c.name, after)
 	}

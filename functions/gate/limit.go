@@ -43,6 +43,9 @@ func (i Item) limited(r refused, s Settings) (u *Update, takes bool) {
 			set(activeUntil, max(i.ActiveUntil, until+hold)).set(Expiration, expiration(until))
 		i.settle(u, r.now)
 		u.set(since, until)
+		if i.Version == 0 { // of a rate that is typed in
+			u.set(born, r.born).set(opened, r.now)
+		}
 	} else {
 		u = update("reject").when(version, Above, 0)
 		if r.ticketOf == i.Born && s.Mode != Fixed {

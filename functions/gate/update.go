@@ -245,7 +245,9 @@ func (u *Update) copy(a, from Attribute) *Update {
 
 // as makes the update one of an item as it was seen: of the same version, and not of one that has taken the place of an item
 // that was lost.
-func (u *Update) as(i Item) *Update { return u.when(version, Equals, i.Version).when(born, Equals, i.Born) }
+func (u *Update) as(i Item) *Update {
+	return u.when(version, Equals, i.Version).when(born, Equals, i.Born)
+}
 
 // next makes the update one of what the version guards: only on the version that it was worked out from.
 func (u *Update) next(i Item) *Update { return u.as(i).add(version, 1) }

@@ -194,7 +194,7 @@ func (v *Visit) next(ctx context.Context) (time.Duration, error) {
 	g, s := v.gate, v.gate.settings
 	for {
 		now := g.now()
-		if floor := v.ownFloor(); floor > 0 && (v.state.Ticket == 0 || v.state.Probe > 0 || v.bypass || v.due) {
+		if floor := v.ownFloor(); floor > 0 && (v.state.Ticket == 0 || v.bypass || v.due) {
 			if !v.mayWait() {
 				return 0, v.refuse(QueueFull, floor.Milliseconds())
 			}
@@ -418,7 +418,7 @@ const (
 // by itself; with [Observe] it always is.
 func (v *Visit) Limited(ctx context.Context, l Limit) bool {
 	g, s := v.gate, v.gate.settings
-	received := g.clock.Now()
+	received, unknown := g.clock.Now(), v.bypass
 	ticketOf := v.leave()
 	v.floorAt = time.Time{}
 	defer func() { // those who come back take part in a spread that they did not know of
@@ -443,7 +443,7 @@ func (v *Visit) Limited(ctx context.Context, l Limit) bool {
 		u, takes = i.limited(r, s)
 		return u
 	})
-	if err != nil {
+	if err != nil || unknown && !applied {
 		return v.elsewhere()
 	}
 	v.keepTicket(i, applied && takes)
