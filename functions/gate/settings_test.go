@@ -35,10 +35,10 @@ func TestAllThatIsWrongWithSettingsIsInOneError(t *testing.T) {
 		}
 	}
 	for name, s := range map[string]gate.Settings{
-		`Mode is "fast"`:     {Mode: "fast"},
-		"only Mode":          {Mode: gate.Adaptive, Rate: 5},
-		"200000 calls per":   {Mode: gate.Fixed, Rate: 200_000},
-		"1.15741e-05 calls ": {Mode: gate.Fixed, Rate: 1, Period: 24 * time.Hour},
+		`Mode is "fast"`:   {Mode: "fast"},
+		"only Mode":        {Mode: gate.Adaptive, Rate: 5},
+		"200000 calls per": {Mode: gate.Fixed, Rate: 200_000},
+		"1.157":            {Mode: gate.Fixed, Rate: 1, Period: 24 * time.Hour},
 	} {
 		if err := s.Validate(); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("the error does not say %q: %v", name, err)

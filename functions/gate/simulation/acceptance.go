@@ -1,0 +1,186 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A promise is what one strategy has to reach in one world, with every seed. A zero field promises nothing.
+type promise struct {
+	world    string // the number that its name begins with
+	strategy string
+
+	calls   float64       // calls per success, at most
+	success float64       // share of requests with success, at least
+	p99     time.Duration // at most
+	peak    float64       // calls in any second after the outage, as a multiple of the rate of requests, at most
+	later   float64       // the same for every second but the first
+	fair    float64       // longest wait, as a multiple of the median wait, at most this share of today's
+	today   bool          // calls, p50 and success are those of today's policy, to 1%
+	today99 bool          // p99, too
+	below   float64       // success is no more than this below today's
+	quiet   bool          // no update, at most one look per sandbox and second, and no time added
+	busiest int           // updates of one item in one second, at most
+}
+
+// promises are those of the gate. That no call is too early is promised everywhere.
+var promises = []promise{
+	{world: "01", strategy: "the gate, 500 may wait", calls: 1.05, success: 1, p99: 4 * time.Second, fair: 0.5},
+	{world: "15", strategy: "the gate, 500 may wait", calls: 1.05, success: 1, p99: 4 * time.Second},
+	{world: "02", strategy: "the gate, 500 may wait", calls: 1.03, p99: 3700 * time.Millisecond},
+	{world: "03", strategy: "this policy, per-address", calls: 1.005, p99: 200 * time.Millisecond},
+	{world: "04", strategy: "this policy, per-address", calls: 1.02, p99: 200 * time.Millisecond},
+	{world: "05", strategy: "the gate, by address", calls: 1.03, success: 0.99},
+	{world: "06", strategy: "the gate", calls: 1.02, success: 0.99, peak: 1.6},
+	{world: "06", strategy: "the gate, 500 may wait", success: 0.83, peak: 1.7},
+	{world: "07", strategy: "the gate", calls: 1.02, success: 0.995, peak: 1.9, later: 1.6},
+	{world: "08", strategy: "the gate, 500 may wait", today: true},
+	{world: "09", strategy: "the gate, 500 may wait", today: true},
+	{world: "10", strategy: "the gate, 500 may wait", today: true},
+	{world: "11", strategy: "the gate, by tenant", calls: 1.02, below: 0.01},
+	{world: "11", strategy: "the gate, one scope for all", success: 0.7},
+	{world: "12", strategy: "the gate", calls: 1.03, success: 0.82},
+	{world: "13", strategy: "the gate, by route", calls: 1.02, below: 0.01},
+	{world: "13", strategy: "the gate, one scope for all", success: 0.7},
+	{world: "14", strategy: "the gate, 500 may wait", calls: 1.01},
+	{world: "16", strategy: "the gate", calls: 1.07, success: 0.99, fair: 0.5},
+	{world: "17", strategy: "the gate", calls: 1.06, success: 0.97, fair: 0.5},
+	{world: "18", strategy: "the gate", calls: 1.03, success: 0.7},
+	{world: "19", strategy: "the gate", calls: 1.08, success: 0.95, busiest: 1000},
+	{world: "20", strategy: "the gate", calls: 1.04, success: 0.998},
+	{world: "21", strategy: "the gate", calls: 1.04, success: 0.998},
+	{world: "22", strategy: "the gate", today: true, today99: true},
+	{world: "23", strategy: "the gate", calls: 1.13, success: 0.995},
+	{world: "24", strategy: "the gate", calls: 1.09, success: 0.998},
+	{world: "26", strategy: "the gate", quiet: true},
+	{world: "27", strategy: "the gate", quiet: true},
+	{world: "32", strategy: "the gate", calls: 1.03, success: 0.59, peak: 2.1},
+	{world: "32", strategy: "the gate, 500 may wait", success: 0.48, peak: 1.7},
+}
+
+// unreached are the promises that are known not to be kept, and why.
+var unreached = map[string]string{}
+
+func (p promise) name() string { return p.world + " " + p.strategy }
+
+// scenario is the world of a promise, and strategy what is promised of.
+func (p promise) find() (s scenario, with, before strategy) {
+	for _, s = range scenarios {
+		if !strings.HasPrefix(s.name, p.world) {
+			continue
+		}
+		for _, t := range s.strategies {
+			if t.name == p.strategy {
+				return s, t, today
+			}
+		}
+	}
+	panic("there is no " + p.name())
+}
+
+// check plays a promise with a seed, and returns what of it is not kept.
+func (p promise) check(seed uint64) (problems []string, measured string) {
+	s, with, before := p.find()
+	var w, then *world
+	var both sync.WaitGroup
+	both.Go(func() { w = s.play(seed, &with) })
+	if p.today || p.fair > 0 || p.below > 0 || p.quiet {
+		both.Go(func() { then = s.play(seed, &before) })
+	}
+	both.Wait()
+	m := &w.measures
+	problem := func(format string, a ...any) { problems = append(problems, fmt.Sprintf(format, a...)) }
+	calls, success, p50, p99 := m.callsPerSuccess(), m.shareSuccessful(), m.percentile(0.5), m.percentile(0.99)
+	measured = fmt.Sprintf("%.3f calls, %.1f%%, p99 %.1f s", calls, 100*success, p99.Seconds())
+	if m.early > 0 {
+		problem("%d calls are too early", m.early)
+	}
+	if p.calls > 0 && calls > p.calls {
+		problem("%.3f calls per success, promised %.3f", calls, p.calls)
+	}
+	if success < p.success {
+		problem("success %.2f%%, promised %.1f%%", 100*success, 100*p.success)
+	}
+	if p.p99 > 0 && p99 > p.p99 {
+		problem("p99 %.2f s, promised %.1f s", p99.Seconds(), p.p99.Seconds())
+	}
+	if p.peak > 0 {
+		end := s.upstream.outage.end
+		peak := s.peak(m, interval{end, s.end})
+		measured += fmt.Sprintf(", peak %.2f", peak)
+		if peak > p.peak+0.05 { // promised with one digit
+			problem("peak %.2f, promised %.1f", peak, p.peak)
+		}
+		if later := s.peak(m, interval{end + 2*time.Second, s.end}); p.later > 0 && later > p.later+0.05 {
+			problem("peak %.2f after the first second, promised %.1f", later, p.later)
+		}
+	}
+	if p.busiest > 0 && w.store.busiest() > p.busiest {
+		problem("%d updates of one item in a second, promised %d", w.store.busiest(), p.busiest)
+	}
+	if then == nil {
+		return problems, measured
+	}
+	t := &then.measures
+	within := func(what string, is, was float64) {
+		if is > 1.01*was || is < 0.99*was {
+			problem("%s %.4f, today %.4f, promised to differ by 1%% at most", what, is, was)
+		}
+	}
+	if p.today {
+		within("calls per success", calls, t.callsPerSuccess())
+		within("success", success, t.shareSuccessful())
+		within("p50", p50.Seconds(), t.percentile(0.5).Seconds())
+	}
+	if p.today99 {
+		within("p99", p99.Seconds(), t.percentile(0.99).Seconds())
+	}
+	if p.below > 0 && success < t.shareSuccessful()-p.below {
+		problem("success %.1f%%, today %.1f%%", 100*success, 100*t.shareSuccessful())
+	}
+	if p.fair > 0 && m.unfairness() > p.fair*t.unfairness() {
+		problem("the longest wait is %.1f times the median, today %.1f; promised half of that", m.unfairness(), t.unfairness())
+	}
+	if p.quiet {
+		if w.store.writes > 0 || w.store.reads > w.gateways.made*int(s.end/time.Second) {
+			problem("%d updates and %d looks of %d sandboxes", w.store.writes, w.store.reads, w.gateways.made)
+		}
+		if calls != 1 || success != 1 {
+			problem("%.3f calls per success, %.1f%%", calls, 100*success)
+		}
+		within("p50", p50.Seconds(), t.percentile(0.5).Seconds())
+		within("p99", p99.Seconds(), t.percentile(0.99).Seconds())
+	}
+	return problems, measured
+}
+
+// accept plays all promises with seeds from 1 on, and says what is not kept.
+func accept(seeds int) (out string, kept bool) {
+	lines := make([]string, len(promises))
+	var all sync.WaitGroup
+	slots := make(chan bool, 2)
+	kept = true
+	var mu sync.Mutex
+	for n, p := range promises {
+		all.Go(func() {
+			slots <- true
+			defer func() { <-slots }()
+			var line strings.Builder
+			fmt.Fprintf(&line, "%s\n", p.name())
+			for seed := range seeds {
+				problems, measured := p.check(uint64(seed + 1))
+				fmt.Fprintf(&line, "  seed %d: %s %s\n", seed+1, measured, strings.Join(problems, "; "))
+				if len(problems) > 0 && unreached[p.name()] == "" {
+					mu.Lock()
+					kept = false
+					mu.Unlock()
+				}
+			}
+			lines[n] = line.String()
+		})
+	}
+	all.Wait()
+	return strings.Join(lines, ""), kept
+}
