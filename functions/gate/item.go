@@ -193,10 +193,11 @@ func (i Item) pace(ms int64, s Settings) float64 {
 const minimumRamp = 0.2
 
 // oldest is how many tickets are of no account any more: they have had their time, or while the circuit is open were taken
-// longer ago than anybody waits.
+// longer ago than anybody waits, as far as the rate tells at which they were taken.
 func (i Item) oldest(ms int64, s Settings) float64 {
 	if i.open() {
-		return max(float64(i.Served), float64(i.Ticket)-i.arrivals(ms)*s.Patience.Seconds())
+		taken := float64(i.Ticket - i.Served)
+		return float64(i.Served) + max(0, taken-taken/max(1, float64(ms-i.Opened)/second)*s.Patience.Seconds())
 	}
 	return float64(i.Served)
 }

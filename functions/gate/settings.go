@@ -198,3 +198,12 @@ func (s Settings) credit() int64 {
 	burst := max(0, float64(s.Burst)/float64(s.shards())-1)
 	return int64(burst / (float64(s.fixedRate()) / perSecond) * second)
 }
+
+// keptCredit is what is left of the credit when the time in which nobody waited is forgotten. Of a credit that was typed in
+// it is most, so that this is not done again by the next ticket.
+func (s Settings) keptCredit() int64 {
+	if s.Mode != Fixed {
+		return 0
+	}
+	return int64(keptShare * float64(s.credit()))
+}

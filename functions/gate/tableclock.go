@@ -5,10 +5,11 @@ import (
 	"time"
 )
 
-// A tableClock tells how far this process's clock is from the store's, as far as the store's answers prove it.
+// A tableClock tells how far this process's clock is from the store's, if the store's answers prove that they differ.
 //
 // An answer says the time in whole seconds, and it was said between the request and the receipt. So each answer gives the
-// least and the most that the difference can be. While zero is between them, the own clock is taken as it is.
+// least and the most that the difference can be. While zero is between them, the own clock is taken as it is. Otherwise the
+// difference is taken to be in the middle.
 type tableClock struct {
 	mu          sync.Mutex
 	known       bool
@@ -32,15 +33,12 @@ func (t *tableClock) saw(said, sent, received time.Time) {
 	t.known, t.least, t.most = true, least, most
 }
 
-// offset is what to add to the own clock: as little as the answers allow.
+// offset is what to add to the own clock.
 func (t *tableClock) offset() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	switch {
-	case t.least > 0:
-		return t.least
-	case t.known && t.most < 0:
-		return t.most
+	if !t.known || t.least <= 0 && t.most >= 0 {
+		return 0
 	}
-	return 0
+	return (t.least + t.most) / 2
 }

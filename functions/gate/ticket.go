@@ -22,9 +22,8 @@ const (
 	// learnedCredit is the credit of a rate that was learned, in milliseconds.
 	learnedCredit = 1 * second
 
-	// keptCredit is what share of the credit is left when the time in which nobody waited is forgotten: so that this is not
-	// done again by the next ticket.
-	keptCredit = 0.8
+	// keptShare is what share of a credit that was typed in is left after it has been forgotten.
+	keptShare = 0.8
 )
 
 // take is the operation by which a request takes a ticket. none says that nobody needs one; a wait says that there is no
@@ -49,7 +48,7 @@ func (i Item) take(c claim, s Settings) (u *Update, wait int64) {
 		// once. A ticket that somebody else takes first is seen by the condition.
 		u.Operation = "take afresh"
 		return u.next(i).when(ticket, Below, int64(math.Ceil(due))).
-			copy(served, ticket).set(since, c.now-int64(keptCredit*float64(s.credit()))).set(Expiration, expiration(c.now)), 0
+			copy(served, ticket).set(since, c.now-s.keptCredit()).set(Expiration, expiration(c.now)), 0
 	}
 	u.when(version, Above, 0)
 	switch {

@@ -62,7 +62,7 @@ func (g gated) run(w *world) func(*request) {
 // gate makes the gate of a sandbox, in virtual time.
 func (w *world) gate(s *sandbox, settings gate.Settings) *gate.Gate {
 	made, err := gate.New(&w.store, settings,
-		gate.WithClock(sandboxClock{w, s}), gate.WithRandom(w.random.Float64), gate.WithSilence(0),
+		gate.WithClock(sandboxClock{w, s}), gate.WithRandom(w.shared.Float64), gate.WithSilence(0),
 		gate.WithBeside(func(_ context.Context, do func(context.Context)) {
 			w.start(w.now, func(p *process) { do(p.context()) })
 		}))

@@ -282,7 +282,7 @@ func (s scenario) arrivals(random *rand.Rand) []time.Duration {
 
 // play puts a strategy into a scenario. Nil stands for somebody who knows everything.
 func (s scenario) play(seed uint64, with *strategy) *world {
-	w := &world{upstream: s.upstream, random: rand.New(rand.NewPCG(seed, 1)), store: s.store, gateways: s.gateway}
+	w := &world{upstream: s.upstream, random: rand.New(rand.NewPCG(seed, 1)), shared: rand.New(rand.NewPCG(seed, 5)), store: s.store, gateways: s.gateway}
 	w.upstream.random = rand.New(rand.NewPCG(seed, 2))
 	arrivals := s.arrivals(rand.New(rand.NewPCG(seed, 3)))
 	kinds := rand.New(rand.NewPCG(seed, 4))

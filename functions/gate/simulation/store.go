@@ -32,10 +32,10 @@ func (t *table) latency(p *process) time.Duration {
 	if !t.slow {
 		return 5 * time.Millisecond
 	}
-	if p.w.random.Float64() < 0.98 {
-		return 5*time.Millisecond + time.Duration(p.w.random.Float64()*float64(15*time.Millisecond))
+	if p.w.shared.Float64() < 0.98 {
+		return 5*time.Millisecond + time.Duration(p.w.shared.Float64()*float64(15*time.Millisecond))
 	}
-	return 20*time.Millisecond + time.Duration(p.w.random.Float64()*float64(160*time.Millisecond))
+	return 20*time.Millisecond + time.Duration(p.w.shared.Float64()*float64(160*time.Millisecond))
 }
 
 // peek is an item as it is.
@@ -70,7 +70,7 @@ func (t *table) Get(ctx context.Context, id string) (gate.Reply, error) {
 	rest, err := t.pass(p)
 	reply := t.reply(p, t.items[id], false)
 	p.sleep(rest)
-	if err == nil && p.w.random.Float64() < t.failures {
+	if err == nil && p.w.shared.Float64() < t.failures {
 		err = errTable
 	}
 	return reply, err
@@ -97,7 +97,7 @@ func (t *table) Update(ctx context.Context, id string, u gate.Update) (gate.Repl
 		return gate.Reply{}, errTable
 	}
 	t.perSecond[id][int64(p.now()/time.Second)]++
-	if p.w.random.Float64() < t.failures {
+	if p.w.shared.Float64() < t.failures {
 		p.sleep(rest)
 		return gate.Reply{}, errTable
 	}

@@ -16,6 +16,7 @@ import (
 type world struct {
 	upstream upstream
 	random   *rand.Rand
+	shared   *rand.Rand // what the gate and the table draw: so that the policy's draws are those that it makes without them
 	now      time.Duration
 	events   events
 	sequence int
