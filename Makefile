@@ -90,8 +90,10 @@ fuzz: prerequisites ## run each fuzz target for a minute, or for FUZZTIME, until
 	@.ci/fuzz
 
 .PHONY: bench
-bench: prerequisites ## run the simulation of retry strategies, the comparison with libraries, and all benchmarks
+bench: prerequisites ## run the simulations of retry strategies and of the gate, the comparison with libraries, and all benchmarks
 	go run ./functions/retry/simulation
+	go run ./functions/gate/simulation
+	go run ./functions/gate/simulation -accept 5
 	go -C $(COMPARISON) test -count=1 -v -run TestComparison .
 	go test -run '^$$' -bench . -benchmem $(WITHOUT_CDK)
 

@@ -86,10 +86,10 @@ var scenarios = func() []scenario {
 	overload := func(n int, percent float64) scenario {
 		return scenario{
 			name:       fmt.Sprintf("%02d Overload of %g%%", n, percent),
-			about:      fmt.Sprintf("A token bucket of 50 per second, 50 deep. %g requests per second.", 50*(1+percent/100)),
+			about:      fmt.Sprintf("A token bucket of 50 per second, 50 deep. %g requests per second.", 50+percent/2),
 			upstream:   upstream{limit: each(newBucket(50, 50))},
 			strategies: and(others, gates(strategy{"typed in: rate 50, burst 40", fixed(50, 40)})),
-			rate:       50 * (1 + percent/100), end: 5 * time.Minute,
+			rate:       50 + percent/2, end: 5 * time.Minute,
 		}
 	}
 	byAddress := func(n int, rate float64) scenario {
@@ -280,12 +280,14 @@ func (s scenario) arrivals(random *rand.Rand) []time.Duration {
 	return at
 }
 
+func newRandom(seed ...uint64) *rand.Rand { return rand.New(rand.NewPCG(seed[0], seed[len(seed)-1])) }
+
 // play puts a strategy into a scenario. Nil stands for somebody who knows everything.
 func (s scenario) play(seed uint64, with *strategy) *world {
-	w := &world{upstream: s.upstream, random: rand.New(rand.NewPCG(seed, 1)), shared: rand.New(rand.NewPCG(seed, 5)), store: s.store, gateways: s.gateway}
-	w.upstream.random = rand.New(rand.NewPCG(seed, 2))
-	arrivals := s.arrivals(rand.New(rand.NewPCG(seed, 3)))
-	kinds := rand.New(rand.NewPCG(seed, 4))
+	w := &world{upstream: s.upstream, random: newRandom(seed, 1), shared: newRandom(seed, 5), store: s.store, gateways: s.gateway}
+	w.upstream.random = newRandom(seed, 2)
+	arrivals := s.arrivals(newRandom(seed, 3))
+	kinds := newRandom(seed, 4)
 	w.measures.requests = len(arrivals)
 	var run func(*request)
 	if with != nil {
@@ -302,7 +304,6 @@ func (s scenario) play(seed uint64, with *strategy) *world {
 			w.request(at, k, run)
 		}
 	}
-	w.trace(s.end)
 	w.run()
 	return w
 }

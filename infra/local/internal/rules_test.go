@@ -40,6 +40,9 @@ var rules = []rule{
 	{packages: "functions/retry", only: nil, never: []string{"github.com/aws/..."}},
 	{packages: "functions/retry/retryhttp", only: []string{"functions/retry"}, never: []string{"github.com/aws/..."}},
 	{packages: "functions/message", only: []string{"functions/retry"}},
+	{packages: "functions/gate", only: nil, never: []string{"github.com/aws/..."}},
+	{packages: "functions/gate/gatetest", only: []string{"functions/gate"}, never: []string{"github.com/aws/..."}},
+	{packages: "functions/gate/gatestore", only: []string{"functions/gate"}},
 	{packages: "functions/idempotency/...", only: []string{"functions/idempotency/..."}},
 	{packages: "constructs/...", only: []string{
 		"constructs/...", "functions/retry", "functions/message", "functions/largebody", "functions/gate", "functions/idempotency/recordformat",
