@@ -163,9 +163,6 @@ func (s Settings) Validate() error {
 // idle says that the settings ask for nothing.
 func (s Settings) idle() bool { return s.Mode == Off && s.Breaker.Disabled }
 
-// limiting says whether limits are learned of.
-func (s Settings) limiting() bool { return s.Mode == Adaptive || s.Mode == Observe }
-
 // shards is over how many items a scope is spread at the least: as many as the rate that was typed in needs.
 func (s Settings) shards() int64 {
 	if s.Mode != Fixed {

@@ -78,6 +78,9 @@ type State struct {
 
 	// Inside says that the request has been let through without a ticket.
 	Inside bool `json:"inside,omitempty"`
+
+	// NotBefore is when the request may call at the earliest, as its own answers said. Zero: they said nothing.
+	NotBefore time.Time `json:"notBefore,omitzero"`
 }
 
 // Visit begins the visit of a request to a scope; see [Scope]. latest is the last moment at which it may call, by the
@@ -100,14 +103,14 @@ func (v *Visit) draw() int {
 // Resume goes on with a visit that was begun in another process.
 func (g *Gate) Resume(scope string, latest time.Time, s State) *Visit {
 	v := g.Visit(scope, latest)
-	v.state, v.due = s, s.Due
+	v.state, v.due, v.floorAt = s, s.Due, s.NotBefore
 	return v
 }
 
 // State returns what another process has to know to go on.
 func (v *Visit) State() State {
 	s := v.state
-	s.Due = v.due
+	s.Due, s.NotBefore = v.due, v.floorAt
 	return s
 }
 
@@ -419,6 +422,9 @@ const (
 func (v *Visit) Limited(ctx context.Context, l Limit) bool {
 	g, s := v.gate, v.gate.settings
 	received, unknown := g.clock.Now(), v.bypass
+	if me := v.state.Probe; me != 0 { // who limits is there again
+		g.change(ctx, v.id(), func(i Item) *Update { return i.close(g.now(), me, s) })
+	}
 	ticketOf := v.leave()
 	v.floorAt = time.Time{}
 	defer func() { // those who come back take part in a spread that they did not know of

@@ -2,6 +2,7 @@ package gate_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -483,6 +484,47 @@ func TestAVisitGoesOnInAnotherProcess(t *testing.T) {
 	other := b.gate(adaptive).Resume("s", b.now.Add(time.Minute), v.State())
 	if waited := b.passes(other); waited < 8*time.Second || waited > 12*time.Second || other.Ticket() != v.Ticket() {
 		t.Errorf("with ticket %d it waits for %v, want about 10 s with ticket %d", other.Ticket(), waited, v.Ticket())
+	}
+}
+
+func TestAFloorGoesWithAVisitIntoAnotherProcess(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	g := b.gate(adaptive)
+	b.limited(g, 100)
+	v := b.visit(g)
+	b.passes(v)
+	floor := b.now.Add(20 * time.Second)
+	v.Limited(context.Background(), gate.Limit{RetryAfter: 20 * time.Second})
+	state, err := json.Marshal(v.State())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Delete("gate##s#0") // nothing else keeps the request
+	var carried gate.State
+	if err := json.Unmarshal(state, &carried); err != nil {
+		t.Fatal(err)
+	}
+	b.passes(b.gate(adaptive).Resume("s", b.now.Add(time.Minute), carried))
+	if b.now.Before(floor) {
+		t.Errorf("it calls %v before its floor; the state was %s", floor.Sub(b.now), state)
+	}
+}
+
+func TestAProbeThatIsLimitedEndsTheOutage(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	g := b.gate(adaptive)
+	b.failing(g, 0)
+	b.now = b.now.Add(time.Second)
+	v := b.visit(g)
+	b.passes(v)
+	if v.State().Probe == 0 {
+		t.Fatal("it has no lease")
+	}
+	v.Limited(context.Background(), gate.Limit{RetryAfter: time.Second})
+	if c := b.item().Circuit(b.now); c == gate.Open {
+		t.Error("the upstream has answered, and the circuit is open")
 	}
 }
 

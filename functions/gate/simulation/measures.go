@@ -47,8 +47,6 @@ func (m *measures) callsPerSuccessAfterLimit() float64 {
 	return float64(m.callsAfterLimit) / float64(m.successesAfterLimit)
 }
 
-func (m *measures) shareLimited() float64 { return float64(m.limited) / float64(m.calls) }
-
 func (m *measures) shareSuccessful() float64 { return float64(len(m.times)) / float64(m.requests) }
 
 // percentile returns the time to success that a share of the successes did not exceed.
