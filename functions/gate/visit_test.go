@@ -272,6 +272,20 @@ func TestWhoFindsNoPlaceIsToldWhenThereIsOne(t *testing.T) {
 	}
 }
 
+func TestNobodyIsTurnedAwayUponACopyThatIsOld(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	g := b.gate(gate.Settings{Mode: gate.Adaptive, MaxWaiting: 20})
+	b.limited(g, 20)
+	b.refused(b.visit(g))
+	b.Delete("gate##s#0")
+	b.refused(b.visit(g)) // the copy is new enough
+	b.now = b.now.Add(300 * time.Millisecond)
+	if waited := b.passes(b.visit(g)); waited != 0 {
+		t.Errorf("it waits for %v, and the queue has gone", waited)
+	}
+}
+
 func TestATicketOfALostItemDoesNotWaitInTheNextOne(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
