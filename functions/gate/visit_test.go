@@ -275,13 +275,14 @@ func TestWhoFindsNoPlaceIsToldWhenThereIsOne(t *testing.T) {
 func TestNobodyIsTurnedAwayUponACopyThatIsOld(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	g := b.gate(gate.Settings{Mode: gate.Adaptive, MaxWaiting: 20})
-	b.limited(g, 20)
-	b.refused(b.visit(g))
+	g := b.gate(adaptive)
+	b.limited(g, 100)
+	hurried := func() *gate.Visit { return g.Visit("s", b.now.Add(time.Second)) }
+	b.refused(hurried())
 	b.Delete("gate##s#0")
-	b.refused(b.visit(g)) // the copy is new enough
+	b.refused(hurried()) // the copy is new enough
 	b.now = b.now.Add(300 * time.Millisecond)
-	if waited := b.passes(b.visit(g)); waited != 0 {
+	if waited := b.passes(hurried()); waited != 0 {
 		t.Errorf("it waits for %v, and the queue has gone", waited)
 	}
 }
