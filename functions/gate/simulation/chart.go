@@ -28,7 +28,7 @@ func chart(p played) string {
 	panels := []panel{
 		{"calls per success", "%.2f", func(p played, n int) float64 { return p.worlds[n].measures.callsPerSuccess() }},
 		{"success in 60 s", "%.1f%%", func(p played, n int) float64 { return 100 * p.worlds[n].measures.shareSuccessful() }},
-		{"busiest second, per second on average", "%.1fx", func(p played, n int) float64 {
+		{"busiest second, x the rate", "%.1fx", func(p played, n int) float64 {
 			m := &p.worlds[n].measures
 			from := interval{0, p.end}
 			if end := p.upstream.outage.end; end > 0 {
