@@ -6,6 +6,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/sdkhttp"
 )
 
 // newEngine makes the client of Step Functions. It sends each request once, over a connection of its own.
@@ -26,7 +28,7 @@ func newEngine(config aws.Config) *sfn.Client {
 		t.Protocols.SetHTTP1(true)
 	})
 	return sfn.NewFromConfig(config, func(o *sfn.Options) {
-		o.HTTPClient = client
+		o.HTTPClient = sdkhttp.Client(client) // nothing repeats a start whose answer was cut off
 		o.RetryMaxAttempts = 1
 	})
 }

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -13,6 +16,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/smithy-go/middleware"
 )
 
 // start is a request to the engine.
@@ -95,5 +99,54 @@ func TestAStartOfAnExecutionThatFailsIsNotRepeated(t *testing.T) {
 				t.Errorf("%d requests were sent, want 1; the error is %v", n, err)
 			}
 		})
+	}
+}
+
+// A lateConn has written the input, and says so to net/http only when the SDK is done with the request.
+type lateConn struct {
+	net.Conn
+	done <-chan struct{}
+}
+
+func (c lateConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if bytes.HasSuffix(p, []byte("}")) {
+		<-c.done
+	}
+	return n, err
+}
+
+// The answer to a start is as large as a state, and nothing starts the execution again if it is cut off.
+func TestTheAnswerToAStartIsReadToItsEndWhicheverGoroutineIsLate(t *testing.T) {
+	t.Parallel()
+	output := strings.Repeat("a", 250<<10)
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		fmt.Fprintf(w, `{"executionArn":"arn","status":"SUCCEEDED","output":%q}`, output)
+	}))
+	defer service.Close()
+	for range 20 { // the connection would be closed a moment too late for some of them
+		done := make(chan struct{})
+		engine := newEngine(aws.Config{
+			Region: "eu-central-1", Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example", ""), BaseEndpoint: aws.String("http://states.test"),
+			HTTPClient: awshttp.NewBuildableClient().WithTransportOptions(func(transport *http.Transport) {
+				transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+					conn, err := new(net.Dialer).DialContext(ctx, network, service.Listener.Addr().String())
+					return lateConn{conn, done}, err
+				}
+			}),
+			APIOptions: []func(*middleware.Stack) error{func(stack *middleware.Stack) error {
+				return stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("done", func(
+					ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler,
+				) (middleware.DeserializeOutput, middleware.Metadata, error) {
+					out, metadata, err := next.HandleDeserialize(ctx, in) // the header section of the answer is there
+					close(done)
+					return out, metadata, err
+				}), middleware.After)
+			}},
+		})
+		if out, err := engine.StartSyncExecution(t.Context(), start); err != nil || *out.Output != output {
+			t.Fatalf("the start is answered with %v", err)
+		}
 	}
 }

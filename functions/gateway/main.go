@@ -55,6 +55,7 @@ import (
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gateway/handler"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/largebody/bucketstore"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/sdkhttp"
 )
 
 func main() {
@@ -64,6 +65,7 @@ func main() {
 		os.Exit(1)
 	}
 	engine := newEngine(awsConfig)
+	awsConfig.HTTPClient = sdkhttp.Client(awsConfig.HTTPClient)
 	gateway, err := handler.New(os.Getenv, handler.Dependencies{
 		Engine:      engine,
 		AsyncEngine: engine,

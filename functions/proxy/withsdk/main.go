@@ -26,10 +26,17 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution/executionstore"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/largebody/bucketstore"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/handler"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/sdkhttp"
 )
 
 // awsConfig is made when the first credential is needed.
-var awsConfig = sync.OnceValues(func() (aws.Config, error) { return config.LoadDefaultConfig(context.Background()) })
+var awsConfig = sync.OnceValues(func() (aws.Config, error) {
+	loaded, err := config.LoadDefaultConfig(context.Background())
+	if err == nil {
+		loaded.HTTPClient = sdkhttp.Client(loaded.HTTPClient)
+	}
+	return loaded, err
+})
 
 func main() {
 	proxy, err := handler.New(os.Getenv, handler.Dependencies{

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/sdkhttp"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack"
 )
 
@@ -20,7 +21,7 @@ import (
 func invoked(t testing.TB, s *stack.Stack, event string) (answer []byte, functionError string) {
 	t.Helper()
 	client := lambda.New(lambda.Options{
-		Region: "us-east-1", BaseEndpoint: aws.String(s.Endpoint()), RetryMaxAttempts: 1,
+		Region: "us-east-1", BaseEndpoint: aws.String(s.Endpoint()), RetryMaxAttempts: 1, HTTPClient: sdkhttp.Client(http.DefaultClient),
 		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
 	})
 	for _, f := range s.Template.Functions {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/smithy-go"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/sdkhttp"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/faults"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack"
 )
@@ -77,7 +79,7 @@ func secretReadBy(t testing.TB, s *stack.Stack, short, id string) string {
 // secretsClient is the AWS SDK's client for the secrets of a stack.
 func secretsClient(s *stack.Stack) *secretsmanager.Client {
 	return secretsmanager.New(secretsmanager.Options{
-		Region: "us-east-1", BaseEndpoint: aws.String(s.Endpoint()), RetryMaxAttempts: 1,
+		Region: "us-east-1", BaseEndpoint: aws.String(s.Endpoint()), RetryMaxAttempts: 1, HTTPClient: sdkhttp.Client(http.DefaultClient),
 		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
 	})
 }

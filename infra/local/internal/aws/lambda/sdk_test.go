@@ -3,12 +3,14 @@ package lambda_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdk "github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/sdkhttp"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
 )
 
@@ -21,7 +23,7 @@ func TestTheAWSSDKInvokesListsAndKnowsTheErrors(t *testing.T) {
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: lambda.AccessKeyID, SecretAccessKey: lambda.SecretAccessKey}, nil
 		}),
-		RetryMaxAttempts: 1,
+		RetryMaxAttempts: 1, HTTPClient: sdkhttp.Client(http.DefaultClient),
 	})
 	output, err := client.Invoke(t.Context(), &sdk.InvokeInput{FunctionName: aws.String(echoARN), Payload: []byte(`{"answer":[1]}`)})
 	if err != nil || output.StatusCode != 200 || string(output.Payload) != `[1]` || output.FunctionError != nil || aws.ToString(output.ExecutedVersion) != "$LATEST" {

@@ -19,6 +19,7 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/sdkhttp"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/datafile"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/sqs"
 )
@@ -128,7 +129,7 @@ func TestAKilledProcessLosesNoMessageThatItSaidWasSent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := sdk.New(sdk.Options{Region: "us-east-1", BaseEndpoint: aws.String(strings.TrimSpace(address)), RetryMaxAttempts: 1,
+	client := sdk.New(sdk.Options{Region: "us-east-1", BaseEndpoint: aws.String(strings.TrimSpace(address)), RetryMaxAttempts: 1, HTTPClient: sdkhttp.Client(http.DefaultClient),
 		Credentials: credentials.NewStaticCredentialsProvider("local", "local", "")})
 
 	// Eight send until the process is gone, and it is killed when 200 messages have been sent, in the midst of others.

@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 	"github.com/aws/smithy-go"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/sdkhttp"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
 )
 
@@ -42,7 +43,7 @@ func newClient(t *testing.T, s *stepfunctions.Service) *sfn.Client {
 		Region:           "us-east-1",
 		Credentials:      credentials.NewStaticCredentialsProvider("id", "secret", ""),
 		BaseEndpoint:     aws.String("http://aws.local"),
-		HTTPClient:       &http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(proxy)}},
+		HTTPClient:       sdkhttp.Client(&http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(proxy)}}),
 		RetryMaxAttempts: 1,
 	})
 }

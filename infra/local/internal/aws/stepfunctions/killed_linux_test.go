@@ -21,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/sdkhttp"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/datafile"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
@@ -105,7 +106,7 @@ func launch(t *testing.T, path, definition string) *victim {
 		Region:           "us-east-1",
 		Credentials:      credentials.NewStaticCredentialsProvider("id", "secret", ""),
 		BaseEndpoint:     aws.String("http://aws.local"),
-		HTTPClient:       &http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(proxy)}},
+		HTTPClient:       sdkhttp.Client(&http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(proxy)}}),
 		RetryMaxAttempts: 1,
 	}), path}
 }
