@@ -1,10 +1,8 @@
 package gatestore_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -18,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/sdkhttp"
 )
 
 // moto is a DynamoDB that somebody else wrote: moto_server, started once for all tests of the package that ask for it.
@@ -47,15 +47,7 @@ var motoTransport = &http.Client{Transport: &http.Transport{DisableKeepAlives: t
 func (o *oneAtATime) Do(request *http.Request) (*http.Response, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	response, err := motoTransport.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	// Read here, and not by the SDK: nobody repeats what was cut off while another request was under way.
-	body, err := io.ReadAll(response.Body)
-	response.Body.Close()
-	response.Body = io.NopCloser(bytes.NewReader(body))
-	return response, err
+	return motoTransport.Do(request)
 }
 
 // motoClient returns a client of moto_server, or skips the test where that is not installed.
@@ -71,7 +63,7 @@ func motoClient(t testing.TB, options ...func(*dynamodb.Options)) *dynamodb.Clie
 	o := dynamodb.Options{
 		Region:       "us-east-1",
 		BaseEndpoint: aws.String(moto.url),
-		HTTPClient:   &oneAtATime{},
+		HTTPClient:   sdkhttp.Client(&oneAtATime{}),
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}, nil
 		}),

@@ -17,6 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/sdkhttp"
 )
 
 // moto is a DynamoDB that somebody else wrote: moto_server, started once for all tests of the package that ask for it.
@@ -62,7 +64,7 @@ func motoClient(t testing.TB, options ...func(*dynamodb.Options)) *dynamodb.Clie
 	o := dynamodb.Options{
 		Region:       "us-east-1",
 		BaseEndpoint: aws.String(moto.url),
-		HTTPClient:   &oneAtATime{},
+		HTTPClient:   sdkhttp.Client(&oneAtATime{}),
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}, nil
 		}),
