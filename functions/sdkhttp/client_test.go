@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/sdkhttp"
@@ -110,6 +111,25 @@ func TestWithoutItTheConnectionIsClosedUnderTheAnswer(t *testing.T) {
 		}
 	}
 	t.Error("200 answers were read to their end without package sdkhttp, so it is not needed any more")
+}
+
+func TestNoneStandsForTheClientOfTheSDK(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
+	defer server.Close()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, strings.NewReader(question))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config aws.Config // as it is loaded
+	answered, err := sdkhttp.Client(config.HTTPClient).Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answered.Body.Close()
+	if got, err := io.ReadAll(answered.Body); err != nil || string(got) != question {
+		t.Errorf("the answer is %q, %v", got, err)
+	}
 }
 
 func TestARequestWithoutABodyHasNone(t *testing.T) {
