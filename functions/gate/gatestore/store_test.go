@@ -15,11 +15,14 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate/gatestore"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate/gatetest"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/internal/moto"
 )
 
+func TestMain(m *testing.M) { moto.Main(m) }
+
 func TestTheStoreKeepsTheContractOnMoto(t *testing.T) {
-	client := motoClient(t)
-	gatetest.Run(t, func(t *testing.T) gate.Store { return gatestore.New(client, motoTable(t, client)) })
+	client := moto.Client(t)
+	gatetest.Run(t, func(t *testing.T) gate.Store { return gatestore.New(client, moto.Table(t, client, false)) })
 }
 
 // fake is a client that answers with what it is given, and keeps what it was sent.
@@ -136,9 +139,9 @@ func (d dated) Do(request *http.Request) (*http.Response, error) {
 }
 
 func TestRepliesHaveTheTimeOfTheTable(t *testing.T) {
-	client := motoClient(t)
-	table := motoTable(t, client)
-	store := gatestore.New(motoClient(t, func(o *dynamodb.Options) { o.HTTPClient = dated{o.HTTPClient} }), table)
+	client := moto.Client(t)
+	table := moto.Table(t, client, false)
+	store := gatestore.New(moto.Client(t, func(o *dynamodb.Options) { o.HTTPClient = dated{o.HTTPClient} }), table)
 	want := time.Date(2026, time.November, 28, 4, 35, 54, 0, time.UTC)
 	make := gate.Update{Operation: "open", If: []gate.Clause{{{Attribute: "version", Compare: gate.Equals}}}, Changes: []gate.Change{{Attribute: "version", Kind: gate.Add, Value: 1}}}
 	for _, what := range []string{"an update", "an update whose condition fails", "a look"} {
@@ -153,8 +156,8 @@ func TestRepliesHaveTheTimeOfTheTable(t *testing.T) {
 }
 
 func TestALargeItemIsOneWriteUnit(t *testing.T) {
-	client := motoClient(t)
-	table := motoTable(t, client)
+	client := moto.Client(t)
+	table := moto.Table(t, client, false)
 	store := gatestore.New(client, table)
 	u := gate.Update{Operation: "make"}
 	for _, a := range gate.Attributes() {

@@ -17,6 +17,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/dynamostore"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/recordformat"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/storetest"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/internal/moto"
 )
 
 type (
@@ -29,9 +30,9 @@ type (
 var typescript = dynamostore.WithFormat(recordformat.TypeScript)
 
 func TestTheStoreInTheFormatOfTypeScriptKeepsTheContractOnMoto(t *testing.T) {
-	client := motoClient(t)
+	client := moto.Client(t)
 	storetest.Run(t, func(t *testing.T) idempotency.Store {
-		return dynamostore.New(client, motoTable(t, client, false), typescript)
+		return dynamostore.New(client, moto.Table(t, client, false), typescript)
 	})
 }
 
@@ -163,8 +164,8 @@ func TestAResultThatDynamoDBHasNoTypeForDoesNotFit(t *testing.T) {
 }
 
 func TestWhatDynamoDBHasNoTypeForIsKeptAsTextAndReplayed(t *testing.T) {
-	client := motoClient(t)
-	manager, err := idempotency.New(dynamostore.New(client, motoTable(t, client, false), typescript), idempotency.Config{
+	client := moto.Client(t)
+	manager, err := idempotency.New(dynamostore.New(client, moto.Table(t, client, false), typescript), idempotency.Config{
 		Prefix: "f", Lease: time.Minute, Clock: fixedClock{},
 	})
 	if err != nil {

@@ -21,17 +21,20 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/dynamostore"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/storetest"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/internal/moto"
 )
 
+func TestMain(m *testing.M) { moto.Main(m) }
+
 func TestTheStoreKeepsTheContractOnMoto(t *testing.T) {
-	client := motoClient(t)
-	storetest.Run(t, func(t *testing.T) idempotency.Store { return dynamostore.New(client, motoTable(t, client, false)) })
+	client := moto.Client(t)
+	storetest.Run(t, func(t *testing.T) idempotency.Store { return dynamostore.New(client, moto.Table(t, client, false)) })
 }
 
 func TestTheStoreKeepsTheContractWithASortKeyAndOtherNamesOnMoto(t *testing.T) {
-	client := motoClient(t)
+	client := moto.Client(t)
 	storetest.Run(t, func(t *testing.T) idempotency.Store {
-		return dynamostore.New(client, motoTable(t, client, true), dynamostore.WithSortKey("idempotency#orders"), dynamostore.WithAttributes(
+		return dynamostore.New(client, moto.Table(t, client, true), dynamostore.WithSortKey("idempotency#orders"), dynamostore.WithAttributes(
 			dynamostore.Attributes{Status: "st", Owner: "who", LeaseEnd: "until", Expiration: "ttl", Data: "result", Fingerprint: "hash"}))
 	})
 }
@@ -116,8 +119,8 @@ func TestTheItemInProgressIsThatOfPowertoolsAndTheOwner(t *testing.T) {
 }
 
 func TestAnItemOfPowertoolsIsReplayed(t *testing.T) {
-	client := motoClient(t)
-	table := motoTable(t, client, false)
+	client := moto.Client(t)
+	table := moto.Table(t, client, false)
 	const id = "payment-fn.app.handler#b8967642f95965b39f63f4bf20032dfc"
 	if _, err := client.PutItem(context.Background(), &dynamodb.PutItemInput{TableName: &table, Item: map[string]types.AttributeValue{
 		"id": s(id), "expiration": n("1700003600"), "status": s("COMPLETED"), "in_progress_expiration": n("1700000030250"),
@@ -141,8 +144,8 @@ func TestAnItemOfPowertoolsIsReplayed(t *testing.T) {
 }
 
 func TestACompletedItemHasExactlyTheAttributesThatPowertoolsReads(t *testing.T) {
-	client := motoClient(t)
-	table := motoTable(t, client, false)
+	client := moto.Client(t)
+	table := moto.Table(t, client, false)
 	manager, err := idempotency.New(dynamostore.New(client, table), idempotency.Config{
 		Prefix: "f", Validation: "amount", Key: "order", Clock: fixedClock{}, Lease: time.Minute, NewOwner: func() string { return "me" },
 	})
@@ -277,8 +280,8 @@ func TestARequestThatTheSDKRepeatsBecauseItsAnswerWasLostSucceeds(t *testing.T) 
 	for _, operation := range []string{"PutItem", "UpdateItem", "DeleteItem"} {
 		t.Run(operation, func(t *testing.T) {
 			link := &losesFirstAnswer{operation: operation}
-			client := motoClient(t, func(o *dynamodb.Options) { o.HTTPClient = link })
-			manager, err := idempotency.New(dynamostore.New(client, motoTable(t, motoClient(t), false)), idempotency.Config{
+			client := moto.Client(t, func(o *dynamodb.Options) { o.HTTPClient = link })
+			manager, err := idempotency.New(dynamostore.New(client, moto.Table(t, moto.Client(t), false)), idempotency.Config{
 				Prefix: "f", Lease: time.Minute,
 			})
 			if err != nil {

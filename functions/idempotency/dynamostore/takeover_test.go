@@ -11,6 +11,7 @@ import (
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/dynamostore"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/internal/moto"
 )
 
 // readFails is a client whose inserts conflict, without the item, and whose reads fail.
@@ -58,8 +59,8 @@ func TestADeadItemThatCannotBeReadIsReplacedNevertheless(t *testing.T) {
 }
 
 func TestARecordThatCannotBeReadCanBeForgotten(t *testing.T) {
-	client := motoClient(t)
-	table := motoTable(t, client, false)
+	client := moto.Client(t)
+	table := moto.Table(t, client, false)
 	if _, err := client.PutItem(context.Background(), &dynamodb.PutItemInput{TableName: &table, Item: map[string]types.AttributeValue{
 		"id": s("p#1"), "expiration": n("1700003600"), "status": s("DONE"),
 	}}); err != nil {

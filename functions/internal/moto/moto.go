@@ -1,4 +1,5 @@
-package dynamostore_test
+// Package moto has tests ask a DynamoDB that somebody else wrote: moto_server.
+package moto
 
 import (
 	"context"
@@ -10,7 +11,6 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -21,19 +21,20 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/sdkhttp"
 )
 
-// moto is a DynamoDB that somebody else wrote: moto_server, started once for all tests of the package that ask for it.
-var moto struct {
+// server is started once for all tests of the package that ask for it.
+var server struct {
 	once    sync.Once
 	url     string
 	problem string
 	process *os.Process
 }
 
-func TestMain(m *testing.M) {
+// Main runs the tests of a package, ends moto_server, and ends the program. It is for TestMain.
+func Main(m *testing.M) {
 	code := m.Run()
-	if moto.process != nil {
-		moto.process.Kill()
-		moto.process.Wait()
+	if server.process != nil {
+		_ = server.process.Kill()
+		_, _ = server.process.Wait()
 	}
 	os.Exit(code)
 }
@@ -43,27 +44,27 @@ func TestMain(m *testing.M) {
 // net/http would repeat a write by itself on one that the server has closed, and the model knows of one write.
 type oneAtATime struct{ mu sync.Mutex }
 
-var motoTransport = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+var transport = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
 func (o *oneAtATime) Do(request *http.Request) (*http.Response, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return motoTransport.Do(request)
+	return transport.Do(request)
 }
 
-// motoClient returns a client of moto_server, or skips the test where that is not installed.
-func motoClient(t testing.TB, options ...func(*dynamodb.Options)) *dynamodb.Client {
+// Client returns a client of moto_server, or skips the test where that is not installed.
+func Client(t testing.TB, options ...func(*dynamodb.Options)) *dynamodb.Client {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("-short: moto_server is not asked")
 	}
-	moto.once.Do(startMoto)
-	if moto.problem != "" {
-		t.Skip(moto.problem)
+	server.once.Do(start)
+	if server.problem != "" {
+		t.Skip(server.problem)
 	}
 	o := dynamodb.Options{
 		Region:       "us-east-1",
-		BaseEndpoint: aws.String(moto.url),
+		BaseEndpoint: aws.String(server.url),
 		HTTPClient:   sdkhttp.Client(&oneAtATime{}),
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}, nil
@@ -72,27 +73,27 @@ func motoClient(t testing.TB, options ...func(*dynamodb.Options)) *dynamodb.Clie
 	return dynamodb.New(o, options...)
 }
 
-func startMoto() {
+func start() {
 	path, err := exec.LookPath("moto_server")
 	if err != nil {
-		moto.problem = "moto_server is not installed (pip install 'moto[server]'), so nothing checks the store against an independent DynamoDB"
+		server.problem = "moto_server is not installed (pip install 'moto[server]'), so nothing checks the store against an independent DynamoDB"
 		return
 	}
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		moto.problem = err.Error()
+		server.problem = err.Error()
 		return
 	}
 	address := free.Addr().String()
 	free.Close()
 	_, port, _ := net.SplitHostPort(address)
-	server := exec.Command(path, "-H", "127.0.0.1", "-p", port)
-	server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := server.Start(); err != nil {
-		moto.problem = err.Error()
+	process := exec.Command(path, "-H", "127.0.0.1", "-p", port)
+	process.SysProcAttr = ending()
+	if err := process.Start(); err != nil {
+		server.problem = err.Error()
 		return
 	}
-	moto.process = server.Process
+	server.process = process.Process
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		response, err := http.Get("http://" + address + "/moto-api/")
 		if err == nil {
@@ -100,15 +101,15 @@ func startMoto() {
 			break
 		}
 		if time.Now().After(deadline) {
-			moto.problem = "moto_server does not answer after a minute: " + err.Error()
+			server.problem = "moto_server does not answer after a minute: " + err.Error()
 			return
 		}
 	}
-	moto.url = "http://" + address
+	server.url = "http://" + address
 }
 
-// motoTable makes a table of its own for a test.
-func motoTable(t testing.TB, client *dynamodb.Client, sortKey bool) string {
+// Table makes a table of its own for a test, whose partition key is id and whose sort key, if it is to have one, is sk.
+func Table(t testing.TB, client *dynamodb.Client, sortKey bool) string {
 	t.Helper()
 	name := "t" + strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
