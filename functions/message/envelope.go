@@ -123,6 +123,9 @@ type Envelope struct {
 	// the proxy, see [AnswerTooLarge].
 	Bodiless bool `json:"bodiless,omitempty"`
 
+	// Gate is what comes back of the request's visit at the gate. Nil where there is none, or nothing was seen of it.
+	Gate *GateReport `json:"gate,omitempty"`
+
 	// Call is what is asked of the proxy. Nil once there is an answer to hand back.
 	Call *Call `json:"call,omitempty"`
 

@@ -20,6 +20,7 @@ const (
 	RecordPrefixVariable   = "RECORD_PREFIX"
 	BodiesVariable         = "LARGE_BODIES_BUCKET" // only where bodies can be large; of a proxy, RECORD_PREFIX then, too
 	AsyncVariable          = "ASYNC"
+	GateVariable           = "GATE" // with TABLE_NAME and RECORD_PREFIX
 
 	StateMachineVariable     = "STATE_MACHINE_ARN" // the gateway
 	RingStartVariable        = "RING_START"
