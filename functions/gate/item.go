@@ -61,7 +61,9 @@ type Item struct {
 	FailuresSince int64 `json:"failuresSince,omitempty"`
 	Shed          int64 `json:"shed,omitempty"`
 
-	// ByKey and ByAddress count what quick tries from another address brought: what the limit is by.
+	// Tries is how many quick tries from another address were made in this spell. ByKey and ByAddress count what they
+	// brought: what the limit is by.
+	Tries     int64 `json:"tries,omitempty"`
 	ByKey     int64 `json:"byKey,omitempty"`
 	ByAddress int64 `json:"byAddress,omitempty"`
 

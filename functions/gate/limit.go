@@ -76,7 +76,7 @@ func (i Item) openSpell(r refused, until int64) *Update {
 	u := update("open").next(i).when(activeUntil, AtMost, r.now).when(probe, Equals, 0).
 		set(opened, r.now).set(activeUntil, until+hold).set(Expiration, expiration(until)).
 		copy(served, ticket).set(since, until).set(roundStart, r.now).copy(roundServed, ticket).set(roundWaiting, 0).
-		set(rejected, 0).set(still, 0).set(most, 0).set(outage, 0).set(shed, 0).
+		set(rejected, 0).set(still, 0).set(most, 0).set(outage, 0).set(shed, 0).set(tries, 0).
 		set(rate, int64(knownShare*float64(i.Best)))
 	if i.Version == 0 {
 		u.set(born, r.born).set(shards, r.shards)

@@ -123,6 +123,9 @@ type GatePass struct {
 	Waited int64 `json:"waited,omitempty"`
 	Ticket int64 `json:"ticket,omitempty"`
 
+	// Refusals is how often an asynchronous request was turned away, and came again.
+	Refusals int `json:"refusals,omitempty"`
+
 	// Tried says that the attempt to come is a quick try, from another address in spite of a limit.
 	Tried bool `json:"tried,omitempty"`
 }

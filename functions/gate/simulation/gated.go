@@ -129,7 +129,11 @@ func (g gated) request(w *world, r *request, door *gate.Gate) error {
 		again, delay, _ := decide(result)
 		told, _ := retryAfter(result)
 		if result.Status == http.StatusTooManyRequests {
-			waits = v.Limited(ctx, gate.Limit{RetryAfter: told, PerAddress: g.byAddress})
+			limit := gate.Limit{RetryAfter: told, PerAddress: g.byAddress}
+			if g.byAddress {
+				limit.RetryAfter = 0 // of the next address, which is free
+			}
+			waits = v.Limited(ctx, limit)
 		} else if again {
 			waits = v.Failed(ctx, gate.Failure{RetryAfter: told})
 		}

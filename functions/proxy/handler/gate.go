@@ -1,0 +1,264 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
+)
+
+const (
+	// maxGateSleep is the longest wait at the gate that a proxy sleeps itself. What is longer is for the state machine, which costs
+	// less for as long as that.
+	maxGateSleep = 1 * time.Second
+
+	// maxRefusals bounds how far apart an asynchronous request comes to the gate that is turned away each time: at most so many
+	// doublings of what it is told.
+	maxRefusals = 6
+)
+
+// openGate makes the gate that the environment describes.
+func openGate(s settings, d Dependencies) (*gate.Gate, error) {
+	settings, _, err := s.gate.Settings(s.policy)
+	if err != nil {
+		return nil, err
+	}
+	options := []gate.Option{gate.WithPrefix(s.recordPrefix)}
+	if d.Clock != nil {
+		options = append(options, gate.WithClock(d.Clock))
+	}
+	if d.Random != nil {
+		options = append(options, gate.WithRandom(d.Random))
+	}
+	return gate.New(d.Gate(s.table), settings, options...)
+}
+
+// A visit is a call at the gate. Nil is one without a gate.
+type visit struct {
+	*gate.Visit
+	pass *message.GatePass // as it came
+	mode gate.Mode
+}
+
+// visit goes on with the visit of a call.
+func (p *Proxy) visit(call *message.Call) *visit {
+	if p.gate == nil || call.Gate == nil {
+		return nil
+	}
+	latest := call.DeadlineTime().Add(-p.leastTime(call))
+	return &visit{p.gate.Resume(call.Gate.Scope, latest, call.Gate.State), call.Gate, p.gate.Settings().Mode}
+}
+
+// held is how long the call has been held back at the gate, and ticket the number of its last ticket.
+func (v *visit) held() time.Duration {
+	return time.Duration(v.pass.Waited)*time.Millisecond + v.Waited()
+}
+
+func (v *visit) ticket() int64 {
+	if n := v.Ticket(); n > 0 {
+		return n
+	}
+	return v.pass.Ticket
+}
+
+// carry is the call as it goes to the next proxy.
+func (v *visit) carry(call *message.Call, change ...func(*message.GatePass)) *message.Call {
+	if v == nil {
+		return call
+	}
+	next := *call
+	next.Gate = &message.GatePass{Scope: v.pass.Scope, State: v.State(), Waited: v.held().Milliseconds(), Ticket: v.ticket()}
+	for _, c := range change {
+		c(next.Gate)
+	}
+	return &next
+}
+
+// report is what the answer says of the visit. Nil if there is nothing to say.
+func (v *visit) report() *message.GateReport {
+	if v == nil {
+		return nil
+	}
+	r := &message.GateReport{Waited: v.held().Milliseconds(), Ticket: v.ticket()}
+	if shard, item := v.Item(); item != (gate.Item{}) {
+		r.Shard, r.Item = shard, &item
+	}
+	if *r == (message.GateReport{}) {
+		return nil
+	}
+	return r
+}
+
+// enter lets a call through when it may call. Where it has to wait for longer than a proxy does itself, or there is no place for
+// it, it returns what the state machine is told. history are the attempts before this one.
+func (p *Proxy) enter(ctx context.Context, v *visit, call *message.Call, history []retry.Attempt) (*message.Envelope, error) {
+	if v == nil {
+		return nil, nil
+	}
+	for {
+		wait, err := v.Next(ctx)
+		var refused *gate.Refusal
+		switch {
+		case errors.As(err, &refused):
+			return p.turnedAway(v, call, history, refused), nil
+		case err != nil:
+			return nil, err
+		case wait > maxGateSleep:
+			return message.ToProxy(v.carry(call), p.policy, history, wait), nil
+		case wait > 0:
+			if err := p.clock.Sleep(ctx, wait); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if wait, others := p.limitedUntil(history); others {
+			// Waits at the gate go round the ring, too, so that it may be the turn of a proxy that was limited, and of no other.
+			return message.ToProxy(v.carry(call), p.policy, history, wait), nil
+		}
+		return nil, nil
+	}
+}
+
+// limitedUntil says whether this proxy was told, by a limit of its own address, to wait for longer than now, and how long to wait
+// for the first one that may call.
+func (p *Proxy) limitedUntil(history []retry.Attempt) (wait time.Duration, limited bool) {
+	now := p.clock.Now()
+	until := map[string]time.Time{}
+	for _, a := range history {
+		if at := time.UnixMilli(a.NotBefore); a.Kind == retry.RateLimit && at.After(now) && at.After(until[a.Proxy]) {
+			until[a.Proxy] = at
+		}
+	}
+	if _, limited = until[p.name]; !limited || len(until) < p.proxies {
+		return 0, limited
+	}
+	first := until[p.name]
+	for _, at := range until {
+		if at.Before(first) {
+			first = at
+		}
+	}
+	return first.Sub(now), true
+}
+
+// turnedAway is for a call that there is no place for at the gate. Where somebody waits for its answer, it ends; an asynchronous
+// one comes again, which costs nothing in the meantime.
+func (p *Proxy) turnedAway(v *visit, call *message.Call, history []retry.Attempt, refused *gate.Refusal) *message.Envelope {
+	now := p.clock.Now()
+	wait := refused.RetryAfter
+	if n := call.Gate.Refusals; call.Execution != "" {
+		wait += time.Duration(p.random() * float64(wait) * float64(int(1)<<min(n, maxRefusals)))
+		if now.Add(wait).Before(call.DeadlineTime().Add(-p.leastTime(call))) {
+			next := v.carry(call, func(pass *message.GatePass) {
+				pass.State = gate.State{NotBefore: now.Add(wait).UnixMilli()}
+				pass.Waited += wait.Milliseconds()
+				pass.Refusals = n + 1
+			})
+			return message.ToProxy(next, p.policy, history, wait)
+		}
+	}
+	out := p.late(call, history)
+	out.NotBefore = max(out.NotBefore, now.Add(refused.RetryAfter).UnixMilli())
+	return out
+}
+
+// tell tells the others what came of an attempt, and returns the decision as the gate has it: where it holds the call back, the
+// delay is the gate's, and where there is no place before the deadline, the call has failed.
+//
+// change is to be made to the pass of the call, if it goes on.
+func (p *Proxy) tell(
+	ctx context.Context, v *visit, call *message.Call, result retry.Result, decision retry.Decision,
+) (_ retry.Decision, change func(*message.GatePass)) {
+	change = func(*message.GatePass) {}
+	if v == nil {
+		return decision, change
+	}
+	again := decision.Outcome == retry.Again
+	told := max(0, decision.NotBefore.Sub(result.Received))
+	if again {
+		told = decision.Floor
+	}
+	if v.pass.Tried && result.Status != 0 {
+		v.Tried(ctx, decision.Kind != retry.RateLimit)
+	}
+	queues := false
+	switch {
+	case decision.Kind == retry.RateLimit:
+		if decision.Scope == retry.Inferred { // a quick try would go out in spite of it
+			told = max(0, decision.NotBefore.Sub(result.Received))
+		}
+		queues = v.Limited(ctx, gate.Limit{RetryAfter: told, PerAddress: decision.Scope == retry.PerAddress, Last: !again})
+		if queues && again && decision.Scope == retry.Inferred && v.Try(ctx) {
+			return decision, func(pass *message.GatePass) { pass.Tried = true }
+		}
+	case isOutage(result, decision):
+		queues = v.Failed(ctx, gate.Failure{RetryAfter: told, Last: !again})
+	case decision.Outcome == retry.Succeeded && (call.Execution != "" || v.State().Probe != 0):
+		v.Succeeded(ctx) // of all others the gateway tells, which has looked at the item meanwhile
+	}
+	if !queues || !again {
+		return decision, change
+	}
+	wait, err := v.Next(ctx)
+	var refused *gate.Refusal
+	switch {
+	case errors.As(err, &refused) && call.Execution != "":
+		out := p.turnedAway(v, call, nil, refused)
+		if out.Outcome != retry.Again {
+			return outOfPlaces(decision, refused), change
+		}
+		decision.Delay = time.Duration(out.WaitSeconds)*time.Second + time.Duration(out.SleepMilliseconds)*time.Millisecond
+		pass := *out.Call.Gate
+		change = func(p *message.GatePass) { *p = pass }
+	case errors.As(err, &refused):
+		return outOfPlaces(decision, refused), change
+	case err != nil:
+		return decision, change
+	default:
+		decision.Delay = max(wait, time.Millisecond) // none at all is that of a quick try
+	}
+	decision.Why += fmt.Sprintf("; the gate has it wait %s", decision.Delay.Round(time.Millisecond))
+	if n := v.Ticket(); n > 0 {
+		decision.Why += fmt.Sprintf(", with ticket %d", n)
+	}
+	return decision, change
+}
+
+// outOfPlaces is the decision about an attempt that no other may follow, because there is no place at the gate before the
+// deadline.
+func outOfPlaces(decision retry.Decision, refused *gate.Refusal) retry.Decision {
+	decision.Outcome, decision.Reason, decision.Delay = retry.Failed, retry.DeadlineExceeded, 0
+	decision.RetryAfter = max(refused.RetryAfter, decision.Floor)
+	decision.Why += "; at the gate there is no place before the deadline"
+	return decision
+}
+
+// isOutage says whether an attempt failed in a way that others would meet, too, in an outage.
+func isOutage(result retry.Result, decision retry.Decision) bool {
+	switch decision.Kind {
+	case retry.ServerError:
+		return result.Status >= http.StatusInternalServerError
+	case retry.NetworkFailure:
+		return decision.Reason != retry.NotRetryable
+	}
+	return false
+}
+
+// measure writes the metrics of an asynchronous request that ends. Of all others the gateway does.
+func (p *Proxy) measure(ctx context.Context, v *visit, call *message.Call) {
+	if v == nil || call.Execution == "" {
+		return
+	}
+	_, item := v.Item()
+	if v.held() == 0 && item == (gate.Item{}) {
+		return
+	}
+	attributes := message.GateMetrics(p.recordPrefix, p.gate.Now(), v.held(), false, item)
+	p.log.LogAttrs(ctx, slog.LevelInfo, message.GateText, append(attributes, slog.String("requestId", call.RequestID))...)
+}
