@@ -436,7 +436,7 @@ func (v *Visit) Limited(ctx context.Context, l Limit) bool {
 	g, s := v.gate, v.gate.settings
 	received, unknown := g.clock.Now(), v.bypass
 	if me := v.state.Probe; me != 0 { // who limits is there again
-		g.change(ctx, v.id(), func(i Item) *Update { return i.close(g.now(), me, s) })
+		v.close(ctx, me)
 	}
 	ticketOf := v.leave()
 	v.floorAt = time.Time{}
@@ -540,6 +540,14 @@ func (v *Visit) Failed(ctx context.Context, f Failure) bool {
 	return true
 }
 
+// close tells the others that the outage is over. The lease may have been taken by another process, of which the copy knows
+// nothing.
+func (v *Visit) close(ctx context.Context, me int64) {
+	g, id := v.gate, v.id()
+	g.look(ctx, id)
+	g.change(ctx, id, func(i Item) *Update { return i.close(g.now(), me, g.settings) })
+}
+
 // Succeeded tells the others that a call had an answer that is no failure, if they are in doubt. It does so beside the
 // request.
 func (v *Visit) Succeeded(ctx context.Context) {
@@ -549,9 +557,7 @@ func (v *Visit) Succeeded(ctx context.Context) {
 	}
 	id, me := v.id(), v.state.Probe
 	if me != 0 {
-		g.beside(ctx, func(ctx context.Context) {
-			g.change(ctx, id, func(i Item) *Update { return i.close(g.now(), me, s) })
-		})
+		g.beside(ctx, func(ctx context.Context) { v.close(ctx, me) })
 		return
 	}
 	c, _ := g.copy(id)

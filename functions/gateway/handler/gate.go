@@ -37,6 +37,9 @@ func openGate(s settings, d Dependencies) (*gate.Gate, error) {
 	if d.Clock != nil {
 		options = append(options, gate.WithClock(gateClock{d.Clock.Now, d.Clock.Sleep}))
 	}
+	if d.GateSilence > 0 {
+		options = append(options, gate.WithSilence(d.GateSilence))
+	}
 	if d.Random != nil {
 		options = append(options, gate.WithRandom(d.Random))
 	}

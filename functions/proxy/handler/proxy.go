@@ -48,6 +48,10 @@ type Dependencies struct {
 	// Clock is the time. Default: the system's. Timeouts of attempts pass by the system's clock in any case.
 	Clock Clock
 
+	// GateSilence is how long the table may take to answer at the gate before it is as if there were none, by the clock of the
+	// machine. Default: gate.DefaultSilence.
+	GateSilence time.Duration
+
 	// Random gives numbers in [0, 1), for jitter. Default: math/rand/v2.
 	Random func() float64
 }
