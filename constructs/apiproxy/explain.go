@@ -2,10 +2,12 @@ package apiproxy
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
@@ -21,6 +23,8 @@ type Explanation struct {
 	async                 *Async
 	letters, callback     bool
 	largeBodies           bool
+	gate                  gate.Settings
+	key                   gate.Key
 }
 
 // Explain explains the retry policy for the number of proxies of the props, and for requests with the credential of
@@ -31,6 +35,7 @@ type Explanation struct {
 func (p RetryingApiProxyProps) Explain() Explanation {
 	p = p.withDefaults()
 	e := Explanation{Explanation: p.Retry.ExplainFor(p.judged()), deadline: p.Retry.Deadline, maxDeadline: p.Retry.MaxDeadline, async: p.Async, letters: p.DeadLetters != nil, callback: p.Callback != nil, largeBodies: p.LargeBodies != nil}
+	e.gate, e.key, _ = p.gate().Settings(retry.Policy{})
 	var longest retry.Timetable
 	for _, table := range e.Timetables {
 		if len(table.Starts) > len(longest.Starts) {
@@ -85,5 +90,43 @@ func (e Explanation) String() string {
 		fmt.Fprintf(&out, "\nA million bodies that do not fit into a state cost $%.2f to write to the bucket, and $%.2f each time that they are read: a\n"+
 			"request by each attempt, an answer by the gateway. Storage is not in it.\n", pricePut*1e6, priceGet*1e6)
 	}
+	e.explainGate(&out)
 	return out.String()
+}
+
+// explainGate says what flow control and circuit breaker do, and what it costs that requests wait for them. Nothing if there is neither.
+func (e Explanation) explainGate(out io.Writer) {
+	g := e.gate.WithDefaults()
+	shared := strings.ReplaceAll(e.key.String(), "+", " and ")
+	switch g.Mode {
+	case gate.Fixed:
+		fmt.Fprintf(out, "\nFlow control, by %s, is fixed: %d calls per %v, and up to %d at once. Each request takes a ticket, which is a write to\n"+
+			"the table: $%.3f for a million of them.\n", shared, g.Rate, g.Period, g.Burst, priceTableWrite*1e6)
+	case gate.Adaptive:
+		fmt.Fprintf(out, "\nFlow control, by %s, is adaptive: after a 429, and until a minute after the last one, requests come one after the\n"+
+			"other, at the rate that the upstream lets through. Each then takes a ticket, which is a write to the table: $%.3f for a\n"+
+			"million of them.\n", shared, priceTableWrite*1e6)
+	case gate.Observe:
+		fmt.Fprintf(out, "\nFlow control, by %s, observes: nobody waits for a rate, and the logs say what adaptive would have done.\n", shared)
+	}
+	if b := g.Breaker; !b.Disabled {
+		fmt.Fprintf(out, "\nThe circuit breaker, by %s, stops calls when %d of them, and %.4g%% of all, have failed within two seconds. One per %v then\n"+
+			"tries, and the others wait; after a success they are let go at %.4g times the rate at which they came. Nothing is written\n"+
+			"while calls succeed.\n", shared, b.MinimumFailures, b.FailureRate*100, b.ProbeInterval, b.RampUp)
+	} else if g.Mode == gate.Off || g.Mode == gate.Observe {
+		return // nobody waits
+	}
+	wait := costGateWait
+	if g.MaxWaiting == gate.Unbounded {
+		fmt.Fprintf(out, "As many wait as come: %d a second that wait %v hold %d of the account's concurrent executions, those of the gateway.\n",
+			slotsRate, wait, slots(wait))
+	} else {
+		fmt.Fprintf(out, "At most %d requests with the same key wait at the same time, and the others are turned away. %d that wait hold %d of\n"+
+			"the account's concurrent executions, those of the gateway.\n", g.MaxWaiting, g.MaxWaiting, g.MaxWaiting)
+	}
+	fmt.Fprintf(out, "A million requests that wait %v cost $%.2f more, and up to $%.2f where an Express execution waits with them.\n",
+		wait, cents(lambda(wait)), cents(lambda(wait)+express(wait)))
+	if e.async != nil {
+		fmt.Fprintln(out, "Asynchronous requests wait in neither, and for nothing.")
+	}
 }
