@@ -97,35 +97,40 @@ func (e Explanation) String() string {
 // explainGate says what flow control and circuit breaker do, and what it costs that requests wait for them. Nothing if there is neither.
 func (e Explanation) explainGate(out io.Writer) {
 	g := e.gate.WithDefaults()
-	shared := strings.ReplaceAll(e.key.String(), "+", " and ")
+	shared := "by " + strings.ReplaceAll(e.key.String(), "+", " and ")
+	if e.key == 0 {
+		shared = "for all requests together"
+	}
 	switch g.Mode {
 	case gate.Fixed:
-		fmt.Fprintf(out, "\nFlow control, by %s, is fixed: %d calls per %v, and up to %d at once. Each request takes a ticket, which is a write to\n"+
-			"the table: $%.3f for a million of them.\n", shared, g.Rate, g.Period, g.Burst, priceTableWrite*1e6)
+		fmt.Fprintf(out, "\nFlow control is fixed, %s: %d calls per %v, and up to %d at once.\n"+
+			"Each request takes a ticket, which is a write to the table: $%.3f for a million of them.\n",
+			shared, g.Rate, g.Period, g.Burst, priceTableWrite*1e6)
 	case gate.Adaptive:
-		fmt.Fprintf(out, "\nFlow control, by %s, is adaptive: after a 429, and until a minute after the last one, requests come one after the\n"+
-			"other, at the rate that the upstream lets through. Each then takes a ticket, which is a write to the table: $%.3f for a\n"+
-			"million of them.\n", shared, priceTableWrite*1e6)
+		fmt.Fprintf(out, "\nFlow control is adaptive, %s: from a 429 until a minute after the last one, requests come\n"+
+			"one after the other, at the rate that the upstream lets through. Each then takes a ticket, which is a write to the table:\n"+
+			"$%.3f for a million of them.\n", shared, priceTableWrite*1e6)
 	case gate.Observe:
-		fmt.Fprintf(out, "\nFlow control, by %s, observes: nobody waits for a rate, and the logs say what adaptive would have done.\n", shared)
+		fmt.Fprintf(out, "\nFlow control observes, %s: nobody waits for a rate, and the logs say what adaptive would do.\n", shared)
 	}
 	if b := g.Breaker; !b.Disabled {
-		fmt.Fprintf(out, "\nThe circuit breaker, by %s, stops calls when %d of them, and %.4g%% of all, have failed within two seconds. One per %v then\n"+
-			"tries, and the others wait; after a success they are let go at %.4g times the rate at which they came. Nothing is written\n"+
-			"while calls succeed.\n", shared, b.MinimumFailures, b.FailureRate*100, b.ProbeInterval, b.RampUp)
+		fmt.Fprintf(out, "\nThe circuit breaker, %s, stops calls when %d of them, and %.4g%% of all,\n"+
+			"have failed within two seconds. One per %v then tries, and the others wait; after a success they are let go at %.4g times\n"+
+			"the rate at which they came. It writes nothing while calls succeed.\n",
+			shared, b.MinimumFailures, b.FailureRate*100, b.ProbeInterval, b.RampUp)
 	} else if g.Mode == gate.Off || g.Mode == gate.Observe {
 		return // nobody waits
 	}
 	wait := costGateWait
 	if g.MaxWaiting == gate.Unbounded {
-		fmt.Fprintf(out, "As many wait as come: %d a second that wait %v hold %d of the account's concurrent executions, those of the gateway.\n",
-			slotsRate, wait, slots(wait))
+		fmt.Fprintf(out, "\nAs many requests wait for that as come: %d a second that wait %v hold %d of the account's concurrent executions,\n"+
+			"those of the gateway.", slotsRate, wait, slots(wait))
 	} else {
-		fmt.Fprintf(out, "At most %d requests with the same key wait at the same time, and the others are turned away. %d that wait hold %d of\n"+
-			"the account's concurrent executions, those of the gateway.\n", g.MaxWaiting, g.MaxWaiting, g.MaxWaiting)
+		fmt.Fprintf(out, "\nAt most %d requests that share a limit wait for that at the same time, and the others are turned away. %d that wait hold\n"+
+			"%d of the account's concurrent executions, those of the gateway.", g.MaxWaiting, g.MaxWaiting, g.MaxWaiting)
 	}
-	fmt.Fprintf(out, "A million requests that wait %v cost $%.2f more, and up to $%.2f where an Express execution waits with them.\n",
-		wait, cents(lambda(wait)), cents(lambda(wait)+express(wait)))
+	fmt.Fprintf(out, " A million that wait %v cost $%.2f more, and up to\n"+
+		"$%.2f where an Express execution waits with them.\n", wait, cents(lambda(wait)), cents(lambda(wait)+express(wait)))
 	if e.async != nil {
 		fmt.Fprintln(out, "Asynchronous requests wait in neither, and for nothing.")
 	}
