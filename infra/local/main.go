@@ -29,7 +29,10 @@
 //	CONCURRENCY  how many invocations of functions may run at once, as in an account of AWS (default 1000)
 //	FAULTS       shares of the calls to AWS that are throttled, fail with a 500, are carried out with the reply lost or cut, or
 //	             are slow by a delay, and the seed of their choice, such as
-//	             throttle=0.1,failed=0.1,lost=0.1,cut=0.1,slow=0.1,delay=1s,seed=7 (default: none)
+//	             throttle=0.1,failed=0.1,lost=0.1,cut=0.1,slow=0.1,delay=1s,seed=7; dynamodb.throttle=0.5 is a share of one
+//	             service, as are lambda., stepfunctions., sqs., secretsmanager. and s3. (default: none)
+//	SHARING      off or gate: whether requests share what the upstream tells any of them of its limits, and queue by it;
+//	             docs/gate.md (default: that of the stack)
 //	FREEZE       off lets the functions run on between invocations, such as under a debugger (default: they are frozen)
 package main
 
