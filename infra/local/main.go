@@ -172,7 +172,7 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 
 		CertificateAuthority: authorities,
 		Signed:               s.signed,
-		Log:                  logTo(ctx, stderr, s.verbose),
+		Log:                  logTo(ctx, stderr, s.verbose, shown.Measured),
 		Middleware: func(url http.Handler) http.Handler {
 			handler = shown.Middleware(printer.Middleware(url))
 			return handler
@@ -308,10 +308,11 @@ func warnIfDown(ctx context.Context, upstream string, stderr io.Writer) {
 	connection.Close()
 }
 
-// logTo prints what functions write, and always what ends them, unless the stack ends and ends them itself.
-func logTo(ctx context.Context, out io.Writer, verbose bool) func(lambda.LogEvent) {
+// logTo prints what functions write, and always what ends them, unless the stack ends and ends them itself. Lines of metrics
+// are taken by measured, which says whether a line is one.
+func logTo(ctx context.Context, out io.Writer, verbose bool, measured func(line string) bool) func(lambda.LogEvent) {
 	return func(event lambda.LogEvent) {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || event.Type == lambda.LogFunction && measured(event.Message) {
 			return
 		}
 		if verbose || event.Type == lambda.LogFault {
