@@ -148,6 +148,8 @@ let drawnMachine; // what the drawing shows, to draw only what has changed
 function drawRequest(execution, now) {
   setText(byId('request-title'), execution ? title(execution) : 'No request yet');
   if (execution) setText(byId('request-outcome'), attempts.summary(execution, now));
+  const objects = [['The body of the request is', execution?.requestObject], ['The body of the answer is', execution?.answerObject]];
+  setText(byId('request-objects'), objects.filter(([, name]) => name).map(([what, name]) => `${what} in the bucket, at ${name}.`).join(' '));
   const shown = state.machines.find((m) => m.name === execution?.stateMachine) ?? state.machines[0];
   if (!shown) return;
   const running = execution?.status === 'RUNNING' ? Math.floor(now / 250) : 0;
