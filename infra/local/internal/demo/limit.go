@@ -62,7 +62,7 @@ func (l *windowLimit) take(who string) (verdict, error) {
 func (l *windowLimit) close() { _ = l.windows.Close(context.Background()) }
 
 // maxBuckets is for how many there are buckets at once: with a key for each request there would be one for each.
-const maxBuckets = 10_000
+const maxBuckets = 1_000
 
 // A bucketLimit gives everybody a bucket of tokens.
 type bucketLimit struct {

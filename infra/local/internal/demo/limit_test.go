@@ -159,19 +159,19 @@ func TestBucketsAreBounded(t *testing.T) {
 			}
 			return n
 		}
-		if first, second := passed(0, 10_000), passed(0, 10_000); first != 10_000 || second != 0 {
-			t.Errorf("of 10000 keys %d pass, and then %d; want all, and then none", first, second)
+		if first, second := passed(0, 1_000), passed(0, 1_000); first != 1_000 || second != 0 {
+			t.Errorf("of 1000 keys %d pass, and then %d; want all, and then none", first, second)
 		}
 		// One that is new takes the place of one that is not.
-		if first, second := passed(10_000, 10_001), passed(10_000, 10_001); first != 1 || second != 0 {
+		if first, second := passed(1_000, 1_001), passed(1_000, 1_001); first != 1 || second != 0 {
 			t.Errorf("of one more %d pass, and then %d; want one, and then none", first, second)
 		}
-		if again := passed(0, 10_000); again == 0 {
-			t.Error("no bucket was forgotten, so there are more than 10000")
+		if again := passed(0, 1_000); again == 0 {
+			t.Error("no bucket was forgotten, so there are more than 1000")
 		}
 		// Those that are full are forgotten first.
 		time.Sleep(time.Hour)
-		if first, second := passed(20_000, 20_100), passed(20_000, 20_100); first != 100 || second != 0 {
+		if first, second := passed(2_000, 2_100), passed(2_000, 2_100); first != 100 || second != 0 {
 			t.Errorf("of 100 keys after an hour %d pass, and then %d; want all, and then none", first, second)
 		}
 	})

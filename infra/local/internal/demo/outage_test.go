@@ -30,11 +30,11 @@ func TestAnOutageEndsByItself(t *testing.T) {
 				t.Errorf("in an outage that is not announced the answer is %d %v, want a bare 503", r.Code, r.Header())
 			}
 		}
-		time.Sleep(30*time.Second - 1)
+		time.Sleep(30*time.Second - time.Millisecond)
 		if r := call(u, "127.0.0.2:1"); r.Code != 503 || u.Settings().Outage == nil {
 			t.Errorf("a moment before its end the answer is %d, and the settings are %+v", r.Code, u.Settings())
 		}
-		time.Sleep(1)
+		time.Sleep(time.Millisecond)
 		if r := call(u, "127.0.0.2:1"); r.Code != 202 || r.Header().Get("RateLimit") != `"address";r=999;t=1` {
 			t.Errorf("after 30 s, at twice the speed, the answer is %d %v, want the first one that counts", r.Code, r.Header())
 		}

@@ -77,14 +77,18 @@ func (s Settings) Any() bool {
 // String writes the settings as [Parse] reads them.
 func (s Settings) String() string {
 	var parts []string
-	write := func(prefix string, shares Shares) {
-		for _, of := range shares.each() {
-			parts = append(parts, prefix+of.name+"="+strconv.FormatFloat(*of.of, 'g', -1, 64))
-		}
+	write := func(name string, of float64) { parts = append(parts, name+"="+strconv.FormatFloat(of, 'g', -1, 64)) }
+	others := s.others()
+	for _, share := range others.each() {
+		write(share.name, *share.of)
 	}
-	write("", s.others())
 	for _, service := range slices.Sorted(maps.Keys(s.Services)) {
-		write(service+".", s.Services[service])
+		own := s.Services[service]
+		for i, share := range own.each() {
+			if *share.of > 0 || i == 0 { // one at least, so that the service is named
+				write(service+"."+share.name, *share.of)
+			}
+		}
 	}
 	return strings.Join(parts, ",") + fmt.Sprintf(",delay=%v,seed=%d", s.Delay, s.Seed)
 }
