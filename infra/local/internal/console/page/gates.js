@@ -43,8 +43,8 @@ function nameOf(gate) {
 function factsOf(gate, now) {
   const left = (time) => new Date(time) - now;
   return [
-    `circuit ${gate.circuit}`,
-    gate.perSecond ? `${Number(gate.perSecond.toFixed(2))} per second` : gate.active && 'rate not known',
+    gate.circuit === 'closed' && 'circuit closed',
+    gate.perSecond ? `${Number(gate.perSecond.toFixed(2))} per second` : gate.active && gate.circuit !== 'open' && 'rate not known',
     `${count(gate.waiting, 'ticket')} waiting of ${gate.tickets}`,
     gate.heldUntil && left(gate.heldUntil) > 0 && `nobody calls for ${remaining(left(gate.heldUntil))}`,
     gate.activeUntil && left(gate.activeUntil) > 0 && `active for ${remaining(left(gate.activeUntil))}`,

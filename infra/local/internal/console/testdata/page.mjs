@@ -172,7 +172,7 @@ await check('the gate is shown with what was measured', {}, async (page) => {
   await behave({});
   await says(page, '#gates li', 'circuit open');
   await says(page, '#gates li code', '0a1b2c3d./orders #2');
-  await says(page, '#gates li .facts', 'circuit open, rate not known, 7 tickets waiting of 7, the limit is by key');
+  await says(page, '#gates li .facts', '7 tickets waiting of 7, the limit is by key');
   await says(page, '#metrics', 'GateWait, Orders');
   await says(page, '#metrics', '1.20 s');
   assert.ok(!(await text(page, '#records')).includes('orders'), 'it is shown as a record, too');
