@@ -71,9 +71,7 @@ func (r *RetryingApiProxy) MetricUndelivered(props *awscloudwatch.MetricOptions)
 // that the number of its samples is how many. The statistic is the average, unless props say otherwise.
 //
 // This metric, MetricGateRefused, MetricGateRate and MetricCircuitState are told of by the functions in their logs. Each costs
-// as much as a custom metric does, for each hour in which it has a value; it has none while nothing is wrong. They go by
-// RecordPrefix alone: those of two stacks of an account and a region whose constructs have the same ids are one metric, unless one
-// of them has a RecordPrefix of its own. It panics if FlowControl is Off and CircuitBreaker is Disabled.
+// as much as a custom metric does, for each hour in which it has a value; it has none while nothing is wrong. It panics if FlowControl is Off and CircuitBreaker is Disabled.
 func (r *RetryingApiProxy) MetricGateWait(props *awscloudwatch.MetricOptions) awscloudwatch.Metric {
 	return r.gateMetric("MetricGateWait", message.MetricGateWait, awscloudwatch.Stats_AVERAGE(), props)
 }
@@ -111,7 +109,7 @@ func (r *RetryingApiProxy) gateMetric(method, name string, statistic *string, pr
 	return awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
 		Namespace:     jsii.String(MetricNamespace),
 		MetricName:    &name,
-		DimensionsMap: &map[string]*string{message.MetricPrefixDimension: &r.prefix},
+		DimensionsMap: &map[string]*string{message.MetricTableDimension: r.Table.TableName(), message.MetricPrefixDimension: &r.prefix},
 		Statistic:     statistic,
 	}).With(props).AttachTo(r)
 }

@@ -69,6 +69,8 @@ func (g Gate) Settings(policy retry.Policy) (gate.Settings, gate.Key, error) {
 			ProbeInterval: time.Duration(b.ProbeInterval), RampUp: b.RampUp,
 		},
 	}
+	// Those who ask for more by Prefer: wait are few.
+	s.Patience = time.Second
 	for _, p := range policy.Each() {
 		s.Patience = max(s.Patience, p.Deadline)
 	}

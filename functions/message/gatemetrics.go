@@ -19,7 +19,7 @@ type embeddedMetric struct {
 
 type metricDirective struct {
 	Namespace  string
-	Dimensions [1][1]string
+	Dimensions [1][2]string
 	Metrics    []metricDefinition
 }
 
@@ -29,7 +29,7 @@ type metricDefinition struct {
 }
 
 // GateMetrics are the attributes of a log line that tells CloudWatch of a request at the gate. item is what was seen there last.
-func GateMetrics(prefix string, now time.Time, waited time.Duration, refused bool, item gate.Item) []slog.Attr {
+func GateMetrics(table, prefix string, now time.Time, waited time.Duration, refused bool, item gate.Item) []slog.Attr {
 	var metrics []metricDefinition
 	var values []slog.Attr
 	add := func(name, unit string, value float64) {
@@ -47,9 +47,9 @@ func GateMetrics(prefix string, now time.Time, waited time.Duration, refused boo
 	}
 	state := map[gate.Circuit]float64{gate.Open: 1, gate.Closing: 0.5}[item.Circuit(now)]
 	add(MetricCircuitState, "None", state)
-	directive := metricDirective{Namespace: MetricNamespace, Dimensions: [1][1]string{{MetricPrefixDimension}}, Metrics: metrics}
+	directive := metricDirective{Namespace: MetricNamespace, Dimensions: [1][2]string{{MetricTableDimension, MetricPrefixDimension}}, Metrics: metrics}
 	return append([]slog.Attr{
 		slog.Any("_aws", embeddedMetric{now.UnixMilli(), [1]metricDirective{directive}}),
-		slog.String(MetricPrefixDimension, prefix),
+		slog.String(MetricTableDimension, table), slog.String(MetricPrefixDimension, prefix),
 	}, values...)
 }

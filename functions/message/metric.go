@@ -3,9 +3,10 @@ package message
 // The metrics that the functions write to their logs, in CloudWatch's embedded metric format, and which CloudWatch takes from
 // there.
 const (
-	// MetricNamespace is where they are found, and MetricPrefixDimension their only dimension: the RecordPrefix, which tells
+	// MetricNamespace is where they are found. Their dimensions are the name of the table and the RecordPrefix, which together tell
 	// one RetryingApiProxy from another.
 	MetricNamespace       = "RetryingApiProxy"
+	MetricTableDimension  = "TableName"
 	MetricPrefixDimension = "RecordPrefix"
 
 	// MetricGateWait is how long a request was held back at the gate, in milliseconds. Requests that were not are not counted.

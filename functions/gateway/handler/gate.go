@@ -117,7 +117,7 @@ func (g *Gateway) measure(ctx context.Context, v *gate.Visit, held time.Duration
 	item, _ := g.gate.Seen(v.Scope())
 	refused := v.Refused() != nil
 	if now := g.gate.Now(); held > 0 || refused || item.Active(now) || item.Circuit(now) != gate.Closed {
-		attributes := message.GateMetrics(g.recordPrefix, now, held, refused, item)
+		attributes := message.GateMetrics(g.table, g.recordPrefix, now, held, refused, item)
 		g.tell(ctx, slog.LevelInfo, message.GateText, append(attributes, slog.String("scope", v.Scope()))...)
 	}
 }

@@ -262,6 +262,6 @@ func (p *Proxy) measure(ctx context.Context, v *visit, call *message.Call) {
 	if v.held() == 0 && item == (gate.Item{}) {
 		return
 	}
-	attributes := message.GateMetrics(p.recordPrefix, p.gate.Now(), v.held(), false, item)
+	attributes := message.GateMetrics(p.table, p.recordPrefix, p.gate.Now(), v.held(), false, item)
 	p.log.LogAttrs(ctx, slog.LevelInfo, message.GateText, append(attributes, slog.String("requestId", call.RequestID))...)
 }
