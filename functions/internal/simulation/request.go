@@ -60,7 +60,9 @@ func (r *Request) Succeeded() bool { return r.settled }
 // Wait waits before an attempt. It is false, and lasts until the deadline, if nobody waits for that attempt.
 func (r *Request) Wait(delay time.Duration) bool {
 	inTime := delay < r.Left()
-	r.Sleep(min(delay, r.Left()))
+	if delay > 0 {
+		r.Sleep(min(delay, r.Left()))
+	}
 	return inTime
 }
 
