@@ -192,7 +192,11 @@ func budget(share float64) func(*world) func(*request) {
 			tokens += share
 			x := ring.Begin(r.Request)
 			for delay, again := time.Duration(0), true; again; tokens-- {
-				_, delay, again = x.Attempt(delay)
+				var result retry.Result
+				result, delay, again = x.Attempt(delay)
+				if simulation.Good(result) {
+					return
+				}
 				refill()
 				if !again || tokens < 1 {
 					return
