@@ -89,10 +89,11 @@ func TestTheSameSeedGivesTheSameMeasures(t *testing.T) {
 		w := s.play(seed, theGate)
 		return fmt.Sprint(w.Measures.Calls, w.Measures.Held, w.store.reads, w.store.writes)
 	}
-	if play(7) != play(7) {
+	first := play(7)
+	if first != play(7) {
 		t.Error("one seed has two results")
 	}
-	if play(7) == play(8) {
+	if first == play(8) {
 		t.Error("two seeds have one result")
 	}
 }
@@ -126,14 +127,18 @@ func TestWhatThisPolicyDoesIsTheSameInTheWorldsOfBothCommands(t *testing.T) {
 
 func TestASummaryNamesWhoOfTheOthersMakesTheFewestCalls(t *testing.T) {
 	t.Parallel()
-	p := simulation.Played{Scenario: simulation.Scenario{Name: "01 A limit"}, Names: []string{
-		"go-retryablehttp", "failsafe-go", "this policy, per-account", "the gate", "the gate, 500 may wait", "parking", simulation.Bound,
-	}}
-	for _, calls := range []int{3, 2, 4, 1, 5, 1, 1} { // each for a request that is never answered
-		p.Measures = append(p.Measures, &simulation.Measures{Requests: 1, Calls: calls})
+	s := scenarios[0]
+	s.End = 65 * time.Second
+	p := simulation.Played{Scenario: s.Scenario}
+	for _, with := range append(slices.Clone(libraries), today, bounded, strategy{name: simulation.Bound}) {
+		p.Names = append(p.Names, with.name)
+		p.Measures = append(p.Measures, &s.play(1, with).Measures)
 	}
-	want := "| 01 A limit | failsafe-go: -, 0.0% | -, 0.0% | -, 0.0% | -, 0.0% |"
-	if got := summary([]simulation.Played{p}); !strings.Contains(got, want) {
-		t.Errorf("%s\nwant %s", got, want)
+	alone := simulation.Played{Names: []string{today.name}, Measures: p.Measures[2:3]} // no others: no row
+	got := summary([]simulation.Played{p, alone})
+	_, rows, _ := strings.Cut(got, "|---|---|---|---|---|\n")
+	want := "| 01 A limit by key, with bursts | failsafe-go: 1.155, 97.5% | 1.133, 100.0% | " + cell(p, 3) + " | 1.000, 100.0% |\n"
+	if rows != want {
+		t.Errorf("got %swant %s", rows, want)
 	}
 }

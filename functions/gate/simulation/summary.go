@@ -11,30 +11,27 @@ import (
 // others are the strategies of others, of which a summary names the one that makes the fewest calls.
 var others = slices.Concat(libraries, aws[:1], refusing)
 
-// summary returns a table of a row for each world with a limit or a failure: what this policy, the gate with its bound and
-// others make of it.
+// summary returns a table of a row for each world that others are played in: what they, this policy and the gate with its
+// bound make of it.
 func summary(all []simulation.Played) string {
 	var out strings.Builder
-	out.WriteString("| world | fewest calls of others | this policy, told the scope | the gate, with a bound on who waits | the bound |\n|---|---|---|---|---|\n")
+	out.WriteString("| world | fewest calls of others | this policy, per-account | the gate, 500 may wait | the bound |\n|---|---|---|---|---|\n")
 	for _, p := range all {
-		name := func(is func(string) bool) int { return slices.IndexFunc(p.Names, is) }
-		policy := name(func(s string) bool { return s == simulation.PerAccount.Name || s == simulation.PerAddress.Name })
-		gated := name(func(s string) bool { return strings.HasPrefix(s, theGate.name) && strings.HasSuffix(s, "may wait") })
-		if policy < 0 || gated < 0 {
-			continue
-		}
 		fewest := -1
-		for n, s := range p.Names {
-			if slices.ContainsFunc(others, func(o strategy) bool { return o.name == s }) &&
+		for n, name := range p.Names {
+			if slices.ContainsFunc(others, func(s strategy) bool { return s.name == name }) &&
 				(fewest < 0 || p.Measures[n].CallsPerSuccess() < p.Measures[fewest].CallsPerSuccess()) {
 				fewest = n
 			}
 		}
-		other := "-"
-		if fewest >= 0 {
-			other = p.Names[fewest] + ": " + cell(p, fewest)
+		if fewest < 0 {
+			continue
 		}
-		fmt.Fprintf(&out, "| %s | %s | %s | %s | %s |\n", p.Name, other, cell(p, policy), cell(p, gated), cell(p, len(p.Names)-1))
+		fmt.Fprintf(&out, "| %s | %s: %s |", p.Name, p.Names[fewest], cell(p, fewest))
+		for _, name := range []string{today.name, bounded.name, simulation.Bound} {
+			fmt.Fprintf(&out, " %s |", cell(p, slices.Index(p.Names, name)))
+		}
+		out.WriteString("\n")
 	}
 	return out.String()
 }

@@ -40,8 +40,8 @@ func TestACallBeforeTheMomentThatOneAddressWasToldIsEarlyFromAnotherUnlessTheyAr
 		}}
 		m := s.Play(1, func(*World) func(*Request) {
 			return func(r *Request) {
-				r.Call(0)
 				r.Call(1)
+				r.Call(2)
 			}
 		}).Measures
 		if m.Calls != 2 || m.Limited != 2 || m.Early != want || m.MostEarly != want {
