@@ -81,6 +81,17 @@ func TestTheTablesInTheDocumentationAreThoseOfTheCommand(t *testing.T) {
 	}
 }
 
+func TestTheSummaryOnThePageOnRetriesIsThatOfTheCommand(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../../docs/retry.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row := summary([]simulation.Played{playAll(defaultSeed, "14", "")[0].Played}); !strings.Contains(string(text), strings.SplitAfterN(row, "\n", 3)[2]) {
+		t.Errorf("there is no row of\n%sRun the command with -write docs/gate.md -summary docs/retry.md.", row)
+	}
+}
+
 func TestTheSameSeedGivesTheSameMeasures(t *testing.T) {
 	t.Parallel()
 	s := scenarios[0]

@@ -106,7 +106,7 @@ func (x *Execution) AttemptFrom(address int, delay time.Duration) (result retry.
 	defer idle.Give(findings)
 	x.Wait(delay % time.Second)
 	result, ok := x.Call(address)
-	if !ok {
+	if !ok || Good(result) && len(x.history) == 0 { // from which nothing is learned
 		return result, 0, false
 	}
 	const route = ""
