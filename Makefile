@@ -61,7 +61,7 @@ local: prerequisites ## run the stack on this machine, without AWS
 test: prerequisites node_modules ## run all tests, as CI does after lint
 	go build -o /dev/null ./infra # compiled once, before several tests run it at the same time
 	go test -count=1 -race -v $(WITHOUT_CDK) 2>&1 | awk -f .ci/report.awk
-	go test -count=1 -v ./functions/gate/simulation 2>&1 | awk -f .ci/report.awk # too many goroutines for the race detector
+	go test -count=1 -v ./functions/retry/simulation ./functions/gate/simulation 2>&1 | awk -f .ci/report.awk # too many goroutines for the race detector
 	go test -count=1 -v $(WITH_CDK) 2>&1 | awk -f .ci/report.awk
 	go -C $(COMPARISON) test -count=1 ./...
 	go -C $(CLIENTS) test -count=1 -race ./...

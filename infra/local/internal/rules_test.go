@@ -43,6 +43,7 @@ var rules = []rule{
 	{packages: "functions/gate", only: nil, never: []string{"github.com/aws/..."}},
 	{packages: "functions/gate/gatetest", only: []string{"functions/gate"}, never: []string{"github.com/aws/..."}},
 	{packages: "functions/gate/gatestore", only: []string{"functions/gate"}},
+	{packages: "functions/internal/simulation", only: []string{"functions/retry"}, never: []string{"github.com/aws/..."}},
 	{packages: "functions/idempotency/...", only: []string{"functions/idempotency/..."}},
 	{packages: "constructs/...", only: []string{
 		"constructs/...", "functions/retry", "functions/message", "functions/execution", "functions/largebody", "functions/gate", "functions/idempotency/recordformat",
