@@ -28,14 +28,14 @@ func gateEnvironment(gate string) func(string) string {
 func TestAGateThatCannotBeReadIsRefusedWithWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"adaptive":                                 "GATE must be a JSON object with flowControl and circuitBreaker",
-		`{`:                                        "GATE must be a JSON object",
-		`["adaptive"]`:                             "GATE must be a JSON object",
-		`{} {}`:                                    "GATE must be a JSON object",
-		`{"flowcontrol":{"mod":"adaptive"}}`:       `unknown field "mod"`,
-		`{"breaker":{}}`:                           `unknown field "breaker"`,
-		`{"flowControl":{"period":"a minute"}}`:    `invalid duration "a minute"`,
-		`{"flowControl":{"period":60}}`:            "number",
+		"adaptive":                              "GATE must be a JSON object with flowControl and circuitBreaker",
+		`{`:                                     "GATE must be a JSON object",
+		`["adaptive"]`:                          "GATE must be a JSON object",
+		`{} {}`:                                 "GATE must be a JSON object",
+		`{"flowcontrol":{"mod":"adaptive"}}`:    `unknown field "mod"`,
+		`{"breaker":{}}`:                        `unknown field "breaker"`,
+		`{"flowControl":{"period":"a minute"}}`: `invalid duration "a minute"`,
+		`{"flowControl":{"period":60}}`:         "number",
 		`{"circuitBreaker":{"probeInterval":"1"}}`: "missing unit",
 	} {
 		if g, err := message.GateFrom(gateEnvironment(text)); err == nil || !strings.Contains(err.Error(), want) {
