@@ -436,7 +436,7 @@ func (v *Visit) Limited(ctx context.Context, l Limit) bool {
 	g, s := v.gate, v.gate.settings
 	received, unknown := g.clock.Now(), v.bypass
 	if me := v.state.Probe; me != 0 { // who limits is there again
-		g.change(ctx, v.id(), func(i Item) *Update { return i.close(g.now(), me, s) })
+		g.changeSeen(ctx, v.id(), func(i Item) *Update { return i.close(g.now(), me, s) })
 	}
 	ticketOf := v.leave()
 	v.floorAt = time.Time{}
@@ -495,6 +495,10 @@ type Failure struct {
 	// RetryAfter is what the answer asked for. Zero: nothing, or there was no answer.
 	RetryAfter time.Duration
 
+	// Floor is how long the request itself has to wait for what answers before asked for, if that is longer. Others are not
+	// told of it.
+	Floor time.Duration
+
 	// Last says that the request makes no other call, so that it needs no place.
 	Last bool
 }
@@ -505,7 +509,7 @@ type Failure struct {
 func (v *Visit) Failed(ctx context.Context, f Failure) bool {
 	g, s := v.gate, v.gate.settings
 	v.leave()
-	v.floorAt = g.clock.Now().Add(f.RetryAfter)
+	v.floorAt = g.clock.Now().Add(max(f.RetryAfter, f.Floor))
 	if s.Breaker.Disabled {
 		return v.elsewhere()
 	}
@@ -550,7 +554,7 @@ func (v *Visit) Succeeded(ctx context.Context) {
 	id, me := v.id(), v.state.Probe
 	if me != 0 {
 		g.beside(ctx, func(ctx context.Context) {
-			g.change(ctx, id, func(i Item) *Update { return i.close(g.now(), me, s) })
+			g.changeSeen(ctx, id, func(i Item) *Update { return i.close(g.now(), me, s) })
 		})
 		return
 	}
