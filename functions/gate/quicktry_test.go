@@ -123,7 +123,8 @@ func (s repliesLost) Update(ctx context.Context, id string, u gate.Update) (gate
 func TestATryWhoseReplyIsLostIsNotMadeAndCounts(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	g, err := gate.New(repliesLost{b}, adaptive, gate.WithClock(b), gate.WithRandom(b.random.Float64))
+	g, err := gate.New(repliesLost{b}, adaptive, gate.WithClock(b), gate.WithRandom(b.random.Float64),
+		gate.WithBeside(func(ctx context.Context, do func(context.Context)) { do(ctx) }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,5 +151,19 @@ func TestWhatATryBroughtIsNotKeptOfAScopeWithoutTrouble(t *testing.T) {
 	b.visit(g).Tried(context.Background(), true)
 	if len(b.updates) > 0 || b.item() != (gate.Item{}) {
 		t.Errorf("%q are made of an item that is not there: %+v", b.updates, b.item())
+	}
+}
+
+// The next attempt is made by another process, which may not have seen the item.
+func TestWhatATryBroughtCountsWhicheverProcessMadeIt(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	v := b.limitedVisit(b.gate(adaptive))
+	v.Try(context.Background())
+	elsewhere := b.gate(adaptive).Resume("s", b.now.Add(time.Minute), v.State())
+	b.passes(elsewhere)
+	elsewhere.Tried(context.Background(), true)
+	if got := b.item().ByAddress; got != 1 {
+		t.Errorf("of one try that helped, %d are counted", got)
 	}
 }

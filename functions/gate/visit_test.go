@@ -543,6 +543,43 @@ func TestAProbeThatIsLimitedEndsTheOutage(t *testing.T) {
 	}
 }
 
+// The one that has the lease has it from one process, and another one makes the call.
+func TestAProbeOfAnotherProcessEndsTheOutage(t *testing.T) {
+	t.Parallel()
+	for name, tell := range map[string]func(*gate.Visit){
+		"a success": func(v *gate.Visit) { v.Succeeded(context.Background()) },
+		"a limit":   func(v *gate.Visit) { v.Limited(context.Background(), gate.Limit{Last: true}) },
+	} {
+		b := newBench(t)
+		g := b.gate(adaptive)
+		b.failing(g, 0)
+		b.now = b.now.Add(2 * time.Second)
+		v := b.visit(g)
+		b.passes(v)
+		if v.State().Probe == 0 {
+			t.Fatal("nobody tries whether the outage is over")
+		}
+		elsewhere := b.gate(adaptive).Resume("s", b.now.Add(time.Minute), v.State())
+		b.passes(elsewhere)
+		tell(elsewhere)
+		if got := b.item().Circuit(b.now); got == gate.Open {
+			t.Errorf("after %s in another process the circuit is still open", name)
+		}
+	}
+}
+
+func TestAFloorThatAnEarlierAnswerSetIsTheRequestsOwn(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	g := b.gate(adaptive)
+	b.failing(g, 0)
+	v := b.visit(g)
+	v.Failed(context.Background(), gate.Failure{Floor: 30 * time.Second})
+	if waited := b.passes(v); waited < 30*time.Second {
+		t.Errorf("the request waits for %v, want the 30 s of its floor", waited)
+	}
+}
+
 func TestWhatAnotherProcessHasSeenIsKnownWithoutALook(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

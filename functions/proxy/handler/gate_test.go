@@ -83,12 +83,13 @@ func (s *sharedStore) item() gate.Item {
 	return reply.Item
 }
 
-// A ring is three proxies, each in a process of its own, that share a gate and a clock.
+// A ring is three proxies, each in a process of its own, that share a gate and a clock. chance is what the proxies draw, and lot
+// what their gates do.
 type ring struct {
 	*bench
-	proxies []*Proxy
-	store   *sharedStore
-	chance  func() float64
+	proxies     []*Proxy
+	store       *sharedStore
+	chance, lot func() float64
 }
 
 var adaptive = message.Gate{FlowControl: message.GateFlowControl{Mode: gate.Adaptive}}
@@ -96,20 +97,20 @@ var adaptive = message.Gate{FlowControl: message.GateFlowControl{Mode: gate.Adap
 // newRing makes a ring in front of an upstream on this machine. What its gates do beside a request, they do at once.
 func newRing(t testing.TB, url string, g message.Gate, policy ...retry.Policy) *ring {
 	t.Helper()
-	r := &ring{bench: newBench(t, url), store: new(sharedStore), chance: func() float64 { return 0.5 }}
-	random := func() float64 { return r.chance() }
+	half := func() float64 { return 0.5 }
+	r := &ring{bench: newBench(t, url), store: new(sharedStore), chance: half, lot: half}
 	for n := range 3 {
 		s := r.settings
 		s.name = message.ProxyName(n + 1)
 		for _, p := range policy {
 			s.policy = p.Over(s.policy)
 		}
-		p := newProxy(s, Dependencies{Log: r.log, Clock: r.bench, Random: random})
+		p := newProxy(s, Dependencies{Log: r.log, Clock: r.bench, Random: func() float64 { return r.chance() }})
 		settings, _, err := g.Settings(p.policy)
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.gate, err = gate.New(r.store, settings, gate.WithPrefix("gateway"), gate.WithClock(r.bench), gate.WithRandom(random),
+		p.gate, err = gate.New(r.store, settings, gate.WithPrefix("gateway"), gate.WithClock(r.bench), gate.WithRandom(func() float64 { return r.lot() }),
 			gate.WithBeside(func(ctx context.Context, do func(context.Context)) { do(ctx) }))
 		if err != nil {
 			t.Fatal(err)
@@ -220,10 +221,16 @@ type upstream struct {
 // answering starts an upstream. Each call has the next answer: a status, and perhaps a Retry-After; the last one is repeated.
 func answering(t testing.TB, g message.Gate, policy retry.Policy, answers ...string) (*ring, *upstream) {
 	t.Helper()
+	return answeringAs(t, g, policy, func(n int) string { return answers[min(n, len(answers)-1)] })
+}
+
+// answeringAs starts an upstream. next is asked for the answer to each call, the first one by 0.
+func answeringAs(t testing.TB, g message.Gate, policy retry.Policy, next func(n int) string) (*ring, *upstream) {
+	t.Helper()
 	u := new(upstream)
 	u.ring = newRing(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		u.mu.Lock()
-		text := answers[min(len(u.called), len(answers)-1)]
+		text := next(len(u.called))
 		u.called = append(u.called, u.ring.Now())
 		u.mu.Unlock()
 		var status int
@@ -232,6 +239,7 @@ func answering(t testing.TB, g message.Gate, policy retry.Policy, answers ...str
 		if retryAfter != "" {
 			w.Header().Set("Retry-After", retryAfter)
 		}
+		w.Header()["Date"] = nil // which is of the machine's clock
 		w.WriteHeader(status)
 	}), g, policy)
 	return u.ring, u
@@ -697,7 +705,7 @@ func TestAnAsynchronousRequestLooksBeforeItCalls(t *testing.T) {
 func TestAnAsynchronousRequestTellsTheVotesAndMeasuresItself(t *testing.T) {
 	t.Parallel()
 	r, _ := answering(t, adaptive, retry.Policy{}, "200")
-	r.chance = func() float64 { return 0.1 } // it is the one in four that votes
+	r.lot = func() float64 { return 0.1 } // it is the one in four that votes
 	i := r.queue(0, 1)
 	i.Failures, i.FailuresSince = 5, r.Now().Add(-500*time.Millisecond).UnixMilli()
 	r.store.put(i)
