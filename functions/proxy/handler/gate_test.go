@@ -362,6 +362,48 @@ func TestWhoFindsNoPlaceAfterALimitIsHandedTheLimitWithTheTrueRetryAfter(t *test
 	}
 }
 
+// No delay at all is how the policy tells a quick try, of which there is one.
+func TestAPlaceAtTheGateThatIsFreeAtOnceIsNoQuickTry(t *testing.T) {
+	t.Parallel()
+	r, _ := answering(t, adaptive, retry.Policy{}, "429")
+	r.lot = func() float64 { return 0 }
+	out := r.at(t, 1, r.let(known))
+	if out.Outcome != retry.Again || delayOf(out) != time.Millisecond || out.Attempts[0].Wait != 1 {
+		t.Errorf("it goes on as %s in %v, with %+v", out.Outcome, delayOf(out), out.Attempts)
+	}
+}
+
+func TestALimitOfAnAddressKeepsNobodyElseAway(t *testing.T) {
+	t.Parallel()
+	until := func(proxy string, d time.Duration) retry.Attempt {
+		return retry.Attempt{Proxy: proxy, Status: 429, Kind: retry.RateLimit, NotBefore: morning.Add(d).UnixMilli()}
+	}
+	r, _ := answering(t, adaptive, retry.Policy{Scope: retry.PerAddress}, "429 20")
+	r.store.put(r.queue(0, 1))
+	out := r.at(t, 3, r.let(known, until("proxy-1", 5*time.Second), until("proxy-2", 9*time.Second)))
+	if delayOf(out) < 5*time.Second || delayOf(out) > 6*time.Second {
+		t.Errorf("it comes again in %v, want the 5 s until the first address is free, and a little more", delayOf(out))
+	}
+	if i := r.store.item(); i.Since > r.Now().UnixMilli() {
+		t.Errorf("all others are kept away until %v: %+v", time.UnixMilli(i.Since), i)
+	}
+}
+
+// The gateway votes, which has looked at the item meanwhile. Two votes of one request would hide an outage.
+func TestAProxyDoesNotVoteForARequestWhoseGatewayDoes(t *testing.T) {
+	t.Parallel()
+	r, _ := answering(t, adaptive, retry.Policy{}, "200")
+	r.lot = func() float64 { return 0.1 }
+	i := r.queue(0, 1)
+	i.Failures, i.FailuresSince = 5, r.Now().Add(-500*time.Millisecond).UnixMilli()
+	r.store.put(i)
+	r.gate.Tell("orders", 0, i)
+	r.at(t, 1, r.let(known))
+	if asked := r.store.asked(); len(asked) != 0 {
+		t.Errorf("the store is asked for %q", asked)
+	}
+}
+
 func TestAProxyThatWasLimitedByItsAddressPassesOnInPlaceOfCalling(t *testing.T) {
 	t.Parallel()
 	r, u := answering(t, adaptive, retry.Policy{Scope: retry.PerAddress}, "429 20", "200")
@@ -619,6 +661,9 @@ func TestAnAsynchronousRequestThatIsTurnedAwayComesAgainLaterAndLaterUntilItsDea
 				t.Errorf("it ends %s with %v left, want failed when the 50 s do not fit any more", out.Outcome, left)
 			}
 			break
+		}
+		if delayOf(out) >= left {
+			t.Fatalf("it comes again in %v, with %v left", delayOf(out), left)
 		}
 		delays = append(delays, delayOf(out))
 		r.Sleep(t.Context(), delayOf(out))
