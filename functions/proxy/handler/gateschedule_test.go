@@ -18,9 +18,11 @@ import (
 )
 
 // anyAnswer draws what an upstream answers: a status, and how many seconds it asks for.
-var anyAnswer = rapid.SampledFrom([]string{
-	"429", "429", "429 1", "429 3", "429 20", "429 90", "503", "503 2", "503 40", "500", "403 5", "409 1", "404", "200",
-})
+func anyAnswer() *rapid.Generator[string] {
+	return rapid.SampledFrom([]string{
+		"429", "429", "429 1", "429 3", "429 20", "429 90", "503", "503 2", "503 40", "500", "403 5", "409 1", "404", "200",
+	})
+}
 
 // anyRequest draws a request, by whose credential a limit may be counted.
 func anyRequest(rt *rapid.T) message.Request {
@@ -31,7 +33,10 @@ func anyRequest(rt *rapid.T) message.Request {
 	return r
 }
 
-var anyScope = rapid.SampledFrom([]retry.Scope{retry.Inferred, retry.PerAddress, retry.PerAccount})
+// anyScope draws what the policy says that limits are counted by.
+func anyScope(rt *rapid.T) retry.Scope {
+	return rapid.SampledFrom([]retry.Scope{retry.Inferred, retry.PerAddress, retry.PerAccount}).Draw(rt, "scope")
+}
 
 func TestAGateThatCannotBeUsedAndOneThatObservesAreAsIfThereWereNone(t *testing.T) {
 	t.Parallel()
@@ -46,9 +51,9 @@ func TestAGateThatCannotBeUsedAndOneThatObservesAreAsIfThereWereNone(t *testing.
 			t.Parallel()
 			waits := 0
 			rapid.Check(t, func(rt *rapid.T) {
-				answers := rapid.SliceOfN(anyAnswer, 1, 8).Draw(rt, "answers")
+				answers := rapid.SliceOfN(anyAnswer(), 1, 8).Draw(rt, "answers")
 				request, async := anyRequest(rt), rapid.Bool().Draw(rt, "async")
-				policy := retry.Policy{Scope: anyScope.Draw(rt, "scope")}
+				policy := retry.Policy{Scope: anyScope(rt)}
 				waiting := rapid.Int64Range(0, 300).Draw(rt, "waiting")
 				seed := rapid.Uint64().Draw(rt, "seed")
 
@@ -138,7 +143,7 @@ func TestNoAttemptGoesOutEarlyWhateverTheGateSays(t *testing.T) {
 	t.Parallel()
 	var plays, attempts, hops, nonsense, faults, quickTries, limits int
 	rapid.Check(t, func(rt *rapid.T) {
-		scope := anyScope.Draw(rt, "scope")
+		scope := anyScope(rt)
 		request := anyRequest(rt)
 		var answer string
 		r, u := answeringAs(t, adaptive, retry.Policy{Scope: scope}, func(int) string { return answer })
@@ -178,7 +183,7 @@ func TestNoAttemptGoesOutEarlyWhateverTheGateSays(t *testing.T) {
 					rt.Fatal("the state machine goes round and round")
 				}
 				proxy := r.proxies[n%3]
-				answer = anyAnswer.Draw(rt, "answer")
+				answer = anyAnswer().Draw(rt, "answer")
 				before := len(u.calls())
 				made := in.Attempts
 				if async {
