@@ -71,12 +71,14 @@ func (s *sharedStore) asked() []string {
 }
 
 // put makes the item of orders what it is to be, as others have left it.
-func (s *sharedStore) put(i gate.Item) {
+func (s *sharedStore) put(i gate.Item) { s.putAt(ordersItem, i) }
+
+func (s *sharedStore) putAt(id string, i gate.Item) {
 	u := gate.Update{Operation: "put"}
 	for _, a := range gate.Attributes() {
 		u.Changes = append(u.Changes, gate.Change{Attribute: a, Kind: gate.Set, Value: *i.Field(a)})
 	}
-	s.MemoryStore.Update(context.Background(), ordersItem, u)
+	s.MemoryStore.Update(context.Background(), id, u)
 }
 
 func (s *sharedStore) item() gate.Item {
@@ -254,22 +256,22 @@ func TestARequestThatWaitedSaysSoAtTheEndOfProxyStatus(t *testing.T) {
 	t.Parallel()
 	engine := ends(ok)
 	b := newBench(t, engine).withGate(t, adaptive)
-	b.store.put(b.queue(30, 10))
+	b.store.put(b.queue(31, 10))
 	response := b.send(t, request("GET", "/orders"))
-	if want := `proxy-1; received-status=200, gate; details="ticket 31 waited 3s"`; response.StatusCode != 200 || response.Headers["proxy-status"] != want {
+	if want := `proxy-1; received-status=200, gate; details="ticket 32 waited 3.1s"`; response.StatusCode != 200 || response.Headers["proxy-status"] != want {
 		t.Errorf("the answer is %d with Proxy-Status: %s, want 200 with %s", response.StatusCode, response.Headers["proxy-status"], want)
 	}
-	if waited := b.clock.Now().Sub(noon); waited != 3*time.Second {
-		t.Errorf("it is started after %v, want 3 s for the 30 before it", waited)
+	if waited := b.clock.Now().Sub(noon); waited != 3100*time.Millisecond {
+		t.Errorf("it is started after %v, want 3.1 s for the 31 before it", waited)
 	}
 	pass := engine.call(t).Gate
-	if pass.Ticket != 31 || pass.Waited != 3000 || pass.State.Ticket != 31 || pass.State.Born != 77 || !pass.State.Due {
+	if pass.Ticket != 32 || pass.Waited != 3100 || pass.State.Ticket != 32 || pass.State.Born != 77 || !pass.State.Due {
 		t.Errorf("the proxies are told %+v", pass)
 	}
-	if start := engine.started(t).Start; start != 2 {
-		t.Errorf("ticket 31 begins at proxy %d of 3, want 2", start)
+	if start := engine.started(t).Start; start != 3 {
+		t.Errorf("ticket 32 begins at proxy %d of 3, want 3", start)
 	}
-	if !strings.Contains(b.logs.String(), `"GateWait":3000`) || !strings.Contains(b.logs.String(), `"GateRate":10`) || !strings.Contains(b.logs.String(), `"scope":"`+ordersScope) {
+	if !strings.Contains(b.logs.String(), `"GateWait":3100`) || !strings.Contains(b.logs.String(), `"GateRate":10`) || !strings.Contains(b.logs.String(), `"scope":"`+ordersScope) {
 		t.Errorf("the metrics are %s", &b.logs)
 	}
 }
@@ -440,9 +442,14 @@ func TestASandboxThatStartsLooksBeforeItsFirstRequestAndBesideTheOthers(t *testi
 	if !strings.Contains(response.Headers["proxy-status"], "ticket 31") {
 		t.Errorf("the first request of a sandbox says %s", response.Headers["proxy-status"])
 	}
+	b.store.putAt("gate#gateway#anonymous.%2Fcustomers#0", b.queue(30, 10))
 	other := b.send(t, request("GET", "/customers"))
 	if strings.Contains(other.Headers["proxy-status"], "gate") {
 		t.Errorf("the first request of another scope says %s", other.Headers["proxy-status"])
+	}
+	next := b.send(t, request("GET", "/customers"))
+	if !strings.Contains(next.Headers["proxy-status"], "ticket 31") {
+		t.Errorf("the second request of another scope, which knows what the first has seen, says %s", next.Headers["proxy-status"])
 	}
 }
 
