@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -199,7 +200,11 @@ func (v *Visit) latest(now int64) int64 {
 // mayWait says whether there is time left after the request's own floor.
 func (v *Visit) mayWait() bool { return v.latestAt.IsZero() || !v.floorAt.After(v.latestAt) }
 
-func milliseconds(ms int64) time.Duration { return max(0, time.Duration(ms)*time.Millisecond) }
+// milliseconds is a wait that is no negative one, and no longer than a Duration can be: an item may hold any numbers.
+func milliseconds(ms int64) time.Duration {
+	const longest = math.MaxInt64 / int64(time.Millisecond)
+	return time.Duration(min(max(0, ms), longest)) * time.Millisecond
+}
 
 func (v *Visit) refuse(reason Reason, wait int64) error {
 	v.refused = &Refusal{Reason: reason, Scope: v.scope, RetryAfter: max(time.Millisecond, milliseconds(wait))}

@@ -272,6 +272,17 @@ func TestWhoFindsNoPlaceIsToldWhenThereIsOne(t *testing.T) {
 	}
 }
 
+// Whatever the numbers in an item are, a wait of thousands of years is none of no time.
+func TestARefusalUponAnItemWithoutSenseIsNotForNoTime(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	g := b.gate(adaptive)
+	g.Tell("s", 0, gate.Item{Version: 5, Born: 7, Ticket: 1 << 32, Rate: 1, Since: 1, ActiveUntil: b.now.UnixMilli() + 60_000})
+	if refusal := b.refused(b.visit(g)); refusal.RetryAfter < 100*365*24*time.Hour {
+		t.Errorf("who has 4 billion tickets before them, one in a thousand seconds, is to come again in %v", refusal.RetryAfter)
+	}
+}
+
 func TestNobodyIsTurnedAwayUponACopyThatIsOld(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -21,6 +21,12 @@ const (
 	// maxRefusals bounds how far apart an asynchronous request comes to the gate that is turned away each time: what it is told,
 	// and at most so many doublings of that.
 	maxRefusals = 6
+
+	// shortestComeBack is the shortest time after which an asynchronous request that was turned away, or waits for the end of an outage,
+	// comes to the gate again, and comeBackShare the same as a share of the time that is left. Each time is a handful of events of
+	// its execution, of which a Standard workflow has 25,000; so it is no more than some 1,200 times in a day.
+	shortestComeBack = 1 * time.Second
+	comeBackShare    = 100
 )
 
 // openGate makes the gate that the environment describes.
@@ -110,6 +116,9 @@ func (p *Proxy) enter(ctx context.Context, v *visit, call *message.Call, history
 	slept := time.Duration(0)
 	for {
 		wait, err := v.Next(ctx)
+		if _, item := v.Item(); wait > 0 && call.Execution != "" && item.Circuit(p.gate.Now()) == gate.Open {
+			wait = max(wait, min(p.leastComeBack(call), p.timeLeftAtGate(call)))
+		}
 		var refused *gate.Refusal
 		switch {
 		case errors.As(err, &refused):
@@ -142,6 +151,11 @@ func (p *Proxy) timeLeftAtGate(call *message.Call) time.Duration {
 	return call.DeadlineTime().Add(-p.leastTime(call)).Sub(p.clock.Now())
 }
 
+// leastComeBack is the shortest time after which an asynchronous call that there is nothing for now comes to the gate again.
+func (p *Proxy) leastComeBack(call *message.Call) time.Duration {
+	return max(shortestComeBack, p.timeLeftAtGate(call)/comeBackShare).Truncate(time.Millisecond)
+}
+
 // limitedUntil says whether this proxy was told, by a limit of its own address, to wait for longer than now, and how long to wait
 // for the first one that may call.
 func (p *Proxy) limitedUntil(history []retry.Attempt) (wait time.Duration, limited bool) {
@@ -168,11 +182,12 @@ func (p *Proxy) limitedUntil(history []retry.Attempt) (wait time.Duration, limit
 // one comes again, which costs nothing in the meantime.
 func (p *Proxy) turnedAway(v *visit, call *message.Call, history []retry.Attempt, refused *gate.Refusal) *message.Envelope {
 	now := p.clock.Now()
-	if left := p.timeLeftAtGate(call); call.Execution != "" && refused.RetryAfter < left {
-		more := min(refused.RetryAfter<<min(v.pass.Refusals, maxRefusals), left-refused.RetryAfter)
-		wait := refused.RetryAfter + time.Duration(p.random()*float64(more))
+	least := max(refused.RetryAfter, p.leastComeBack(call))
+	if left := p.timeLeftAtGate(call); call.Execution != "" && least < left {
+		more := min(least<<min(v.pass.Refusals, maxRefusals), left-least)
+		wait := least + time.Duration(p.random()*float64(more))
 		next := v.carry(call, func(pass *message.GatePass) {
-			pass.State = gate.State{NotBefore: now.Add(wait).UnixMilli()}
+			pass.State = gate.State{NotBefore: max(pass.State.NotBefore, now.Add(wait).UnixMilli())}
 			pass.Waited += wait.Milliseconds()
 			pass.Refusals++
 		})

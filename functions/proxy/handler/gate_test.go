@@ -470,20 +470,39 @@ func (r *ring) open(waiting int64, prober int64) gate.Item {
 	}
 }
 
+// othersTry makes it an outage without an end, in which it is always others who try whether it is over.
+func (r *ring) othersTry() {
+	r.store.put(r.open(1, 4))
+	r.store.before = func(operation string) error {
+		if i := r.store.item(); operation == "lease" {
+			i.Probe, i.Prober = r.Now().UnixMilli()+1000, 4
+			r.store.put(i)
+		}
+		return nil
+	}
+}
+
+func TestAnAsynchronousRequestLooksSomeHundredTimesInAnHourOfAnOutage(t *testing.T) {
+	t.Parallel()
+	r, u := answering(t, adaptive, retry.Policy{}, "200")
+	r.othersTry()
+	k, in := r.keep(t, known)
+	final, delays := r.play(t, in)
+	if len(u.calls()) != 0 || final.Outcome != retry.Failed || k.answer(k.now().Answer).Error != retry.DeadlineExceeded {
+		t.Errorf("after %d calls it is %s %s", len(u.calls()), final.Outcome, final.Error)
+	}
+	if n := len(delays); n < 100 || n > 900 || slices.Min(delays) < 500*time.Millisecond {
+		t.Errorf("it looks %d times, at least %v apart, want some hundred times, about a second apart", n, slices.Min(delays))
+	}
+}
+
 // A proxy is paid for while it sleeps, and ends by its timeout.
 func TestAProxySleepsNoMoreThanASecondAtTheGate(t *testing.T) {
 	t.Parallel()
 	r, u := answering(t, adaptive, retry.Policy{}, "200")
 	var slept time.Duration
 	r.slept = func(d time.Duration) { slept += d }
-	r.store.before = func(operation string) error { // somebody else tries each time whether the outage is over
-		if i := r.store.item(); operation == "lease" {
-			i.Probe, i.Prober = r.time.UnixMilli()+1000, 4
-			r.store.put(i)
-		}
-		return nil
-	}
-	r.store.put(r.open(1, 4))
+	r.othersTry()
 	in := r.let(known)
 	in.Call.Gate.State = gate.State{Ticket: 1, Born: 77}
 	out := r.at(t, 1, in)
@@ -681,6 +700,20 @@ func TestAnAsynchronousRequestThatIsTurnedAwayComesAgainLaterAndLaterUntilItsDea
 	}
 	if got, want := time.UnixMilli(answer.NotBefore), r.Now().Add(50*time.Second); !got.Equal(want) {
 		t.Errorf("it is to come again at %v, want when there is a place, %v", got, want)
+	}
+}
+
+// Each time is a few events of its execution, of which there can be 25,000, and an hour has 3,600,000 ms.
+func TestAnAsynchronousRequestThatIsTurnedAwayForAMomentDoesNotComeAgainAtOnce(t *testing.T) {
+	t.Parallel()
+	g := adaptive
+	g.FlowControl.MaxWaiting = 5
+	r, _ := answering(t, g, retry.Policy{}, "200")
+	r.store.put(r.queue(5, 200)) // a sixth ticket had its time in 25 ms
+	r.chance = func() float64 { return 0 }
+	_, in := r.keep(t, known)
+	if out := r.at(t, 1, in); out.Outcome != retry.Again || delayOf(out) != 35995*time.Millisecond {
+		t.Errorf("it comes again in %v (%s), want a hundredth of the hour, less what an attempt needs", delayOf(out), out.Outcome)
 	}
 }
 
