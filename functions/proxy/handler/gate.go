@@ -87,6 +87,11 @@ func (v *visit) carry(call *message.Call, change ...func(*message.GatePass)) *me
 	return &next
 }
 
+// heldFor says in the pass of a call that it is held back for longer than the gate asked for.
+func heldFor(more time.Duration) func(*message.GatePass) {
+	return func(pass *message.GatePass) { pass.Waited += more.Milliseconds() }
+}
+
 // report is what the answer says of the visit. Nil if there is nothing to say.
 func (v *visit) report() *message.GateReport {
 	if v == nil {
@@ -116,8 +121,10 @@ func (p *Proxy) enter(ctx context.Context, v *visit, call *message.Call, history
 	slept := time.Duration(0)
 	for {
 		wait, err := v.Next(ctx)
+		more := time.Duration(0)
 		if _, item := v.Item(); wait > 0 && call.Execution != "" && item.Circuit(p.gate.Now()) == gate.Open {
-			wait = max(wait, min(p.leastComeBack(call), p.timeLeftAtGate(call)))
+			more = max(0, min(p.leastComeBack(call), p.timeLeftAtGate(call))-wait)
+			wait += more
 		}
 		var refused *gate.Refusal
 		switch {
@@ -126,7 +133,7 @@ func (p *Proxy) enter(ctx context.Context, v *visit, call *message.Call, history
 		case err != nil:
 			return nil, err
 		case slept+wait > maxGateSleep:
-			return message.ToProxy(v.carry(call), p.policy, history, wait), nil
+			return message.ToProxy(v.carry(call, heldFor(more)), p.policy, history, wait), nil
 		case wait > 0:
 			slept += wait
 			if err := p.clock.Sleep(ctx, wait); err != nil {
@@ -244,14 +251,6 @@ func (p *Proxy) tell(
 	wait, err := v.Next(ctx)
 	var refused *gate.Refusal
 	switch {
-	case errors.As(err, &refused) && call.Execution != "":
-		out := p.turnedAway(v, call, nil, refused)
-		if out.Outcome != retry.Again {
-			return outOfPlaces(decision, refused), change
-		}
-		decision.Delay = time.Duration(out.WaitSeconds)*time.Second + time.Duration(out.SleepMilliseconds)*time.Millisecond
-		turnedAway := *out.Call.Gate
-		change = func(pass *message.GatePass) { *pass = turnedAway }
 	case errors.As(err, &refused):
 		return outOfPlaces(decision, refused), change
 	case err != nil:
@@ -260,6 +259,7 @@ func (p *Proxy) tell(
 		// Half of a long wait may be shorter than what the answers asked for, and then there is nothing to look for at its end. None
 		// at all is the delay of a quick try.
 		decision.Delay = max(wait, told, time.Millisecond)
+		change = heldFor(decision.Delay - wait)
 	}
 	decision.Why += fmt.Sprintf("; the gate has it wait %s", decision.Delay.Round(time.Millisecond))
 	if n := v.Ticket(); n > 0 {

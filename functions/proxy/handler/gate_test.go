@@ -312,6 +312,20 @@ func TestAfterALimitTheStateMachineWaitsForTheTicketAndTheNextProxyLooksAgain(t 
 	}
 }
 
+func TestNobodyLooksBeforeTheMomentThatTheAnswerNamed(t *testing.T) {
+	t.Parallel()
+	r, u := answering(t, adaptive, retry.Policy{}, "429 20", "200")
+	r.store.put(r.queue(10, 1)) // half of 30 s would be before it
+	final, delays := r.play(t, r.let(known))
+	want := []time.Duration{20 * time.Second, 5 * time.Second, 2500 * time.Millisecond, 1250 * time.Millisecond, 1250 * time.Millisecond}
+	if !slices.Equal(delays, want) || !slices.Equal(u.calls(), []time.Duration{0, 30 * time.Second}) {
+		t.Errorf("the state machine is told to wait %v, and the upstream called after %v, want %v and 30 s", delays, u.calls(), want)
+	}
+	if final.Gate.Waited != 30_000 {
+		t.Errorf("the answer says that the request was held back for %d ms, want 30,000", final.Gate.Waited)
+	}
+}
+
 func TestAWaitThatIsHandedBackIsNoAttempt(t *testing.T) {
 	t.Parallel()
 	r, u := answering(t, adaptive, retry.Policy{}, "429 2", "200")
@@ -490,6 +504,9 @@ func TestAnAsynchronousRequestLooksSomeHundredTimesInAnHourOfAnOutage(t *testing
 	final, delays := r.play(t, in)
 	if len(u.calls()) != 0 || final.Outcome != retry.Failed || k.answer(k.now().Answer).Error != retry.DeadlineExceeded {
 		t.Errorf("after %d calls it is %s %s", len(u.calls()), final.Outcome, final.Error)
+	}
+	if held := k.answer(k.now().Answer).Gate.Waited; held < 3_598_000 || held > 3_600_000 {
+		t.Errorf("it was held back for %d ms, want the hour", held)
 	}
 	if n := len(delays); n < 100 || n > 900 || slices.Min(delays) < 500*time.Millisecond {
 		t.Errorf("it looks %d times, at least %v apart, want some hundred times, about a second apart", n, slices.Min(delays))
@@ -717,28 +734,44 @@ func TestAnAsynchronousRequestThatIsTurnedAwayForAMomentDoesNotComeAgainAtOnce(t
 	}
 }
 
-func TestAnAsynchronousRequestThatIsTurnedAwayAfterALimitComesAgainToo(t *testing.T) {
+func TestAnAsynchronousRequestKeepsItsPlaceWhenTheQueueGetsSlower(t *testing.T) {
+	t.Parallel()
+	r, u := answering(t, adaptive, retry.Policy{}, "429 2", "200")
+	r.store.put(r.queue(200, 5)) // 40 s behind the 2 s that all wait for
+	k, in := r.keep(t, known)
+	in.Call.Gate.State.Inside = true
+	first := r.at(t, 1, in)
+	if first.Outcome != retry.Again || delayOf(first) != 21*time.Second || first.Call.Gate.State.Ticket != 201 || len(k.now().Attempts) != 1 {
+		t.Fatalf("the limit leads to %s in %v, with %+v", first.Outcome, delayOf(first), first.Call.Gate)
+	}
+	r.Sleep(t.Context(), delayOf(first))
+	slower := r.store.item()
+	slower.Version, slower.Rate = slower.Version+1, 2500 // the 200 take 80 s, of which 19 s have passed
+	r.store.put(slower)
+	in = *first
+	in.SleepMilliseconds = 0
+	second := r.at(t, 2, in)
+	if second.Outcome != retry.Again || delayOf(second) != 30500*time.Millisecond || second.Call.Gate.State.Ticket != 201 || len(u.calls()) != 1 {
+		t.Errorf("it goes on as %s in %v with %+v after %d calls, want half of 61 s with ticket 201", second.Outcome, delayOf(second), second.Call.Gate, len(u.calls()))
+	}
+	if x := k.now(); len(x.Attempts) != 1 || x.State != execution.Waiting {
+		t.Errorf("the execution is %+v", x)
+	}
+}
+
+func TestAnAsynchronousRequestForWhichTheDeadlineComesFirstFailsAtOnce(t *testing.T) {
 	t.Parallel()
 	r, u := answering(t, adaptive, retry.Policy{}, "429 2")
+	r.store.put(r.queue(200, 0.05)) // 4,000 s, of an hour
 	k, in := r.keep(t, known)
-	first := r.at(t, 1, in)
-	k.change(func(x *execution.Execution) { x.Deadline = r.Now().Add(90 * time.Second).UnixMilli() })
-	in = *first
-	in.Call.Deadline = k.now().Deadline
-	r.Sleep(t.Context(), delayOf(first))
-	r.store.put(r.queue(200, 5)) // 40 s, for which there is a place
-	in.Call.Gate.State = gate.State{Inside: true}
-	second := r.at(t, 2, in)
-	if second.Outcome != retry.Again || delayOf(second) < 20*time.Second || len(u.calls()) != 2 || second.Call.Gate.State.Ticket != 201 {
-		t.Fatalf("the second limit leads to %s in %v, with %+v", second.Outcome, delayOf(second), second.Call.Gate)
+	in.Call.Gate.State.Inside = true
+	out := r.at(t, 1, in)
+	answer := k.answer(k.now().Answer)
+	if out.Outcome != retry.Failed || answer == nil || answer.Error != retry.DeadlineExceeded || answer.StatusCode != 429 || len(u.calls()) != 1 {
+		t.Fatalf("it is %s after %d calls, with %+v", out.Outcome, len(u.calls()), answer)
 	}
-	r.Sleep(t.Context(), delayOf(second))
-	slower := r.store.item()
-	slower.Version, slower.Rate = slower.Version+1, 3000 // 33 s in place of 20 s are left, and 69 s to the deadline
-	r.store.put(slower)
-	third := r.at(t, 3, *second)
-	if third.Outcome != retry.Again || third.Call.Gate.State.Ticket != 201 || len(u.calls()) != 2 {
-		t.Errorf("it goes on as %s with %+v after %d calls", third.Outcome, third.Call.Gate, len(u.calls()))
+	if got, want := time.UnixMilli(answer.NotBefore), r.Now().Add(4002*time.Second); !got.Equal(want) {
+		t.Errorf("it is to come again at %v, want %v", got, want)
 	}
 }
 
