@@ -236,6 +236,15 @@ func (g *Gate) change(ctx context.Context, id string, decide func(Item) *Update)
 	return Item{}, false, errContended
 }
 
+// changeSeen is change for a process that may not have seen the item, since the visit was begun in another one: where the copy
+// says that there is nothing to change, the item is looked at.
+func (g *Gate) changeSeen(ctx context.Context, id string, decide func(Item) *Update) {
+	if c, _ := g.copy(id); decide(c.item) == nil {
+		g.look(ctx, id)
+	}
+	g.change(ctx, id, decide)
+}
+
 func (g *Gate) update(ctx context.Context, id string, u Update) (Reply, error) {
 	ctx, done := g.patience(ctx)
 	defer done()

@@ -45,10 +45,7 @@ func (v *Visit) Try(ctx context.Context) bool {
 func (v *Visit) Tried(ctx context.Context, helped bool) {
 	g, id := v.gate, v.id()
 	g.beside(ctx, func(ctx context.Context) {
-		if c, _ := g.copy(id); c.item.Version == 0 { // the try was made in another process
-			g.look(ctx, id)
-		}
-		g.change(ctx, id, func(i Item) *Update {
+		g.changeSeen(ctx, id, func(i Item) *Update {
 			if i.Version == 0 {
 				return nil
 			}

@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -199,7 +200,11 @@ func (v *Visit) latest(now int64) int64 {
 // mayWait says whether there is time left after the request's own floor.
 func (v *Visit) mayWait() bool { return v.latestAt.IsZero() || !v.floorAt.After(v.latestAt) }
 
-func milliseconds(ms int64) time.Duration { return max(0, time.Duration(ms)*time.Millisecond) }
+// milliseconds is a wait that is no negative one, and no longer than a Duration can be: an item may hold any numbers.
+func milliseconds(ms int64) time.Duration {
+	const longest = math.MaxInt64 / int64(time.Millisecond)
+	return time.Duration(min(max(0, ms), longest)) * time.Millisecond
+}
 
 func (v *Visit) refuse(reason Reason, wait int64) error {
 	v.refused = &Refusal{Reason: reason, Scope: v.scope, RetryAfter: max(time.Millisecond, milliseconds(wait))}
@@ -436,7 +441,7 @@ func (v *Visit) Limited(ctx context.Context, l Limit) bool {
 	g, s := v.gate, v.gate.settings
 	received, unknown := g.clock.Now(), v.bypass
 	if me := v.state.Probe; me != 0 { // who limits is there again
-		v.close(ctx, me)
+		g.changeSeen(ctx, v.id(), func(i Item) *Update { return i.close(g.now(), me, s) })
 	}
 	ticketOf := v.leave()
 	v.floorAt = time.Time{}
@@ -495,6 +500,10 @@ type Failure struct {
 	// RetryAfter is what the answer asked for. Zero: nothing, or there was no answer.
 	RetryAfter time.Duration
 
+	// Floor is how long the request itself has to wait for what answers before asked for, if that is longer. Others are not
+	// told of it.
+	Floor time.Duration
+
 	// Last says that the request makes no other call, so that it needs no place.
 	Last bool
 }
@@ -505,7 +514,7 @@ type Failure struct {
 func (v *Visit) Failed(ctx context.Context, f Failure) bool {
 	g, s := v.gate, v.gate.settings
 	v.leave()
-	v.floorAt = g.clock.Now().Add(f.RetryAfter)
+	v.floorAt = g.clock.Now().Add(max(f.RetryAfter, f.Floor))
 	if s.Breaker.Disabled {
 		return v.elsewhere()
 	}
@@ -540,14 +549,6 @@ func (v *Visit) Failed(ctx context.Context, f Failure) bool {
 	return true
 }
 
-// close tells the others that the outage is over. The lease may have been taken by another process, of which the copy knows
-// nothing.
-func (v *Visit) close(ctx context.Context, me int64) {
-	g, id := v.gate, v.id()
-	g.look(ctx, id)
-	g.change(ctx, id, func(i Item) *Update { return i.close(g.now(), me, g.settings) })
-}
-
 // Succeeded tells the others that a call had an answer that is no failure, if they are in doubt. It does so beside the
 // request.
 func (v *Visit) Succeeded(ctx context.Context) {
@@ -557,7 +558,9 @@ func (v *Visit) Succeeded(ctx context.Context) {
 	}
 	id, me := v.id(), v.state.Probe
 	if me != 0 {
-		g.beside(ctx, func(ctx context.Context) { v.close(ctx, me) })
+		g.beside(ctx, func(ctx context.Context) {
+			g.changeSeen(ctx, id, func(i Item) *Update { return i.close(g.now(), me, s) })
+		})
 		return
 	}
 	c, _ := g.copy(id)

@@ -69,9 +69,8 @@ func (g Gate) Settings(policy retry.Policy) (gate.Settings, gate.Key, error) {
 			ProbeInterval: time.Duration(b.ProbeInterval), RampUp: b.RampUp,
 		},
 	}
-	// Those who ask for more by Prefer: wait are few.
-	s.Patience = time.Second
-	for _, p := range policy.Each() {
+	s.Patience = time.Second // the least that there is
+	for _, p := range policy.WithDefaults().Each() {
 		s.Patience = max(s.Patience, p.Deadline)
 	}
 	key := gate.DefaultKey
@@ -104,7 +103,11 @@ func GateFrom(getenv func(string) string) (*Gate, error) {
 	g := new(Gate)
 	d := json.NewDecoder(strings.NewReader(text))
 	d.DisallowUnknownFields()
-	if err := d.Decode(g); err != nil {
+	err := d.Decode(g)
+	if err == nil && d.More() {
+		err = errors.New("there is more behind it")
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%s must be a JSON object with flowControl and circuitBreaker: %w", GateVariable, err)
 	}
 	if getenv(TableVariable) == "" || getenv(RecordPrefixVariable) == "" {

@@ -18,9 +18,15 @@ const (
 	// less for as long as that.
 	maxGateSleep = 1 * time.Second
 
-	// maxRefusals bounds how far apart an asynchronous request comes to the gate that is turned away each time: at most so many
-	// doublings of what it is told.
+	// maxRefusals bounds how far apart an asynchronous request comes to the gate that is turned away each time: what it is told,
+	// and at most so many doublings of that.
 	maxRefusals = 6
+
+	// shortestComeBack is the shortest time after which an asynchronous request that was turned away, or waits for the end of an outage,
+	// comes to the gate again, and comeBackShare the same as a share of the time that is left. Each time is a handful of events of
+	// its execution, of which a Standard workflow has 25,000; so it is no more than some 1,200 times in a day.
+	shortestComeBack = 1 * time.Second
+	comeBackShare    = 100
 )
 
 // openGate makes the gate that the environment describes.
@@ -70,17 +76,23 @@ func (v *visit) ticket() int64 {
 	return v.pass.Ticket
 }
 
-// carry is the call as it goes to the next proxy.
+// carry is the call as it goes to the next proxy, which goes on where this one stands.
 func (v *visit) carry(call *message.Call, change ...func(*message.GatePass)) *message.Call {
 	if v == nil {
 		return call
 	}
-	next := *call
-	next.Gate = &message.GatePass{Scope: v.pass.Scope, State: v.State(), Waited: v.held().Milliseconds(), Ticket: v.ticket()}
+	next, pass := *call, *v.pass
+	next.Gate = &pass
+	pass.State, pass.Waited, pass.Ticket = v.State(), v.held().Milliseconds(), v.ticket()
 	for _, c := range change {
 		c(next.Gate)
 	}
 	return &next
+}
+
+// heldFor says in the pass of a call that it is held back for longer than the gate asked for.
+func heldFor(more time.Duration) func(*message.GatePass) {
+	return func(pass *message.GatePass) { pass.Waited += more.Milliseconds() }
 }
 
 // report is what the answer says of the visit. Nil if there is nothing to say.
@@ -104,28 +116,54 @@ func (p *Proxy) enter(ctx context.Context, v *visit, call *message.Call, history
 	if v == nil {
 		return nil, nil
 	}
+	if call.Execution != "" {
+		// Mostly its sandbox has just started, or was frozen for long: it would be one of many that call in spite of what all others
+		// know. Where somebody waits for the answer, the gateway has looked.
+		p.gate.Look(ctx, v.Scope())
+	}
+	slept := time.Duration(0)
 	for {
 		wait, err := v.Next(ctx)
+		more := time.Duration(0)
+		if _, item := v.Item(); wait > 0 && call.Execution != "" && item.Circuit(p.gate.Now()) == gate.Open {
+			more = max(0, min(p.leastComeBack(call), p.timeLeftAtGate(call))-wait)
+			wait += more
+		}
 		var refused *gate.Refusal
 		switch {
 		case errors.As(err, &refused):
 			return p.turnedAway(v, call, history, refused), nil
 		case err != nil:
 			return nil, err
-		case wait > maxGateSleep:
-			return message.ToProxy(v.carry(call), p.policy, history, wait), nil
+		case slept+wait > maxGateSleep:
+			return message.ToProxy(v.carry(call, heldFor(more)), p.policy, history, wait), nil
 		case wait > 0:
+			slept += wait
 			if err := p.clock.Sleep(ctx, wait); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		if wait, others := p.limitedUntil(history); others {
-			// Waits at the gate go round the ring, too, so that it may be the turn of a proxy that was limited, and of no other.
-			return message.ToProxy(v.carry(call), p.policy, history, wait), nil
+		wait, limited := p.limitedUntil(history)
+		switch {
+		case !limited:
+			return nil, nil
+		case wait > p.timeLeftAtGate(call):
+			return p.late(call, history), nil
 		}
-		return nil, nil
+		// Waits at the gate go round the ring, too, so that it may be the turn of a proxy that was limited, and of no other.
+		return message.ToProxy(v.carry(call), p.policy, history, wait), nil
 	}
+}
+
+// timeLeftAtGate is how long a call can still wait, so that there is time left for an attempt.
+func (p *Proxy) timeLeftAtGate(call *message.Call) time.Duration {
+	return call.DeadlineTime().Add(-p.leastTime(call)).Sub(p.clock.Now())
+}
+
+// leastComeBack is the shortest time after which an asynchronous call that there is nothing for now comes to the gate again.
+func (p *Proxy) leastComeBack(call *message.Call) time.Duration {
+	return max(shortestComeBack, p.timeLeftAtGate(call)/comeBackShare).Truncate(time.Millisecond)
 }
 
 // limitedUntil says whether this proxy was told, by a limit of its own address, to wait for longer than now, and how long to wait
@@ -154,17 +192,16 @@ func (p *Proxy) limitedUntil(history []retry.Attempt) (wait time.Duration, limit
 // one comes again, which costs nothing in the meantime.
 func (p *Proxy) turnedAway(v *visit, call *message.Call, history []retry.Attempt, refused *gate.Refusal) *message.Envelope {
 	now := p.clock.Now()
-	wait := refused.RetryAfter
-	if n := call.Gate.Refusals; call.Execution != "" {
-		wait += time.Duration(p.random() * float64(wait) * float64(int(1)<<min(n, maxRefusals)))
-		if now.Add(wait).Before(call.DeadlineTime().Add(-p.leastTime(call))) {
-			next := v.carry(call, func(pass *message.GatePass) {
-				pass.State = gate.State{NotBefore: now.Add(wait).UnixMilli()}
-				pass.Waited += wait.Milliseconds()
-				pass.Refusals = n + 1
-			})
-			return message.ToProxy(next, p.policy, history, wait)
-		}
+	least := max(refused.RetryAfter, p.leastComeBack(call))
+	if left := p.timeLeftAtGate(call); call.Execution != "" && least < left {
+		more := min(least<<min(v.pass.Refusals, maxRefusals), left-least)
+		wait := least + time.Duration(p.random()*float64(more))
+		next := v.carry(call, func(pass *message.GatePass) {
+			pass.State = gate.State{NotBefore: max(pass.State.NotBefore, now.Add(wait).UnixMilli())}
+			pass.Waited += wait.Milliseconds()
+			pass.Refusals++
+		})
+		return message.ToProxy(next, p.policy, history, wait)
 	}
 	out := p.late(call, history)
 	out.NotBefore = max(out.NotBefore, now.Add(refused.RetryAfter).UnixMilli())
@@ -182,49 +219,50 @@ func (p *Proxy) tell(
 	if v == nil {
 		return decision, change
 	}
-	again := decision.Outcome == retry.Again
-	told := max(0, decision.NotBefore.Sub(result.Received))
-	if again {
-		told = decision.Floor
-	}
 	if v.pass.Tried && result.Status != 0 {
 		v.Tried(ctx, decision.Kind != retry.RateLimit)
+	}
+	pass := *v.pass
+	pass.Tried, pass.Refusals = false, 0 // the attempt that they are of has been made
+	v.pass = &pass
+
+	again := decision.Outcome == retry.Again
+	announced := max(0, decision.NotBefore.Sub(result.Received))
+	told := announced
+	if again && decision.Scope != retry.Inferred { // a quick try goes out in spite of what is told
+		told = decision.Floor
 	}
 	queues := false
 	switch {
 	case decision.Kind == retry.RateLimit:
-		if decision.Scope == retry.Inferred { // a quick try would go out in spite of it
-			told = max(0, decision.NotBefore.Sub(result.Received))
-		}
 		queues = v.Limited(ctx, gate.Limit{RetryAfter: told, PerAddress: decision.Scope == retry.PerAddress, Last: !again})
 		if queues && again && decision.Scope == retry.Inferred && v.Try(ctx) {
 			return decision, func(pass *message.GatePass) { pass.Tried = true }
 		}
 	case isOutage(result, decision):
-		queues = v.Failed(ctx, gate.Failure{RetryAfter: told, Last: !again})
+		queues = v.Failed(ctx, gate.Failure{RetryAfter: announced, Floor: told, Last: !again})
 	case decision.Outcome == retry.Succeeded && (call.Execution != "" || v.State().Probe != 0):
 		v.Succeeded(ctx) // of all others the gateway tells, which has looked at the item meanwhile
 	}
-	if !queues || !again {
+	if !queues {
+		// As if there were no gate: the policy's delay is as long as the answers asked for, and for a quick try it is shorter.
+		return decision, func(pass *message.GatePass) { pass.State.NotBefore = 0 }
+	}
+	if !again {
 		return decision, change
 	}
 	wait, err := v.Next(ctx)
 	var refused *gate.Refusal
 	switch {
-	case errors.As(err, &refused) && call.Execution != "":
-		out := p.turnedAway(v, call, nil, refused)
-		if out.Outcome != retry.Again {
-			return outOfPlaces(decision, refused), change
-		}
-		decision.Delay = time.Duration(out.WaitSeconds)*time.Second + time.Duration(out.SleepMilliseconds)*time.Millisecond
-		pass := *out.Call.Gate
-		change = func(p *message.GatePass) { *p = pass }
 	case errors.As(err, &refused):
 		return outOfPlaces(decision, refused), change
 	case err != nil:
 		return decision, change
 	default:
-		decision.Delay = max(wait, time.Millisecond) // none at all is that of a quick try
+		// Half of a long wait may be shorter than what the answers asked for, and then there is nothing to look for at its end. None
+		// at all is the delay of a quick try.
+		decision.Delay = max(wait, told, time.Millisecond)
+		change = heldFor(decision.Delay - wait)
 	}
 	decision.Why += fmt.Sprintf("; the gate has it wait %s", decision.Delay.Round(time.Millisecond))
 	if n := v.Ticket(); n > 0 {
@@ -248,7 +286,7 @@ func isOutage(result retry.Result, decision retry.Decision) bool {
 	case retry.ServerError:
 		return result.Status >= http.StatusInternalServerError
 	case retry.NetworkFailure:
-		return decision.Reason != retry.NotRetryable
+		return !result.Failure.Type.Lasting()
 	}
 	return false
 }
