@@ -189,6 +189,7 @@ func (f *fleet) calling(t *testing.T, what string, bursts ...burst) fleetTally {
 
 func TestTwoHundredCallersKeepALimitOfTwentyASecond(t *testing.T) {
 	t.Parallel()
+	calls := 0
 	for seed := range uint64(4) {
 		off := newFleet(t, noGate, "", seed)
 		off.limits(20, 20, false)
@@ -197,12 +198,16 @@ func TestTwoHundredCallersKeepALimitOfTwentyASecond(t *testing.T) {
 		f := newFleet(t, adaptiveGate, "", seed)
 		f.limits(20, 20, false)
 		with := f.calling(t, "with a gate", burst{200, 0, 8 * time.Second})
-		if with.succeeded != 200 || with.calls > 220 || with.early > 3 {
-			t.Errorf("seed %d: %v; want 200 successes of at most 220 calls, at most 3 of them early", seed, with)
+		if with.succeeded != 200 || with.calls > 230 || with.early > 3 {
+			t.Errorf("seed %d: %v; want 200 successes of at most 230 calls, at most 3 of them early", seed, with)
 		}
+		calls += with.calls
 		if without.calls < 240 {
 			t.Errorf("seed %d: without a gate %v; the test is too easy", seed, without)
 		}
+	}
+	if calls > 4*218 {
+		t.Errorf("there were %d calls for 800 successes, want at most 1.09 for each", calls)
 	}
 }
 
@@ -210,8 +215,12 @@ func TestNobodyIsEarlyWhereTheLimitIsKnownToBeByAccount(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, adaptiveGate, `{"scope":"per-account"}`, 7)
 	f.limits(20, 20, false)
-	if with := f.calling(t, "with a gate", burst{300, 0, 10 * time.Second}); with.succeeded != 300 || with.calls > 330 || with.early > 0 {
-		t.Errorf("%v; want 300 successes of at most 330 calls, none of them early", with)
+	with := f.calling(t, "with a gate", burst{300, 0, 10 * time.Second})
+	off := newFleet(t, noGate, `{"scope":"per-account"}`, 7)
+	off.limits(20, 20, false)
+	without := off.calling(t, "without a gate", burst{300, 0, 10 * time.Second})
+	if with.succeeded != 300 || with.calls > 375 || with.early > 0 || with.calls > without.calls*4/5 {
+		t.Errorf("%v; want 300 successes of at most 375 calls, none of them early, and a fifth fewer than without: %v", with, without)
 	}
 }
 
@@ -228,8 +237,12 @@ func TestAboveALimitByAddressCallersQueue(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, adaptiveGate, `{"scope":"per-address"}`, 3)
 	f.limits(10, 10, true)
-	if with := f.calling(t, "by address", burst{400, 0, 10 * time.Second}); with.succeeded != 400 || with.calls > 450 || with.early > 0 {
-		t.Errorf("%v; want 400 successes of at most 450 calls, none of them early", with)
+	with := f.calling(t, "by address", burst{400, 0, 10 * time.Second})
+	off := newFleet(t, noGate, `{"scope":"per-address"}`, 3)
+	off.limits(10, 10, true)
+	without := off.calling(t, "by address, without a gate", burst{400, 0, 10 * time.Second})
+	if with.succeeded != 400 || with.calls > 500 || with.early > 0 || with.calls > without.calls*4/5 {
+		t.Errorf("%v; want 400 successes of at most 500 calls, none of them early, and a fifth fewer than without: %v", with, without)
 	}
 }
 
@@ -281,8 +294,8 @@ func TestAfterAnOutageThoseWhoWaitedDoNotComeAllAtOnce(t *testing.T) {
 	with := f.calling(t, "an outage of 30 s, with a breaker", traffic)
 	peak := f.peak(40 * time.Second)
 	t.Logf("peaks after it: %d without, %d with, of %d a second", withoutPeak, peak, rate)
-	if with.perSuccess() > 1.05 || with.succeeded < without.succeeded || peak > 2*rate {
-		t.Errorf("%v, and a peak of %d; want at most 1.05 calls for each success, as many successes as without (%v), and no more than %d in a second", with, peak, without, 2*rate)
+	if with.perSuccess() > 1.1 || with.succeeded < without.succeeded || peak > 2*rate {
+		t.Errorf("%v, and a peak of %d; want at most 1.1 calls for each success, as many successes as without (%v), and no more than %d in a second", with, peak, without, 2*rate)
 	}
 }
 
