@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -467,6 +468,10 @@ func (v *Visit) Limited(ctx context.Context, l Limit) bool {
 		u, takes = i.limited(r, s)
 		return u
 	})
+	if errors.Is(err, errContended) { // so many others tell of it that there is trouble for certain
+		c, _ := g.copy(v.id())
+		i, applied, err = c.item, false, nil
+	}
 	if err != nil || unknown && !applied {
 		return v.elsewhere()
 	}

@@ -141,6 +141,9 @@ type GateReport struct {
 	Waited int64 `json:"waited,omitempty"`
 	Ticket int64 `json:"ticket,omitempty"`
 
+	// Refused says why there was no place for the request, if it was turned away before its first attempt. Empty if it was not.
+	Refused gate.Reason `json:"refused,omitempty"`
+
 	// Shard and Item are what the last proxy saw of the scope's items, for the gateway to know. Nil: it saw none.
 	Shard int        `json:"shard,omitempty"`
 	Item  *gate.Item `json:"item,omitempty"`

@@ -355,6 +355,10 @@ func (g *Gateway) carryOut(ctx context.Context, call *message.Call, asked idempo
 
 // outcomeOf is how a request ended, by the envelope that its execution ended with.
 func (g *Gateway) outcomeOf(ctx context.Context, call *message.Call, envelope *message.Envelope) outcome {
+	if r := envelope.Gate; r != nil && r.Refused != "" && len(envelope.Attempts) == 0 {
+		wait := time.UnixMilli(envelope.NotBefore).Sub(g.now())
+		return outcome{problem: turnedAway(&gate.Refusal{Reason: r.Refused, RetryAfter: max(wait, time.Millisecond)})}
+	}
 	if err := g.loadBody(ctx, envelope); err != nil {
 		return outcome{problem: answerUnread(envelope, call.Request.Method), attempts: len(envelope.Attempts)}
 	}

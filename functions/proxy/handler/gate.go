@@ -121,6 +121,7 @@ func (p *Proxy) enter(ctx context.Context, v *visit, call *message.Call, history
 		// know. Where somebody waits for the answer, the gateway has looked.
 		p.gate.Look(ctx, v.Scope())
 	}
+	p.enterAgain(ctx, v, call, history)
 	slept := time.Duration(0)
 	for {
 		wait, err := v.Next(ctx)
@@ -166,6 +167,20 @@ func (p *Proxy) leastComeBack(call *message.Call) time.Duration {
 	return max(shortestComeBack, p.timeLeftAtGate(call)/comeBackShare).Truncate(time.Millisecond)
 }
 
+// enterAgain has a call that was let through without a ticket come to the gate once more before its first attempt, where this
+// process knows of trouble that nobody knew of then. A sandbox that has just started looks for it: it takes its time anyway, in
+// which others may have been limited.
+func (p *Proxy) enterAgain(ctx context.Context, v *visit, call *message.Call, history []retry.Attempt) {
+	state := v.State()
+	if !state.Inside || state.NotBefore > 0 || len(history) > 0 || v.mode == gate.Observe {
+		return
+	}
+	p.coldLook.Do(func() { p.gate.Look(ctx, v.Scope()) })
+	if item, known := p.gate.Seen(v.Scope()); known && item.Active(p.gate.Now()) {
+		v.Visit = p.gate.Visit(v.Scope(), call.DeadlineTime().Add(-p.leastTime(call)))
+	}
+}
+
 // limitedUntil says whether this proxy was told, by a limit of its own address, to wait for longer than now, and how long to wait
 // for the first one that may call.
 func (p *Proxy) limitedUntil(history []retry.Attempt) (wait time.Duration, limited bool) {
@@ -204,6 +219,13 @@ func (p *Proxy) turnedAway(v *visit, call *message.Call, history []retry.Attempt
 		return message.ToProxy(next, p.policy, history, wait)
 	}
 	out := p.late(call, history)
+	if len(history) == 0 {
+		out.Gate = v.report()
+		if out.Gate == nil {
+			out.Gate = new(message.GateReport)
+		}
+		out.Gate.Refused = refused.Reason
+	}
 	out.NotBefore = max(out.NotBefore, now.Add(refused.RetryAfter).UnixMilli())
 	return out
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
@@ -77,6 +78,7 @@ type Proxy struct {
 	bodies      Bodies     // nil if none is kept in a bucket
 	callbacks   *Proxy     // makes callbacks; nil if there are none
 	gate        *gate.Gate // nil if there is none
+	coldLook    sync.Once  // at the gate
 }
 
 // New makes the proxy that the environment describes. The error lists all that is wrong with the environment.
