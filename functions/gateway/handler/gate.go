@@ -86,12 +86,16 @@ func (g *Gateway) enter(ctx context.Context, v *gate.Visit, call *message.Call) 
 	return nil
 }
 
-// leave takes in what an execution has seen of the gate, and says how long it was held back there, for Proxy-Status.
+// leave takes in what an execution has seen of the gate, and says how long its request was held back there, for Proxy-Status.
+// envelope is nil where it has not come to an end of its own.
 func (g *Gateway) leave(ctx context.Context, v *gate.Visit, envelope *message.Envelope) (member string) {
 	if v == nil {
 		return ""
 	}
 	held, ticket := v.Waited(), v.Ticket()
+	if envelope == nil {
+		envelope = new(message.Envelope)
+	}
 	if r := envelope.Gate; r != nil {
 		held, ticket = max(held, time.Duration(r.Waited)*time.Millisecond), max(ticket, r.Ticket)
 		if r.Item != nil {
