@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -589,6 +590,47 @@ func TestWhatOthersWouldMeetTooInAnOutageCountsAndNothingElse(t *testing.T) {
 		if asked := r.store.asked(); slices.Contains(asked, "fail") != c.counts {
 			t.Errorf("%s: the store is asked for %q, and whether it counts should be %v", name, asked, c.counts)
 		}
+	}
+}
+
+// Whoever gives the upstream less time than the policy does would be an outage for all others.
+func TestAnAttemptThatItsCallersDeadlineCutsShortIsNoFailureOfTheUpstream(t *testing.T) {
+	t.Parallel()
+	hangs, breaksOff := stall, answer("")
+	post := message.Request{Method: http.MethodPost, Path: "/orders", Body: "tea"}
+	for name, c := range map[string]struct {
+		upstream func(net.Conn)
+		policy   retry.Policy
+		left     time.Duration // of the caller's deadline
+		request  message.Request
+		counts   bool
+	}{
+		"cut short by the deadline":                  {hangs, retry.Policy{Deadline: 40 * time.Millisecond}, 30 * time.Millisecond, known, false},
+		"the same, of a POST":                        {hangs, retry.Policy{Deadline: 40 * time.Millisecond}, 30 * time.Millisecond, post, false},
+		"with half of an answer":                     {answerThenStall("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nte"), retry.Policy{Deadline: 40 * time.Millisecond}, 30 * time.Millisecond, known, false},
+		"with half of a 503":                         {answerThenStall("HTTP/1.1 503 Down\r\nContent-Length: 9\r\n\r\nte"), retry.Policy{Deadline: 40 * time.Millisecond}, 30 * time.Millisecond, known, true},
+		"broken off by the upstream before it":       {breaksOff, retry.Policy{Deadline: 40 * time.Second}, 30 * time.Second, known, true},
+		"broken off, with less time than an attempt": {breaksOff, retry.Policy{Deadline: 8 * time.Second}, 5 * time.Second, known, true},
+		"ended by the policy's timeout":              {hangs, retry.Policy{AttemptTimeout: 30 * time.Millisecond}, time.Minute, known, true},
+		"ended by a deadline behind that timeout":    {hangs, retry.Policy{AttemptTimeout: 30 * time.Millisecond}, 40 * time.Millisecond, known, true},
+	} {
+		r := newRing(t, "http://"+rawupstream.Listen(t, c.upstream), adaptive, c.policy)
+		in := r.let(c.request)
+		in.Call.Deadline = r.Now().Add(c.left).UnixMilli()
+		if out := r.at(t, 1, in); len(out.Attempts) != 1 {
+			t.Errorf("%s: there are %d attempts, want 1", name, len(out.Attempts))
+		}
+		if asked := r.store.asked(); slices.Contains(asked, "fail") != c.counts {
+			t.Errorf("%s: the store is asked for %q, and whether it counts should be %v", name, asked, c.counts)
+		}
+	}
+}
+
+// answerThenStall answers, and then nothing more until the other side gives up.
+func answerThenStall(text string) func(net.Conn) {
+	return func(conn net.Conn) {
+		answer(text)(conn)
+		stall(conn)
 	}
 }
 

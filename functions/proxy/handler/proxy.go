@@ -227,7 +227,7 @@ func (p *Proxy) visited(ctx context.Context, v *visit, in message.Envelope, begi
 	}
 	history, t = p.repeatRefused(ctx, whole, request, history, t)
 	result := t.result
-	decision, change := p.tell(ctx, v, call, result, p.policy.Next(request, history, result, p.random))
+	decision, change := p.tell(ctx, v, call, t, p.policy.Next(request, history, result, p.random))
 	attempt := result.Attempt(p.name, t.start, decision)
 	attempts := append(history, attempt)
 	p.logAttempt(ctx, call, len(attempts), attempt, decision.Outcome)
@@ -248,6 +248,10 @@ type tried struct {
 	start  time.Time
 	result retry.Result
 	answer upstreamAnswer
+
+	// cutShort says that its time was up before the AttemptTimeout of its policy: the caller's deadline had come, or that of the
+	// invocation.
+	cutShort bool
 }
 
 // try makes an attempt. The time that it takes to have the credential is part of the attempt's; the error is that there is
@@ -266,7 +270,8 @@ func (p *Proxy) try(
 	}
 	again := func(r retry.Result) bool { return p.policy.Next(request, history, r, p.random).Outcome == retry.Again }
 	result, answer := p.attempt(ctx, connect, again, request, &call.Request, own)
-	return tried{start, result, answer}, nil
+	cutShort := result.Failure != nil && ctx.Err() != nil && whole < p.policy.For(request.Method, request.Path).AttemptTimeout
+	return tried{start, result, answer, cutShort}, nil
 }
 
 // leastTime is the least time that an attempt is begun with. A policy with a very short deadline gets its attempt too.
