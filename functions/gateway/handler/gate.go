@@ -60,8 +60,7 @@ func (g *Gateway) visit(call *message.Call) *gate.Visit {
 		return nil
 	}
 	policy := g.policy.For(call.Request.Method, call.Request.Path)
-	latest := call.DeadlineTime().Add(-max(1, min(retry.MinimumAttemptTime, policy.AttemptTimeout, policy.Deadline/2)))
-	return g.gate.Visit(call.Gate.Scope, latest)
+	return g.gate.Visit(call.Gate.Scope, message.LatestAtGate(call.DeadlineTime(), policy))
 }
 
 // enter lets a call through the gate when it may call. The problem is that there is no place for it.

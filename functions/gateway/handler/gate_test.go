@@ -443,6 +443,21 @@ func TestTheOneThatTriesWhetherAnOutageIsOverTellsItsProxies(t *testing.T) {
 	}
 }
 
+// Or else it would hold the lease in vain, and the outage would not end for callers who wait for a second.
+func TestTheOneThatTriesAtTheEndOfItsTimeHasTimeLeftToComeToTheUpstream(t *testing.T) {
+	t.Parallel()
+	engine := ends(ok)
+	b := newBench(t, engine).withGate(t, adaptive)
+	i := b.open(20)
+	i.Probe = noon.UnixMilli() + 350
+	b.store.put(i)
+	b.send(t, request("GET", "/orders", "prefer", "wait=1"))
+	call := engine.call(t)
+	if left := call.DeadlineTime().Sub(b.clock.Now()); call.Gate.State.Probe == 0 || left != 600*time.Millisecond {
+		t.Errorf("it is started with %v left, and %+v; want as the one that tries, with 600 ms: 500 are the least for an attempt", left, call.Gate.State)
+	}
+}
+
 // Those who come next in the same sandbox know it, without a look.
 func TestWhatTheProxiesSawIsKnownToTheNextRequest(t *testing.T) {
 	t.Parallel()

@@ -60,7 +60,7 @@ func (p *Proxy) visit(call *message.Call) *visit {
 	if p.gate == nil || call.Gate == nil {
 		return nil
 	}
-	latest := call.DeadlineTime().Add(-p.leastTime(call))
+	latest := message.LatestAtGate(call.DeadlineTime(), p.policy.For(call.Request.Method, call.Request.Path))
 	return &visit{p.gate.Resume(call.Gate.Scope, latest, call.Gate.State), call.Gate, p.gate.Settings().Mode}
 }
 

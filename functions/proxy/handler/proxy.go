@@ -274,10 +274,9 @@ func (p *Proxy) try(
 	return tried{start, result, answer, cutShort}, nil
 }
 
-// leastTime is the least time that an attempt is begun with. A policy with a very short deadline gets its attempt too.
+// leastTime is the least time that an attempt of a call is begun with.
 func (p *Proxy) leastTime(call *message.Call) time.Duration {
-	policy := p.policy.For(call.Request.Method, call.Request.Path)
-	return max(1, min(retry.MinimumAttemptTime, policy.AttemptTimeout, policy.Deadline/2))
+	return message.LeastAttemptTime(p.policy.For(call.Request.Method, call.Request.Path))
 }
 
 // late says that there was no time for an attempt, and what the attempts before it have found out about the time after the
