@@ -126,8 +126,8 @@ func TestInAnOutageACallerIsRefusedUncalledAndTheirKeyIsCarriedOutOnceAfterwards
 		}
 		orderUnder(t, s, fmt.Sprintf("probe-%d", n)) // one of them tries, and closes it
 	}
-	for _, replayed := range []bool{false, true} {
-		if a := send(t, s, http.MethodPost, "/orders", "tea", "Idempotency-Key", key); a.Status != http.StatusCreated || a.replayed() != replayed {
+	for _, replayed := range []bool{false, true} { // a key that is locked is so for longer than 5 s
+		if a := send(t, s, http.MethodPost, "/orders", "tea", "Idempotency-Key", key, "Prefer", "wait=5"); a.Status != http.StatusCreated || a.replayed() != replayed {
 			t.Errorf("after the outage the refused order is answered with %d %s %v, want 201, replayed %v", a.Status, a.Body, a.Header, replayed)
 		}
 	}
