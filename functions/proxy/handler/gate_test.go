@@ -874,6 +874,27 @@ func TestAnAsynchronousRequestTellsTheVotesAndMeasuresItself(t *testing.T) {
 	}
 }
 
+// In a deployment, a proxy of before may be called by a gateway of now, and the other way round.
+func TestProxiesWithAGateAndWithoutOneGoOnWithEachOthersCalls(t *testing.T) {
+	t.Parallel()
+	r, u := answering(t, adaptive, retry.Policy{}, "503", "200", "429 2", "200")
+	r.proxies[0].gate = nil
+	in := r.let(known)
+	in.Call.Gate.Waited, in.Call.Gate.Ticket = 1500, 9
+	first := r.at(t, 1, in)
+	if diff := cmp.Diff(in.Call.Gate, first.Call.Gate); diff != "" || len(r.store.asked()) > 0 {
+		t.Errorf("a proxy without a gate hands on another pass (-want +got):\n%s", diff)
+	}
+	if second := r.at(t, 2, *first); second.Outcome != retry.Succeeded || second.Gate == nil || second.Gate.Waited != 1500 || second.Gate.Ticket != 9 {
+		t.Errorf("the next one ends %s, and says %+v of the gate", second.Outcome, second.Gate)
+	}
+	in = r.let(known)
+	in.Call.Gate = nil
+	if final, _ := r.play(t, in); final.Outcome != retry.Succeeded || final.Gate != nil || len(r.store.asked()) > 0 || len(u.calls()) != 4 {
+		t.Errorf("a call of a gateway without a gate ends %s after %d calls, and says %+v of the gate", final.Outcome, len(u.calls()), final.Gate)
+	}
+}
+
 func TestACallbackDoesNotComeToTheGate(t *testing.T) {
 	t.Parallel()
 	server, got := receiver(t, func(int, http.ResponseWriter) int { return 204 })
