@@ -149,6 +149,23 @@ type GateReport struct {
 	Item  *gate.Item `json:"item,omitempty"`
 }
 
+// gateReserve is what lies between the end of a wait at the gate and the attempt: the start of an execution, or the next state and
+// its proxy.
+const gateReserve = 100 * time.Millisecond
+
+// LatestAtGate is the last moment at which the gate may let a call through that has a deadline, under the policy of its route.
+// There is time left to come to the upstream then: whoever is let through to see whether an outage is over, and does not come there,
+// has all others wait for the next one.
+func LatestAtGate(deadline time.Time, p retry.Policy) time.Time {
+	return deadline.Add(-LeastAttemptTime(p) - min(gateReserve, p.Deadline/4))
+}
+
+// LeastAttemptTime is the least time that an attempt is begun with, under the policy of its route. A policy with a very short
+// deadline gets its attempt too.
+func LeastAttemptTime(p retry.Policy) time.Duration {
+	return max(1, min(retry.MinimumAttemptTime, p.AttemptTimeout, p.Deadline/2))
+}
+
 // GateScope names the scope of a request at a gate. replaced names what the stack's own credential takes the place of, see
 // [UpstreamAuth.Replaces]; what callers send there tells nobody apart.
 func GateScope(key gate.Key, policy retry.Policy, r *Request, replaced []string) string {

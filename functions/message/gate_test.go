@@ -304,3 +304,20 @@ func TestTheMetricsOfAGateAreInTheEmbeddedMetricFormat(t *testing.T) {
 		}
 	}
 }
+
+func TestTheGateLetsNobodyThroughTooLateToComeToTheUpstream(t *testing.T) {
+	t.Parallel()
+	deadline := time.Date(2026, 5, 4, 8, 1, 0, 0, time.UTC)
+	for _, c := range []struct {
+		policy retry.Policy
+		want   time.Duration // before the deadline
+	}{
+		{retry.Default(), 600 * time.Millisecond}, // 500 for the attempt, 100 for the way to it
+		{retry.Policy{AttemptTimeout: 200 * time.Millisecond}.WithDefaults(), 300 * time.Millisecond},
+		{retry.Policy{Deadline: 40 * time.Millisecond}.WithDefaults(), 30 * time.Millisecond}, // a quarter of so short a time is left to wait in
+	} {
+		if got := deadline.Sub(message.LatestAtGate(deadline, c.policy)); got != c.want {
+			t.Errorf("with attempts of %v in %v, the last moment is %v before the deadline, want %v", c.policy.AttemptTimeout, c.policy.Deadline, got, c.want)
+		}
+	}
+}

@@ -60,8 +60,7 @@ func (g *Gateway) visit(call *message.Call) *gate.Visit {
 		return nil
 	}
 	policy := g.policy.For(call.Request.Method, call.Request.Path)
-	latest := call.DeadlineTime().Add(-max(1, min(retry.MinimumAttemptTime, policy.AttemptTimeout, policy.Deadline/2)))
-	return g.gate.Visit(call.Gate.Scope, latest)
+	return g.gate.Visit(call.Gate.Scope, message.LatestAtGate(call.DeadlineTime(), policy))
 }
 
 // enter lets a call through the gate when it may call. The problem is that there is no place for it.
@@ -86,12 +85,16 @@ func (g *Gateway) enter(ctx context.Context, v *gate.Visit, call *message.Call) 
 	return nil
 }
 
-// leave takes in what an execution has seen of the gate, and says how long it was held back there, for Proxy-Status.
+// leave takes in what an execution has seen of the gate, and says how long its request was held back there, for Proxy-Status.
+// envelope is nil where it has not come to an end of its own.
 func (g *Gateway) leave(ctx context.Context, v *gate.Visit, envelope *message.Envelope) (member string) {
 	if v == nil {
 		return ""
 	}
 	held, ticket := v.Waited(), v.Ticket()
+	if envelope == nil {
+		envelope = new(message.Envelope)
+	}
 	if r := envelope.Gate; r != nil {
 		held, ticket = max(held, time.Duration(r.Waited)*time.Millisecond), max(ticket, r.Ticket)
 		if r.Item != nil {

@@ -15,8 +15,11 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
+	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution"
@@ -299,6 +302,37 @@ func TestAWaitBehindTheProxiesIsSaidToo(t *testing.T) {
 	}
 }
 
+// Whether anything was started makes no difference: the request waited, and holds no place at the gate any more.
+func TestARequestThatWaitedAndThenFailedOfItselfSaysSoToo(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		out     *sfn.StartSyncExecutionOutput
+		err     error
+		body    int
+		status  int
+		problem string
+	}{
+		"the state machine failed":       {out: &sfn.StartSyncExecutionOutput{Status: types.SyncExecutionStatusFailed, Error: aws.String("States.Runtime")}, status: 502, problem: "engine-failed"},
+		"it timed out":                   {out: &sfn.StartSyncExecutionOutput{Status: types.SyncExecutionStatusTimedOut}, status: 504, problem: "no-answer"},
+		"it was refused":                 {err: &smithy.GenericAPIError{Code: "ThrottlingException"}, status: 503, problem: "engine-unavailable"},
+		"the request fits into no state": {body: 300_000, status: 413, problem: "request-too-large"},
+		"its output is something else":   {out: &sfn.StartSyncExecutionOutput{Status: types.SyncExecutionStatusSucceeded, Output: aws.String("tea")}, status: 502, problem: "engine-failed"},
+	} {
+		b := newBench(t, &fakeEngine{end: func(*message.Envelope) (*sfn.StartSyncExecutionOutput, error) { return c.out, c.err }}).withGate(t, adaptive)
+		b.store.put(b.queue(31, 10))
+		event := request("GET", "/orders")
+		event.Body = strings.Repeat("x", c.body)
+		response := b.send(t, event)
+		wantProblem(t, response, c.status, c.problem)
+		if want := `gate; details="ticket 32 waited 3.1s"`; response.Headers["proxy-status"] != want {
+			t.Errorf("%s: Proxy-Status: %s, want %s", name, response.Headers["proxy-status"], want)
+		}
+		if !strings.Contains(b.logs.String(), `"GateWait":3100`) || strings.Contains(b.logs.String(), `"GateRefused"`) {
+			t.Errorf("%s: the metrics are %s", name, &b.logs)
+		}
+	}
+}
+
 func TestAGateThatObservesHoldsNobodyBackAndMeasuresWhatItWouldHaveDone(t *testing.T) {
 	t.Parallel()
 	for name, item := range map[string]func(*gateBench) gate.Item{
@@ -406,6 +440,21 @@ func TestTheOneThatTriesWhetherAnOutageIsOverTellsItsProxies(t *testing.T) {
 	state := engine.call(t).Gate.State
 	if now := b.store.item(); state.Probe == 0 || state.Probe != now.Prober || now.Probe != noon.UnixMilli()+1000 {
 		t.Errorf("the proxies are told %+v, and the item is %+v", state, now)
+	}
+}
+
+// Or else it would hold the lease in vain, and the outage would not end for callers who wait for a second.
+func TestTheOneThatTriesAtTheEndOfItsTimeHasTimeLeftToComeToTheUpstream(t *testing.T) {
+	t.Parallel()
+	engine := ends(ok)
+	b := newBench(t, engine).withGate(t, adaptive)
+	i := b.open(20)
+	i.Probe = noon.UnixMilli() + 350
+	b.store.put(i)
+	b.send(t, request("GET", "/orders", "prefer", "wait=1"))
+	call := engine.call(t)
+	if left := call.DeadlineTime().Sub(b.clock.Now()); call.Gate.State.Probe == 0 || left != 600*time.Millisecond {
+		t.Errorf("it is started with %v left, and %+v; want as the one that tries, with 600 ms: 500 are the least for an attempt", left, call.Gate.State)
 	}
 }
 

@@ -338,16 +338,16 @@ func (g *Gateway) carryOut(ctx context.Context, call *message.Call, asked idempo
 	input, refused := g.input(ctx, call, record)
 	if refused != nil {
 		g.release(ctx, record)
-		return outcome{problem: refused}
+		return outcome{problem: refused, gate: g.leave(ctx, v, nil)}
 	}
 	envelope, failed := g.execute(ctx, call, input)
+	passed := g.leave(ctx, v, envelope)
 	if failed != nil {
 		if failed.Status == http.StatusServiceUnavailable {
 			g.release(ctx, record) // nothing was started that would do it
 		}
-		return outcome{problem: failed}
+		return outcome{problem: failed, gate: passed}
 	}
-	passed := g.leave(ctx, v, envelope)
 	out := g.outcomeOf(ctx, call, envelope)
 	out.gate = passed
 	return out

@@ -60,7 +60,7 @@ func (p *Proxy) visit(call *message.Call) *visit {
 	if p.gate == nil || call.Gate == nil {
 		return nil
 	}
-	latest := call.DeadlineTime().Add(-p.leastTime(call))
+	latest := message.LatestAtGate(call.DeadlineTime(), p.policy.For(call.Request.Method, call.Request.Path))
 	return &visit{p.gate.Resume(call.Gate.Scope, latest, call.Gate.State), call.Gate, p.gate.Settings().Mode}
 }
 
@@ -235,8 +235,9 @@ func (p *Proxy) turnedAway(v *visit, call *message.Call, history []retry.Attempt
 //
 // change is to be made to the pass of the call, if it goes on.
 func (p *Proxy) tell(
-	ctx context.Context, v *visit, call *message.Call, result retry.Result, decision retry.Decision,
+	ctx context.Context, v *visit, call *message.Call, t tried, decision retry.Decision,
 ) (_ retry.Decision, change func(*message.GatePass)) {
+	result := t.result
 	change = func(*message.GatePass) {}
 	if v == nil {
 		return decision, change
@@ -261,7 +262,7 @@ func (p *Proxy) tell(
 		if queues && again && decision.Scope == retry.Inferred && v.Try(ctx) {
 			return decision, func(pass *message.GatePass) { pass.Tried = true }
 		}
-	case isOutage(result, decision):
+	case isOutage(t, decision):
 		queues = v.Failed(ctx, gate.Failure{RetryAfter: announced, Floor: told, Last: !again})
 	case decision.Outcome == retry.Succeeded && (call.Execution != "" || v.State().Probe != 0):
 		v.Succeeded(ctx) // of all others the gateway tells, which has looked at the item meanwhile
@@ -302,13 +303,14 @@ func outOfPlaces(decision retry.Decision, refused *gate.Refusal) retry.Decision 
 	return decision
 }
 
-// isOutage says whether an attempt failed in a way that others would meet, too, in an outage.
-func isOutage(result retry.Result, decision retry.Decision) bool {
+// isOutage says whether an attempt failed in a way that others would meet, too, in an outage. One whose caller had no more time
+// for it tells nothing of the upstream.
+func isOutage(t tried, decision retry.Decision) bool {
 	switch decision.Kind {
 	case retry.ServerError:
-		return result.Status >= http.StatusInternalServerError
+		return t.result.Status >= http.StatusInternalServerError
 	case retry.NetworkFailure:
-		return !result.Failure.Type.Lasting()
+		return !t.cutShort && !t.result.Failure.Type.Lasting()
 	}
 	return false
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -592,6 +593,47 @@ func TestWhatOthersWouldMeetTooInAnOutageCountsAndNothingElse(t *testing.T) {
 	}
 }
 
+// Whoever gives the upstream less time than the policy does would be an outage for all others.
+func TestAnAttemptThatItsCallersDeadlineCutsShortIsNoFailureOfTheUpstream(t *testing.T) {
+	t.Parallel()
+	hangs, breaksOff := stall, answer("")
+	post := message.Request{Method: http.MethodPost, Path: "/orders", Body: "tea"}
+	for name, c := range map[string]struct {
+		upstream func(net.Conn)
+		policy   retry.Policy
+		left     time.Duration // of the caller's deadline
+		request  message.Request
+		counts   bool
+	}{
+		"cut short by the deadline":                  {hangs, retry.Policy{Deadline: 40 * time.Millisecond}, 30 * time.Millisecond, known, false},
+		"the same, of a POST":                        {hangs, retry.Policy{Deadline: 40 * time.Millisecond}, 30 * time.Millisecond, post, false},
+		"with half of an answer":                     {answerThenStall("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nte"), retry.Policy{Deadline: 40 * time.Millisecond}, 30 * time.Millisecond, known, false},
+		"with half of a 503":                         {answerThenStall("HTTP/1.1 503 Down\r\nContent-Length: 9\r\n\r\nte"), retry.Policy{Deadline: 40 * time.Millisecond}, 30 * time.Millisecond, known, true},
+		"broken off by the upstream before it":       {breaksOff, retry.Policy{Deadline: 40 * time.Second}, 30 * time.Second, known, true},
+		"broken off, with less time than an attempt": {breaksOff, retry.Policy{Deadline: 8 * time.Second}, 5 * time.Second, known, true},
+		"ended by the policy's timeout":              {hangs, retry.Policy{AttemptTimeout: 30 * time.Millisecond}, time.Minute, known, true},
+		"ended by a deadline behind that timeout":    {hangs, retry.Policy{AttemptTimeout: 30 * time.Millisecond}, 40 * time.Millisecond, known, true},
+	} {
+		r := newRing(t, "http://"+rawupstream.Listen(t, c.upstream), adaptive, c.policy)
+		in := r.let(c.request)
+		in.Call.Deadline = r.Now().Add(c.left).UnixMilli()
+		if out := r.at(t, 1, in); len(out.Attempts) != 1 {
+			t.Errorf("%s: there are %d attempts, want 1", name, len(out.Attempts))
+		}
+		if asked := r.store.asked(); slices.Contains(asked, "fail") != c.counts {
+			t.Errorf("%s: the store is asked for %q, and whether it counts should be %v", name, asked, c.counts)
+		}
+	}
+}
+
+// answerThenStall answers, and then nothing more until the other side gives up.
+func answerThenStall(text string) func(net.Conn) {
+	return func(conn net.Conn) {
+		answer(text)(conn)
+		stall(conn)
+	}
+}
+
 // certificate is a ring in front of an upstream whose certificate nobody vouches for.
 func certificate(t *testing.T) *ring {
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
@@ -829,6 +871,27 @@ func TestAnAsynchronousRequestTellsTheVotesAndMeasuresItself(t *testing.T) {
 	}
 	if !strings.Contains(r.logs.String(), `"msg":"gate"`) || !strings.Contains(r.logs.String(), `"CircuitState":0`) {
 		t.Errorf("the log has no metrics: %s", &r.logs)
+	}
+}
+
+// In a deployment, a proxy of before may be called by a gateway of now, and the other way round.
+func TestProxiesWithAGateAndWithoutOneGoOnWithEachOthersCalls(t *testing.T) {
+	t.Parallel()
+	r, u := answering(t, adaptive, retry.Policy{}, "503", "200", "429 2", "200")
+	r.proxies[0].gate = nil
+	in := r.let(known)
+	in.Call.Gate.Waited, in.Call.Gate.Ticket = 1500, 9
+	first := r.at(t, 1, in)
+	if diff := cmp.Diff(in.Call.Gate, first.Call.Gate); diff != "" || len(r.store.asked()) > 0 {
+		t.Errorf("a proxy without a gate hands on another pass (-want +got):\n%s", diff)
+	}
+	if second := r.at(t, 2, *first); second.Outcome != retry.Succeeded || second.Gate == nil || second.Gate.Waited != 1500 || second.Gate.Ticket != 9 {
+		t.Errorf("the next one ends %s, and says %+v of the gate", second.Outcome, second.Gate)
+	}
+	in = r.let(known)
+	in.Call.Gate = nil
+	if final, _ := r.play(t, in); final.Outcome != retry.Succeeded || final.Gate != nil || len(r.store.asked()) > 0 || len(u.calls()) != 4 {
+		t.Errorf("a call of a gateway without a gate ends %s after %d calls, and says %+v of the gate", final.Outcome, len(u.calls()), final.Gate)
 	}
 }
 

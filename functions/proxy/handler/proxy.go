@@ -229,7 +229,7 @@ func (p *Proxy) visited(ctx context.Context, v *visit, in message.Envelope, begi
 	}
 	history, t = p.repeatRefused(ctx, whole, request, history, t)
 	result := t.result
-	decision, change := p.tell(ctx, v, call, result, p.policy.Next(request, history, result, p.random))
+	decision, change := p.tell(ctx, v, call, t, p.policy.Next(request, history, result, p.random))
 	attempt := result.Attempt(p.name, t.start, decision)
 	attempts := append(history, attempt)
 	p.logAttempt(ctx, call, len(attempts), attempt, decision.Outcome)
@@ -250,6 +250,10 @@ type tried struct {
 	start  time.Time
 	result retry.Result
 	answer upstreamAnswer
+
+	// cutShort says that its time was up before the AttemptTimeout of its policy: the caller's deadline had come, or that of the
+	// invocation.
+	cutShort bool
 }
 
 // try makes an attempt. The time that it takes to have the credential is part of the attempt's; the error is that there is
@@ -268,13 +272,13 @@ func (p *Proxy) try(
 	}
 	again := func(r retry.Result) bool { return p.policy.Next(request, history, r, p.random).Outcome == retry.Again }
 	result, answer := p.attempt(ctx, connect, again, request, &call.Request, own)
-	return tried{start, result, answer}, nil
+	cutShort := result.Failure != nil && ctx.Err() != nil && whole < p.policy.For(request.Method, request.Path).AttemptTimeout
+	return tried{start, result, answer, cutShort}, nil
 }
 
-// leastTime is the least time that an attempt is begun with. A policy with a very short deadline gets its attempt too.
+// leastTime is the least time that an attempt of a call is begun with.
 func (p *Proxy) leastTime(call *message.Call) time.Duration {
-	policy := p.policy.For(call.Request.Method, call.Request.Path)
-	return max(1, min(retry.MinimumAttemptTime, policy.AttemptTimeout, policy.Deadline/2))
+	return message.LeastAttemptTime(p.policy.For(call.Request.Method, call.Request.Path))
 }
 
 // late says that there was no time for an attempt, and what the attempts before it have found out about the time after the

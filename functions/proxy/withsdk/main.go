@@ -1,14 +1,15 @@
-// Command withsdk is the handler of a proxy function whose upstream asks for a credential, whose requests can be
-// asynchronous, or whose bodies can be large. It is command proxy with the AWS SDK, without which the others start sooner.
+// Command withsdk is the handler of a proxy function that shares what it knows of the upstream with others, for flow control or the
+// circuit breaker, whose upstream asks for a credential, whose requests can be asynchronous, or whose bodies can be large. It is
+// command proxy with the AWS SDK, without which that one starts sooner.
 //
 // Environment: that of command proxy, and
 //
 //	TABLE_NAME             the table with what is known of asynchronous requests, and of the upstream by all callers; empty if there
 //	                       are neither
 //	ASYNC                  true lets requests be asynchronous
-//	GATE                   how callers wait for each other, as the JSON object that message.Gate is; empty if they do not
+//	GATE                   flow control and the circuit breaker, as the JSON object that message.Gate is; empty if both are off
 //	LARGE_BODIES_BUCKET    the bucket for bodies that do not fit into a state; empty if there is none
-//	RECORD_PREFIX          what the ids of items begin with, and the keys of objects
+//	RECORD_PREFIX          what the ids of items begin with, those of the gate behind gate#, and the keys of objects
 //	UPSTREAM_AUTH          how to authenticate to the upstream, as the JSON object that message.UpstreamAuth is
 //	UPSTREAM_SECRET_CACHE  how long a secret is used before it is read again, such as 5m0s, which is the default
 package main
