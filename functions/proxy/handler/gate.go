@@ -233,9 +233,9 @@ func (p *Proxy) turnedAway(v *visit, call *message.Call, history []retry.Attempt
 // tell tells the others what came of an attempt, and returns the decision as the gate has it: where it holds the call back, the
 // delay is the gate's, and where there is no place before the deadline, the call has failed.
 //
-// change is to be made to the pass of the call, if it goes on.
+// asTold is the decision if no quick try is to be made. change is to be made to the pass of the call, if it goes on.
 func (p *Proxy) tell(
-	ctx context.Context, v *visit, call *message.Call, t tried, decision retry.Decision,
+	ctx context.Context, v *visit, call *message.Call, t tried, decision retry.Decision, asTold func() retry.Decision,
 ) (_ retry.Decision, change func(*message.GatePass)) {
 	result := t.result
 	change = func(*message.GatePass) {}
@@ -268,7 +268,12 @@ func (p *Proxy) tell(
 		v.Succeeded(ctx) // of all others the gateway tells, which has looked at the item meanwhile
 	}
 	if !queues {
-		// As if there were no gate: the policy's delay is as long as the answers asked for, and for a quick try it is shorter.
+		if again && decision.Scope == retry.Inferred && (v.mode == gate.Adaptive || v.mode == gate.Fixed) {
+			// Nobody counts how many quick tries are made now, and each is earlier than was asked for.
+			decision = asTold()
+		}
+		// As if there were no gate: the policy's delay is as long as the answers asked for, and for a quick try without flow
+		// control it is shorter.
 		return decision, func(pass *message.GatePass) { pass.State.NotBefore = 0 }
 	}
 	if !again {

@@ -229,7 +229,11 @@ func (p *Proxy) visited(ctx context.Context, v *visit, in message.Envelope, begi
 	}
 	history, t = p.repeatRefused(ctx, whole, request, history, t)
 	result := t.result
-	decision, change := p.tell(ctx, v, call, t, p.policy.Next(request, history, result, p.random))
+	decision, change := p.tell(ctx, v, call, t, p.policy.Next(request, history, result, p.random), func() retry.Decision {
+		byAccount := request
+		byAccount.LimitedBy = retry.PerAccount
+		return p.policy.Next(byAccount, history, result, p.random)
+	})
 	attempt := result.Attempt(p.name, t.start, decision)
 	attempts := append(history, attempt)
 	p.logAttempt(ctx, call, len(attempts), attempt, decision.Outcome)
