@@ -15,8 +15,6 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
 
-	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate"
-	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate/gatestore"
 	gateway "github.com/retrying-api-proxy/retrying-api-proxy/functions/gateway/handler"
 )
 
@@ -316,20 +314,4 @@ func TestErrorsOfHalfOfTheCallsStopNobody(t *testing.T) {
 	if with.statuses[503] > without.statuses[503]+20 || with.perSuccess() > 1.1*without.perSuccess() {
 		t.Errorf("%v; want about %v", with, without)
 	}
-}
-
-// gateItems are the items of the gate, as they are in the table.
-func (f *fleet) gateItems(t *testing.T) map[string]gate.Item {
-	t.Helper()
-	store := gatestore.New(f.tableClient, "records")
-	items := map[string]gate.Item{}
-	for _, scope := range []string{gate.Scope(gate.DefaultKey, "", "/orders")} {
-		id := gate.ItemPrefix + "gateway#" + scope + "#0"
-		reply, err := store.Get(t.Context(), id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		items[id] = reply.Item
-	}
-	return items
 }

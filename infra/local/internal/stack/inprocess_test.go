@@ -54,8 +54,6 @@ type whole struct {
 	// for all, that of proxies.
 	pools []*pool[lambda.Handler]
 
-	tableClient *awsdynamodb.Client
-
 	// newGateway and newProxy make other sandboxes of the functions.
 	newGateway func(off time.Duration) *gateway.Gateway
 	newProxy   func(i int) lambda.Handler
@@ -320,7 +318,6 @@ func newWholeIn(t fataler, policy string, random func() float64, clocks off, mor
 		Region: "us-east-1", Credentials: keys, BaseEndpoint: aws.String("http://dynamodb.test"), HTTPClient: faulty{inProcess{tables}, w},
 		Retryer: aws.NopRetryer{}, // it waits by the clock of the machine
 	})
-	w.tableClient = table
 	w.newGateway = func(off time.Duration) *gateway.Gateway {
 		engine := sfn.New(sfn.Options{
 			Region: "us-east-1", Credentials: keys, BaseEndpoint: aws.String("http://states.test"), RetryMaxAttempts: 1,
