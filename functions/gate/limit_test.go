@@ -53,7 +53,7 @@ func (b *bench) crowdLimited(apart, retryAfter time.Duration) (c *crowd, visits 
 	var next []func() (struct{}, bool)
 	for n := range processes {
 		p := &process{crowd: c, after: time.Duration(n) * apart}
-		g, err := gate.New(p, adaptive, gate.WithClock(p), gate.WithRandom(b.random.Float64),
+		g, err := gate.New(p, adaptive, gate.WithClock(p), gate.WithRandom(b.random.Float64), gate.WithSilence(0),
 			gate.WithBeside(func(ctx context.Context, do func(context.Context)) { do(ctx) }))
 		if err != nil {
 			b.t.Fatal(err)
