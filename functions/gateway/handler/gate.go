@@ -107,7 +107,7 @@ func (g *Gateway) leave(ctx context.Context, v *gate.Visit, envelope *message.En
 		v.Succeeded(ctx)
 	}
 	g.measure(ctx, v, held, refused)
-	if held == 0 || g.gate.Settings().Mode == gate.Observe {
+	if held == 0 || refused || g.gate.Settings().Mode == gate.Observe { // turnedAway says so of a refusal
 		return ""
 	}
 	details := "waited " + held.Round(time.Millisecond).String()
