@@ -76,7 +76,7 @@ func (g *Gateway) enter(ctx context.Context, v *gate.Visit, call *message.Call) 
 	var refusal *gate.Refusal
 	switch {
 	case errors.As(err, &refusal):
-		g.measure(ctx, v, v.Waited())
+		g.measure(ctx, v, v.Waited(), true)
 		return turnedAway(refusal)
 	case err != nil:
 		return engineUnavailable("The function's time is up before the request's turn came. The upstream was not called.")
@@ -95,7 +95,9 @@ func (g *Gateway) leave(ctx context.Context, v *gate.Visit, envelope *message.En
 	if envelope == nil {
 		envelope = new(message.Envelope)
 	}
+	refused := v.Refused() != nil // or would have been, where the gate observes
 	if r := envelope.Gate; r != nil {
+		refused = refused || r.Refused != ""
 		held, ticket = max(held, time.Duration(r.Waited)*time.Millisecond), max(ticket, r.Ticket)
 		if r.Item != nil {
 			g.gate.Tell(v.Scope(), r.Shard, *r.Item)
@@ -104,8 +106,8 @@ func (g *Gateway) leave(ctx context.Context, v *gate.Visit, envelope *message.En
 	if envelope.Outcome == retry.Succeeded && v.State().Probe == 0 { // the one that tried whether an outage is over told so itself
 		v.Succeeded(ctx)
 	}
-	g.measure(ctx, v, held)
-	if held == 0 || g.gate.Settings().Mode == gate.Observe {
+	g.measure(ctx, v, held, refused)
+	if held == 0 || refused || g.gate.Settings().Mode == gate.Observe { // turnedAway says so of a refusal
 		return ""
 	}
 	details := "waited " + held.Round(time.Millisecond).String()
@@ -116,9 +118,8 @@ func (g *Gateway) leave(ctx context.Context, v *gate.Visit, envelope *message.En
 }
 
 // measure writes the metrics of a request that was held back or turned away, or that came in a time of trouble.
-func (g *Gateway) measure(ctx context.Context, v *gate.Visit, held time.Duration) {
+func (g *Gateway) measure(ctx context.Context, v *gate.Visit, held time.Duration, refused bool) {
 	item, _ := g.gate.Seen(v.Scope())
-	refused := v.Refused() != nil
 	if now := g.gate.Now(); held > 0 || refused || item.Active(now) || item.Circuit(now) != gate.Closed {
 		attributes := message.GateMetrics(g.table, g.recordPrefix, now, held, refused, item)
 		g.tell(ctx, slog.LevelInfo, message.GateText, append(attributes, slog.String("scope", v.Scope()))...)

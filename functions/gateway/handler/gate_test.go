@@ -24,6 +24,7 @@ import (
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/dynamostore"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
@@ -252,6 +253,91 @@ func TestARequestThatFindsNoPlaceIsRefusedUncalledWithTheTrueRetryAfterAndItsKey
 		if again := b.send(t, event); again.StatusCode != 201 || len(engine.inputs) != 1 {
 			t.Errorf("%s: the key is not free: it is answered with %d %s after %d executions", name, again.StatusCode, again.Body, len(engine.inputs))
 		}
+	}
+}
+
+// A releasedStore counts the records that the gateway frees. The state machine frees them in the Store behind it.
+type releasedStore struct {
+	idempotency.Store
+	byGateway int
+}
+
+func (s *releasedStore) Release(ctx context.Context, id, owner string) error {
+	s.byGateway++
+	return s.Store.Release(ctx, id, owner)
+}
+
+// A sandbox of a proxy that starts may know of trouble that the gateway did not know of. The state machine frees the key after an
+// envelope that failed; by the time that the gateway has it, the key may be another request's.
+func TestARequestThatTheProxiesTurnedAwayIsRefusedAsByTheGatewayAndItsKeyFreedOnce(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		report     message.GateReport
+		again      time.Duration
+		status     int
+		problem    string
+		retryAfter string
+		says       string
+	}{
+		"too many wait": {
+			message.GateReport{Refused: gate.QueueFull}, 7143 * time.Millisecond,
+			429, "flow-control-queue-full", "8", "gate; error=http_request_denied",
+		},
+		"too many wait, after a wait": {
+			message.GateReport{Refused: gate.QueueFull, Waited: 12_000, Ticket: 11}, 20 * time.Second,
+			429, "flow-control-queue-full", "20", "gate; error=http_request_denied",
+		},
+		"nearly every call fails": {
+			message.GateReport{Refused: gate.CircuitOpen}, 6667 * time.Millisecond,
+			503, "circuit-open", "7", "gate; error=destination_unavailable",
+		},
+		"the moment is over when the gateway hears of it": {
+			message.GateReport{Refused: gate.QueueFull}, -time.Second,
+			429, "flow-control-queue-full", "1", "gate; error=http_request_denied",
+		},
+	} {
+		b, engine := newRecordingBench(t, message.Response{StatusCode: 201, Body: "made"})
+		b.withGate(t, adaptive)
+		store := &releasedStore{Store: b.store}
+		b.use(t, store, b.clock)
+		made := engine.end
+		engine.end = func(in *message.Envelope) (*sfn.StartSyncExecutionOutput, error) {
+			if err := store.Store.Release(t.Context(), in.Record.ID, in.Record.Owner); err != nil { // by the state machine
+				t.Error(err)
+			}
+			out := message.Failure(in.Call.RequestID, retry.DeadlineExceeded, nil)
+			out.Gate, out.NotBefore = &c.report, b.clock.Now().Add(c.again).UnixMilli()
+			return endedWith(out), nil
+		}
+		response := b.send(t, keyed("k", "tea"))
+		d := wantProblem(t, response, c.status, c.problem)
+		if response.Headers["retry-after"] != c.retryAfter || response.Headers["proxy-status"] != c.says {
+			t.Errorf("%s: Retry-After: %s, Proxy-Status: %s, want %s and %s", name, response.Headers["retry-after"], response.Headers["proxy-status"], c.retryAfter, c.says)
+		}
+		if d.Processed != "no" || !strings.HasSuffix(d.Detail, "The upstream was not called.") {
+			t.Errorf("%s: the problem says %+v", name, d)
+		}
+		if store.byGateway != 0 || strings.Contains(b.logs.String(), "could not be released") {
+			t.Errorf("%s: the gateway frees the key %d times, which the state machine has done: %s", name, store.byGateway, &b.logs)
+		}
+		if !strings.Contains(b.logs.String(), `"GateRefused":1`) {
+			t.Errorf("%s: the metrics are %s", name, &b.logs)
+		}
+		engine.end = made
+		if again := b.send(t, keyed("k", "tea")); again.StatusCode != 201 || len(engine.inputs) != 2 {
+			t.Errorf("%s: the key is not free: it is answered with %d %s after %d executions", name, again.StatusCode, again.Body, len(engine.inputs))
+		}
+	}
+}
+
+// Something may have been done then, so that the answer is what came of it.
+func TestARequestThatWasTurnedAwayAfterAnAttemptIsNotSaidToBeUncalled(t *testing.T) {
+	t.Parallel()
+	envelope := message.Failure("request-1", retry.DeadlineExceeded, []retry.Attempt{{Proxy: "proxy-1", Status: 429, Kind: retry.RateLimit}})
+	envelope.Gate = &message.GateReport{Refused: gate.QueueFull, Waited: 6000, Ticket: 11}
+	response := newBench(t, ends(envelope)).withGate(t, adaptive).send(t, request("GET", "/orders"))
+	if d := problemIn(t, response); d.Type == problemBase+"flow-control-queue-full" || strings.Contains(d.Detail, "was not called") {
+		t.Errorf("after an attempt, the problem says %+v", d)
 	}
 }
 

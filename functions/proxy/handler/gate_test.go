@@ -91,6 +91,7 @@ type ring struct {
 	proxies     []*Proxy
 	store       *sharedStore
 	chance, lot func() float64
+	start       func() // starts the proxies, or starts them anew: each in a sandbox that knows nothing
 }
 
 var adaptive = message.Gate{FlowControl: message.GateFlowControl{Mode: gate.Adaptive}}
@@ -100,26 +101,41 @@ func newRing(t testing.TB, url string, g message.Gate, policy ...retry.Policy) *
 	t.Helper()
 	half := func() float64 { return 0.5 }
 	r := &ring{bench: newBench(t, url), store: new(sharedStore), chance: half, lot: half}
-	for n := range 3 {
-		s := r.settings
-		s.name = message.ProxyName(n + 1)
-		for _, p := range policy {
-			s.policy = p.Over(s.policy)
+	base := r.settings
+	r.start = func() {
+		r.proxies = nil
+		for n := range 3 {
+			s := base
+			s.name = message.ProxyName(n + 1)
+			for _, p := range policy {
+				s.policy = p.Over(s.policy)
+			}
+			p := newProxy(s, Dependencies{Log: r.log, Clock: r.bench, Random: func() float64 { return r.chance() }})
+			settings, _, err := g.Settings(p.policy)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.gate, err = gate.New(r.store, settings, gate.WithPrefix("gateway"), gate.WithClock(r.bench), gate.WithRandom(func() float64 { return r.lot() }),
+				gate.WithBeside(func(ctx context.Context, do func(context.Context)) { do(ctx) }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.proxies = append(r.proxies, p)
 		}
-		p := newProxy(s, Dependencies{Log: r.log, Clock: r.bench, Random: func() float64 { return r.chance() }})
-		settings, _, err := g.Settings(p.policy)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p.gate, err = gate.New(r.store, settings, gate.WithPrefix("gateway"), gate.WithClock(r.bench), gate.WithRandom(func() float64 { return r.lot() }),
-			gate.WithBeside(func(ctx context.Context, do func(context.Context)) { do(ctx) }))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.proxies = append(r.proxies, p)
+		r.Proxy = r.proxies[0]
 	}
-	r.Proxy = r.proxies[0]
+	r.start()
 	return r
+}
+
+// warm has each proxy look at the gate, as its sandbox does before its first call. What others leave in the item after that, no
+// proxy knows of before the store tells it.
+func (r *ring) warm(t testing.TB) {
+	t.Helper()
+	for _, p := range r.proxies {
+		p.coldLook.Do(func() { p.gate.Look(t.Context(), "orders") })
+	}
+	r.store.asked()
 }
 
 // let is a call that the gateway has let through, with a minute left.
@@ -259,7 +275,7 @@ func (u *upstream) calls() (after []time.Duration) {
 // known is a request with a credential, so that a limit is not taken to be by address.
 var known = message.Request{Method: http.MethodGet, Path: "/orders", Headers: map[string]string{"authorization": "Bearer x"}}
 
-func TestAProxyAsksTheStoreOfNothingWhileTheUpstreamAnswers(t *testing.T) {
+func TestASandboxLooksOnceAndAsksTheStoreOfNothingElseWhileTheUpstreamAnswers(t *testing.T) {
 	t.Parallel()
 	r, u := answering(t, adaptive, retry.Policy{}, "200", "404", "301", "200")
 	ticket := r.let(known)
@@ -273,8 +289,8 @@ func TestAProxyAsksTheStoreOfNothingWhileTheUpstreamAnswers(t *testing.T) {
 			t.Fatalf("the outcome is %s", out.Outcome)
 		}
 	}
-	if asked := r.store.asked(); len(asked) > 0 || len(u.calls()) != 1000 {
-		t.Errorf("%d calls of the upstream ask the store for %q, want nothing for 1,000 calls", len(u.calls()), asked)
+	if asked, want := r.store.asked(), []string{"get", "get", "get"}; !slices.Equal(asked, want) || len(u.calls()) != 1000 {
+		t.Errorf("%d calls of the upstream ask the store for %q, want %q for 1,000 calls in three sandboxes", len(u.calls()), asked, want)
 	}
 }
 
@@ -294,6 +310,7 @@ func TestAnAnswerSaysHowLongItsRequestWasHeldBackAndNothingIfItWasNot(t *testing
 func TestAfterALimitTheStateMachineWaitsForTheTicketAndTheNextProxyLooksAgain(t *testing.T) {
 	t.Parallel()
 	r, u := answering(t, adaptive, retry.Policy{}, "429 2", "200")
+	r.warm(t)
 	r.store.put(r.queue(10, 1)) // so that ticket 11 has its time 10 s after the 2 s that all wait for
 	final, delays := r.play(t, r.let(known))
 	if want := []time.Duration{6 * time.Second, 3 * time.Second, 1500 * time.Millisecond, 1500 * time.Millisecond}; !slices.Equal(delays, want) {
@@ -316,6 +333,7 @@ func TestAfterALimitTheStateMachineWaitsForTheTicketAndTheNextProxyLooksAgain(t 
 func TestNobodyLooksBeforeTheMomentThatTheAnswerNamed(t *testing.T) {
 	t.Parallel()
 	r, u := answering(t, adaptive, retry.Policy{}, "429 20", "200")
+	r.warm(t)
 	r.store.put(r.queue(10, 1)) // half of 30 s would be before it
 	final, delays := r.play(t, r.let(known))
 	want := []time.Duration{20 * time.Second, 5 * time.Second, 2500 * time.Millisecond, 1250 * time.Millisecond, 1250 * time.Millisecond}
@@ -330,6 +348,7 @@ func TestNobodyLooksBeforeTheMomentThatTheAnswerNamed(t *testing.T) {
 func TestAWaitThatIsHandedBackIsNoAttempt(t *testing.T) {
 	t.Parallel()
 	r, u := answering(t, adaptive, retry.Policy{}, "429 2", "200")
+	r.warm(t)
 	r.store.put(r.queue(10, 1))
 	first := r.at(t, 1, r.let(known))
 	r.Sleep(t.Context(), 6*time.Second)
@@ -349,6 +368,7 @@ func TestAWaitThatIsHandedBackIsNoAttempt(t *testing.T) {
 func TestWhoFindsTheQueueSlowerThanItWasEndsBeforeTheDeadline(t *testing.T) {
 	t.Parallel()
 	r, u := answering(t, adaptive, retry.Policy{}, "429 2", "200")
+	r.warm(t)
 	r.store.put(r.queue(10, 1))
 	first := r.at(t, 1, r.let(known))
 	r.Sleep(t.Context(), 6*time.Second)
@@ -367,6 +387,7 @@ func TestWhoFindsTheQueueSlowerThanItWasEndsBeforeTheDeadline(t *testing.T) {
 func TestWhoFindsNoPlaceAfterALimitIsHandedTheLimitWithTheTrueRetryAfter(t *testing.T) {
 	t.Parallel()
 	r, u := answering(t, adaptive, retry.Policy{}, "429 2")
+	r.warm(t)
 	r.store.put(r.queue(200, 1))
 	out := r.at(t, 1, r.let(known))
 	if out.Outcome != retry.Failed || out.Error != retry.DeadlineExceeded || out.StatusCode != 429 || len(out.Attempts) != 1 || len(u.calls()) != 1 {
@@ -413,7 +434,11 @@ func TestAProxyDoesNotVoteForARequestWhoseGatewayDoes(t *testing.T) {
 	i.Failures, i.FailuresSince = 5, r.Now().Add(-500*time.Millisecond).UnixMilli()
 	r.store.put(i)
 	r.gate.Tell("orders", 0, i)
-	r.at(t, 1, r.let(known))
+	in := r.let(known)
+	in.Call.Gate.State = gate.State{Ticket: 9, Born: 77, Due: true}
+	if out := r.at(t, 1, in); out.Outcome != retry.Succeeded {
+		t.Errorf("the outcome is %s", out.Outcome)
+	}
 	if asked := r.store.asked(); len(asked) != 0 {
 		t.Errorf("the store is asked for %q", asked)
 	}
@@ -422,6 +447,7 @@ func TestAProxyDoesNotVoteForARequestWhoseGatewayDoes(t *testing.T) {
 func TestAProxyThatWasLimitedByItsAddressPassesOnInPlaceOfCalling(t *testing.T) {
 	t.Parallel()
 	r, u := answering(t, adaptive, retry.Policy{Scope: retry.PerAddress}, "429 20", "200")
+	r.warm(t)
 	r.store.put(r.queue(6, 1)) // 6 s, in three waits, after which it is the turn of the first proxy again
 	final, delays := r.play(t, r.let(known))
 	if want := []time.Duration{3 * time.Second, 1500 * time.Millisecond, 1500 * time.Millisecond, 0}; !slices.Equal(delays, want) {
@@ -659,11 +685,15 @@ func TestALostProxyIsNoFailureOfTheUpstream(t *testing.T) {
 func TestTenRequestsMakeThreeQuickTriesAndTellWhatTheyBrought(t *testing.T) {
 	t.Parallel()
 	r, u := answering(t, adaptive, retry.Policy{}, "429 2")
+	var sandboxes [10][]*Proxy // for each request others, which have not heard of any limit
+	for n := range sandboxes {
+		r.start()
+		r.warm(t)
+		sandboxes[n] = r.proxies
+	}
 	atOnce := 0
-	for range 10 {
-		for _, p := range r.proxies {
-			p.findings = retry.Findings{} // each in a sandbox of its own
-		}
+	for n := range sandboxes {
+		r.proxies = sandboxes[n]
 		first := r.at(t, 1, r.let(message.Request{Method: http.MethodGet}))
 		if delayOf(first) > 0 {
 			if delayOf(first) < 2*time.Second {
@@ -779,6 +809,7 @@ func TestAnAsynchronousRequestThatIsTurnedAwayForAMomentDoesNotComeAgainAtOnce(t
 func TestAnAsynchronousRequestKeepsItsPlaceWhenTheQueueGetsSlower(t *testing.T) {
 	t.Parallel()
 	r, u := answering(t, adaptive, retry.Policy{}, "429 2", "200")
+	r.warm(t)
 	r.store.put(r.queue(200, 5)) // 40 s behind the 2 s that all wait for
 	k, in := r.keep(t, known)
 	in.Call.Gate.State.Inside = true
@@ -804,6 +835,7 @@ func TestAnAsynchronousRequestKeepsItsPlaceWhenTheQueueGetsSlower(t *testing.T) 
 func TestAnAsynchronousRequestForWhichTheDeadlineComesFirstFailsAtOnce(t *testing.T) {
 	t.Parallel()
 	r, u := answering(t, adaptive, retry.Policy{}, "429 2")
+	r.warm(t)
 	r.store.put(r.queue(200, 0.05)) // 4,000 s, of an hour
 	k, in := r.keep(t, known)
 	in.Call.Gate.State.Inside = true

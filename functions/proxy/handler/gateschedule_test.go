@@ -38,18 +38,25 @@ func anyScope(rt *rapid.T) retry.Scope {
 	return rapid.SampledFrom([]retry.Scope{retry.Inferred, retry.PerAddress, retry.PerAccount}).Draw(rt, "scope")
 }
 
+// With flow control, a gate that cannot be used has one thing more: no quick try is made that nobody counts. So it is as if there
+// were no gate, and the policy took limits to be by account.
 func TestAGateThatCannotBeUsedAndOneThatObservesAreAsIfThereWereNone(t *testing.T) {
 	t.Parallel()
+	throttled := errors.New("throttled")
+	mode := func(m gate.Mode) message.Gate { return message.Gate{FlowControl: message.GateFlowControl{Mode: m}} }
 	for name, c := range map[string]struct {
-		gate message.Gate
-		fail error
+		gate       message.Gate
+		fail       error
+		quickTries bool
 	}{
-		"the store fails": {adaptive, errors.New("throttled")},
-		"it observes":     {message.Gate{FlowControl: message.GateFlowControl{Mode: gate.Observe}}, nil},
+		"the store fails":                       {adaptive, throttled, false},
+		"the store fails, without flow control": {mode(gate.Off), throttled, true},
+		"it observes":                           {mode(gate.Observe), nil, true},
+		"it observes, and the store fails, too": {mode(gate.Observe), throttled, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			waits := 0
+			waits, quickTries := 0, 0
 			rapid.Check(t, func(rt *rapid.T) {
 				answers := rapid.SliceOfN(anyAnswer(), 1, 8).Draw(rt, "answers")
 				request, async := anyRequest(rt), rapid.Bool().Draw(rt, "async")
@@ -59,8 +66,13 @@ func TestAGateThatCannotBeUsedAndOneThatObservesAreAsIfThereWereNone(t *testing.
 
 				// play is the way of a request, without a gate or with one.
 				play := func(without bool) (told []*message.Envelope, calls []time.Duration) {
+					policy := policy
+					if without && !c.quickTries && policy.Scope == retry.Inferred {
+						policy.Scope = retry.PerAccount
+					}
 					r, u := answering(t, c.gate, policy, answers...)
-					r.chance = rand.New(rand.NewPCG(seed, 1)).Float64
+					// The same at the same time, however often it was drawn before.
+					r.chance = func() float64 { return rand.New(rand.NewPCG(seed, uint64(r.Now().UnixMilli()))).Float64() }
 					r.store.put(r.queue(waiting, 2))
 					r.store.before = func(string) error { return c.fail }
 					in := r.let(request)
@@ -82,6 +94,9 @@ func TestAGateThatCannotBeUsedAndOneThatObservesAreAsIfThereWereNone(t *testing.
 							out.Call.Gate = nil
 							waits++
 						}
+						if n := len(out.Attempts); n > 0 && strings.Contains(out.Attempts[n-1].Why, "quick try") {
+							quickTries++
+						}
 						if told = append(told, out); !leads {
 							return told, u.calls()
 						}
@@ -98,8 +113,8 @@ func TestAGateThatCannotBeUsedAndOneThatObservesAreAsIfThereWereNone(t *testing.
 					rt.Fatalf("the upstream is called at other times (-without a gate +with one):\n%s", diff)
 				}
 			})
-			if waits == 0 {
-				t.Error("no schedule had a second attempt")
+			if waits == 0 || (quickTries > 0) != c.quickTries {
+				t.Errorf("the schedules have %d more attempts, and %d quick tries; whether there are any should be %v", waits, quickTries, c.quickTries)
 			}
 		})
 	}
