@@ -12,7 +12,7 @@ export CDK_VALIDATION ?= false
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION ?= 18,20
 
 # Variants of the stack, handed to the CDK as context: make deploy UPSTREAM=https://api.example.com PROXIES=5
-CONTEXT := $(foreach name,UPSTREAM UPSTREAM_AUTH POLICY VENDOR ASYNC LARGEBODIES DEADLETTERS CALLBACK CALLBACK_HOSTS QUEUE PROXIES ARCHITECTURE AUTH,$(if $($(name)),-c '$(shell echo $(name) | tr -d _ | tr A-Z a-z)=$($(name))'))
+CONTEXT := $(foreach name,UPSTREAM UPSTREAM_AUTH POLICY VENDOR ASYNC LARGEBODIES DEADLETTERS CALLBACK CALLBACK_HOSTS FLOW_CONTROL FLOW_KEY MAX_WAITING CIRCUIT_BREAKER QUEUE PROXIES ARCHITECTURE AUTH,$(if $($(name)),-c '$(shell echo $(name) | tr -d _ | tr A-Z a-z)=$($(name))'))
 
 CDK := node_modules/.bin/cdk
 
@@ -36,6 +36,7 @@ help: ## show this list
 	@echo "  Variants, for local: ADDR=127.0.0.1:8787 UPSTREAM=https://… SPEED=1 PROXIES=3 DATA=file VERBOSE=1"
 	@echo "    CONCURRENCY=n is how many invocations of functions may run at once (default 1000)"
 	@echo "    FAULTS=throttle=0.1,failed=0.1,lost=0.1,cut=0.1,slow=0.1,delay=1s,seed=7 are shares of the calls to AWS that fail, and how"
+	@echo "      dynamodb.throttle=0.5 is a share of one service, as are lambda., stepfunctions., sqs., secretsmanager. and s3."
 	@echo "    UPSTREAM_AUTH=bearer:SECRET, basic:SECRET, header/NAME:SECRET, query/NAME:SECRET, oauth2/TOKEN-URL:SECRET or certificate:SECRET"
 	@echo "      authenticates to the upstream with a secret of SECRETS, or with its field SECRET#FIELD; the demo upstream asks for it"
 	@echo "    CALLBACK=http://127.0.0.1:9000/ is told of the end of asynchronous requests, and CALLBACK_HOSTS=127.0.0.1:9000 are hosts that their"
@@ -44,10 +45,11 @@ help: ## show this list
 	@echo "    CA=file.pem holds authorities that an https upstream is trusted by, besides the system's"
 	@echo "    SECRETS=file.json holds the secrets in Secrets Manager by their names, as strings or objects; it is read again when it changes"
 	@echo "    AUTH=AWS_IAM has the URL take signed requests only; signatures are not verified"
+	@echo "    SHARING=off|gate says whether requests share what the upstream tells any of them of its limits, and queue by it; docs/gate.md"
 	@echo "    FREEZE=off lets functions run on between invocations, such as under a debugger"
-	@echo "  Variants, for synth, diff, deploy, destroy: UPSTREAM=https://… (default https://httpbin.org) UPSTREAM_AUTH=… POLICY=… VENDOR=… (as for local) ASYNC=true LARGEBODIES=true DEADLETTERS=true CALLBACK=https://… CALLBACK_HOSTS=host,… QUEUE=true PROXIES=3 ARCHITECTURE=arm64|x86_64 AUTH=AWS_IAM|NONE"
+	@echo "  Variants, for synth, diff, deploy, destroy: UPSTREAM=https://… (default https://httpbin.org) UPSTREAM_AUTH=… POLICY=… VENDOR=… (as for local) ASYNC=true LARGEBODIES=true DEADLETTERS=true CALLBACK=https://… CALLBACK_HOSTS=host,… FLOW_CONTROL=off|adaptive|observe|fixed:50/1s:80 FLOW_KEY=credential+route|credential|route|upstream MAX_WAITING=500 CIRCUIT_BREAKER=on|off QUEUE=true PROXIES=3 ARCHITECTURE=arm64|x86_64 AUTH=AWS_IAM|NONE"
 	@echo "  Variants, for redrive: LETTERS=queue-URL GATEWAY=name:live (outputs of the stack; make local prints them) ONE=execution RESEND=true ENDPOINT=http://127.0.0.1:8788"
-	@echo "  Variants, for explain: PROXIES=3 POLICY=file.json VENDOR=… ASYNC=true LARGEBODIES=true DEADLETTERS=true CALLBACK=https://…"
+	@echo "  Variants, for explain: PROXIES=3 POLICY=file.json VENDOR=… ASYNC=true LARGEBODIES=true DEADLETTERS=true CALLBACK=https://… FLOW_CONTROL=… FLOW_KEY=… MAX_WAITING=… CIRCUIT_BREAKER=… (as for synth)"
 	@echo "  Variants, for contract: ENDPOINT=https://… LISTEN=0.0.0.0:8080 CERTIFICATE=file PRIVATE_KEY=file SPEED=1 POLICY=file PAGES=origin RUN=regexp AT_ONCE=8"
 
 .PHONY: local
@@ -59,7 +61,7 @@ local: prerequisites ## run the stack on this machine, without AWS
 test: prerequisites node_modules ## run all tests, as CI does after lint
 	go build -o /dev/null ./infra # compiled once, before several tests run it at the same time
 	go test -count=1 -race -v $(WITHOUT_CDK) 2>&1 | awk -f .ci/report.awk
-	go test -count=1 -v ./functions/gate/simulation 2>&1 | awk -f .ci/report.awk # too many goroutines for the race detector
+	go test -count=1 -v ./functions/retry/simulation ./functions/gate/simulation 2>&1 | awk -f .ci/report.awk # too many goroutines for the race detector
 	go test -count=1 -v $(WITH_CDK) 2>&1 | awk -f .ci/report.awk
 	go -C $(COMPARISON) test -count=1 ./...
 	go -C $(CLIENTS) test -count=1 -race ./...
@@ -113,7 +115,7 @@ redrive: prerequisites ## send asynchronous requests that failed again, from the
 
 .PHONY: explain
 explain: prerequisites ## print the timetable and the costs of the stack's retry policy
-	@CDK_CONTEXT_JSON='{"async":"$(or $(ASYNC),false)","largebodies":"$(or $(LARGEBODIES),false)","deadletters":"$(or $(DEADLETTERS),false)","callback":"$(CALLBACK)","callbackhosts":"$(CALLBACK_HOSTS)","proxies":"$(PROXIES)","policy":"$(POLICY)","vendor":"$(VENDOR)"}' go run ./infra explain
+	@CDK_CONTEXT_JSON='{"async":"$(or $(ASYNC),false)","largebodies":"$(or $(LARGEBODIES),false)","deadletters":"$(or $(DEADLETTERS),false)","callback":"$(CALLBACK)","callbackhosts":"$(CALLBACK_HOSTS)","flowcontrol":"$(FLOW_CONTROL)","flowkey":"$(FLOW_KEY)","maxwaiting":"$(MAX_WAITING)","circuitbreaker":"$(CIRCUIT_BREAKER)","proxies":"$(PROXIES)","policy":"$(POLICY)","vendor":"$(VENDOR)"}' go run ./infra explain
 
 .PHONY: snapshots
 snapshots: prerequisites ## rewrite the golden files; read the difference before you commit it

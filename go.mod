@@ -33,6 +33,7 @@ require (
 	golang.org/x/net v0.57.0
 	golang.org/x/oauth2 v0.38.0
 	golang.org/x/text v0.40.0
+	golang.org/x/time v0.15.0
 	pgregory.net/rapid v1.3.0
 )
 

@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -123,6 +124,63 @@ func TestTheContextAsksForLargeBodies(t *testing.T) {
 	for text, want := range map[string]int{"true": 1, "false": 0} {
 		if got := len(stackWith(map[string]any{"largebodies": text}).ofType("AWS::S3::Bucket")); got != want {
 			t.Errorf("with %s there are %d buckets, want %d", text, got, want)
+		}
+	}
+}
+
+func TestTheContextSaysHowRequestsWaitForOneAnother(t *testing.T) {
+	for name, c := range map[string]struct {
+		context map[string]any
+		want    string
+	}{
+		"nothing": {nil, `{"flowControl":{"mode":"off","key":"credential+route","maxWaiting":500}}`},
+		"empty values": {map[string]any{"flowcontrol": "", "flowkey": "", "maxwaiting": "", "circuitbreaker": ""},
+			`{"flowControl":{"mode":"off","key":"credential+route","maxWaiting":500}}`},
+		"a rate": {map[string]any{"flowcontrol": "fixed:50/1m", "flowkey": "upstream", "maxwaiting": "-1", "circuitbreaker": "off"},
+			`{"flowControl":{"mode":"fixed","rate":50,"period":"1m0s","key":"upstream","maxWaiting":-1},"circuitBreaker":{"disabled":true}}`},
+		"a burst": {map[string]any{"flowcontrol": "fixed:50/1s:80", "flowkey": "route", "circuitbreaker": "on"},
+			`{"flowControl":{"mode":"fixed","rate":50,"period":"1s","burst":80,"key":"route","maxWaiting":500}}`},
+		"learned":  {map[string]any{"flowcontrol": "adaptive", "flowkey": "credential", "maxwaiting": 20}, `{"flowControl":{"mode":"adaptive","key":"credential","maxWaiting":20}}`},
+		"observed": {map[string]any{"flowcontrol": "observe", "flowkey": "credential+route"}, `{"flowControl":{"mode":"observe","key":"credential+route","maxWaiting":500}}`},
+	} {
+		context := map[string]any{"proxies": 1}
+		maps.Copy(context, c.context)
+		for _, function := range stackWith(context).ofType("AWS::Lambda::Function") {
+			if got := function.at("Environment", "Variables", "GATE"); got != c.want {
+				t.Errorf("%s: a function is told %v, want %s", name, got, c.want)
+			}
+		}
+	}
+	for _, function := range stackWith(map[string]any{"proxies": 1, "flowcontrol": "off", "circuitbreaker": "off"}).ofType("AWS::Lambda::Function") {
+		if got := function.at("Environment", "Variables", "GATE"); got != nil {
+			t.Errorf("with both off, a function is told %v", got)
+		}
+	}
+}
+
+func TestAFlowControlThatIsNoneIsReported(t *testing.T) {
+	for _, text := range []string{"auto", "fixed", "fixed:50", "fixed:/1s", "fixed:50/", "fixed:50/1", "fixed:50/1s:", "fixed:50/1s:80:2", "50/1s", "fixed:1.5/1s"} {
+		message := panicOf(t, func() {
+			stackWith(map[string]any{"flowcontrol": text, "flowkey": "tenant", "maxwaiting": "0", "circuitbreaker": "true"})
+		})
+		for _, want := range []string{
+			`context flowcontrol is "` + text + `"; give off, adaptive, observe, or a rate as fixed:RATE/PERIOD or fixed:RATE/PERIOD:BURST, such as fixed:50/1s:80`,
+			`context flowkey is "tenant"; give credential+route, credential, route or upstream`,
+			`context maxwaiting is "0"; give a whole number from 1, or -1 for no bound`,
+			`context circuitbreaker is "true"; give on or off`,
+		} {
+			if !strings.Contains(message, want) {
+				t.Errorf("the message does not say %q:\n%s", want, message)
+			}
+		}
+		if got := strings.Count(message, "\n"); got != 4 {
+			t.Errorf("the message has %d lines after its first, want 4:\n%s", got, message)
+		}
+	}
+	message := panicOf(t, func() { stackWith(map[string]any{"flowcontrol": "fixed:0/1ms"}) })
+	for _, want := range []string{"FlowControl.Rate is 0", "FlowControl.Period is 1ms"} {
+		if !strings.Contains(message, want) {
+			t.Errorf("the message does not say %q:\n%s", want, message)
 		}
 	}
 }

@@ -13,6 +13,12 @@
 //	callback      https URL that is told of the end of asynchronous requests; needs async (default: none)
 //	callbackhosts hosts with commas between that the field Callback-Url of such requests may name; needs async (default: none)
 //	largebodies   true or false: lets bodies be as large as what the URL carries, by way of a bucket (default false)
+//	flowcontrol   off, adaptive, observe, or a rate as fixed:RATE/PERIOD or fixed:RATE/PERIOD:BURST, such as fixed:50/1s:80: has requests
+//	              that share a limit wait for one another; docs/gate.md (default off)
+//	flowkey       what limits are counted by: credential+route, credential, route or upstream (default credential+route)
+//	maxwaiting    how many requests that share a limit may wait at the same time, -1 for no bound (default 500)
+//	circuitbreaker
+//	              on or off: stops calls while nearly all of them fail (default on)
 //	policy        the retry policy: JSON, or the name of a file with it (default: the default policy)
 //	vendor        names of vendors with commas between, whose presets the policy is put over; docs/vendors.md lists them
 //	              (default: none)

@@ -140,6 +140,10 @@ func propsFrom(node constructs.Node) (*apiproxy.RetryingApiProxyProps, message.U
 		problem("context deadletters is %q; give true or false", text)
 	}
 
+	if props.FlowControl, props.CircuitBreaker, err = flowControlFrom(node); err != nil {
+		problems = append(problems, err)
+	}
+
 	callbackURL := context(node, "callback", "")
 	callbackHosts := strings.FieldsFunc(context(node, "callbackhosts", ""), func(r rune) bool { return r == ',' || r == ' ' })
 	if callbackURL != "" || len(callbackHosts) > 0 {

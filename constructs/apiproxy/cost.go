@@ -9,7 +9,8 @@ import (
 )
 
 // List prices of us-east-1 in dollars, without free tiers and volume discounts, as known in November 2026. Their source
-// is https://aws.amazon.com/step-functions/pricing/, https://aws.amazon.com/lambda/pricing/ and https://aws.amazon.com/s3/pricing/.
+// is https://aws.amazon.com/step-functions/pricing/, https://aws.amazon.com/lambda/pricing/, https://aws.amazon.com/s3/pricing/
+// and https://aws.amazon.com/dynamodb/pricing/on-demand/.
 const (
 	// priceExpressRequest is the price of starting an Express workflow.
 	priceExpressRequest = 1.00 / 1e6
@@ -29,6 +30,9 @@ const (
 	// pricePut and priceGet are the prices of writing and of reading an object of S3.
 	pricePut = 0.005 / 1e3
 	priceGet = 0.0004 / 1e3
+
+	// priceTableWrite is the price of writing up to 1 KB of an item of DynamoDB, paid by request.
+	priceTableWrite = 0.625 / 1e6
 )
 
 // What the estimate assumes of a request.
@@ -41,6 +45,9 @@ const (
 
 	// costExpressMemoryGB is the memory of an Express execution: one chunk of 64 MB.
 	costExpressMemoryGB = 0.0625
+
+	// costGateWait is how long a request waits for its turn, where that is about flow control.
+	costGateWait = 30 * time.Second
 
 	// costGatewayTime is how long the gateway works, apart from waiting for the execution.
 	costGatewayTime = 20 * time.Millisecond
@@ -107,7 +114,7 @@ func costs(table retry.Timetable, ring int) []Cost {
 		held := working + waiting
 
 		proxies := float64(n)*priceLambdaRequest + lambda(working+slept)
-		express := priceExpressRequest + roundUp(held, expressBilling).Seconds()*costExpressMemoryGB*priceExpressGBSecond
+		execution := priceExpressRequest + express(roundUp(held, expressBilling))
 		gateway := priceLambdaRequest + lambda(costGatewayTime+held)
 		transitions := enter + 2*n + waits + 1
 		standard := float64(transitions+1)*priceTransition + 2*(priceLambdaRequest+lambda(costGatewayTime))
@@ -115,7 +122,7 @@ func costs(table retry.Timetable, ring int) []Cost {
 			Attempts:    n,
 			Transitions: transitions,
 			Waiting:     waiting,
-			Express:     cents(proxies + express + gateway),
+			Express:     cents(proxies + execution + gateway),
 			Standard:    cents(proxies + standard),
 
 			GatewaySlots: slots(costGatewayTime + held),
@@ -132,6 +139,11 @@ const callbackTransitions = 2
 // callbackCost is the price of a callback that is delivered at once, in an execution that goes through so many states.
 func callbackCost(transitions int) float64 {
 	return float64(transitions+callbackTransitions)*priceTransition + priceLambdaRequest + lambda(costAttemptTime)
+}
+
+// express is the price of an Express execution that takes so long, but for its start.
+func express(d time.Duration) float64 {
+	return d.Seconds() * costExpressMemoryGB * priceExpressGBSecond
 }
 
 func lambda(d time.Duration) float64 { return d.Seconds() * costMemoryGB * priceLambdaGBSecond }

@@ -29,10 +29,12 @@ func environment(function *resource) map[string]string {
 
 func TestFunctionsAreToldEverythingThatTheyRead(t *testing.T) {
 	gateway := []string{
-		"HIDE_ATTEMPTS", "IDEMPOTENCY_CACHE_HEADERS", "IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_SERVER_CACHE_HIT", "OMIT_RETRY_ADVICE", "PROXY_COUNT",
+		"GATE", "HIDE_ATTEMPTS", "IDEMPOTENCY_CACHE_HEADERS", "IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_SERVER_CACHE_HIT", "OMIT_RETRY_ADVICE", "PROXY_COUNT",
 		"RECORD_PREFIX", "RETRY_POLICY", "STATE_MACHINE_ARN", "TABLE_NAME", "UPSTREAM_LINKS",
 	}
-	proxy := []string{"IDEMPOTENCY_TTL", "PROXY_COUNT", "PROXY_NAME", "RETRY_POLICY", "UPSTREAM_BASE_URL"}
+	proxy := []string{
+		"GATE", "IDEMPOTENCY_TTL", "PROXY_COUNT", "PROXY_NAME", "RECORD_PREFIX", "RETRY_POLICY", "TABLE_NAME", "UPSTREAM_BASE_URL",
+	}
 	if diff := cmp.Diff(gateway, slices.Sorted(maps.Keys(environment(variants()["Minimal"].gateway())))); diff != "" {
 		t.Errorf("the gateway is told something else (-want +got):\n%s", diff)
 	}

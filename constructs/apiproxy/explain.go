@@ -2,10 +2,12 @@ package apiproxy
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
@@ -21,6 +23,8 @@ type Explanation struct {
 	async                 *Async
 	letters, callback     bool
 	largeBodies           bool
+	gate                  gate.Settings
+	key                   gate.Key
 }
 
 // Explain explains the retry policy for the number of proxies of the props, and for requests with the credential of
@@ -31,6 +35,7 @@ type Explanation struct {
 func (p RetryingApiProxyProps) Explain() Explanation {
 	p = p.withDefaults()
 	e := Explanation{Explanation: p.Retry.ExplainFor(p.judged()), deadline: p.Retry.Deadline, maxDeadline: p.Retry.MaxDeadline, async: p.Async, letters: p.DeadLetters != nil, callback: p.Callback != nil, largeBodies: p.LargeBodies != nil}
+	e.gate, e.key, _ = p.gate().Settings(retry.Policy{})
 	var longest retry.Timetable
 	for _, table := range e.Timetables {
 		if len(table.Starts) > len(longest.Starts) {
@@ -85,5 +90,48 @@ func (e Explanation) String() string {
 		fmt.Fprintf(&out, "\nA million bodies that do not fit into a state cost $%.2f to write to the bucket, and $%.2f each time that they are read: a\n"+
 			"request by each attempt, an answer by the gateway. Storage is not in it.\n", pricePut*1e6, priceGet*1e6)
 	}
+	e.explainGate(&out)
 	return out.String()
+}
+
+// explainGate says what flow control and circuit breaker do, and what it costs that requests wait for them. Nothing if there is neither.
+func (e Explanation) explainGate(out io.Writer) {
+	g := e.gate.WithDefaults()
+	shared := "by " + strings.ReplaceAll(e.key.String(), "+", " and ")
+	if e.key == 0 {
+		shared = "for all requests together"
+	}
+	switch g.Mode {
+	case gate.Fixed:
+		fmt.Fprintf(out, "\nFlow control is fixed, %s: %d calls per %v, and up to %d at once.\n"+
+			"Each request takes a ticket, which is a write to the table: $%.3f for a million of them.\n",
+			shared, g.Rate, g.Period, g.Burst, priceTableWrite*1e6)
+	case gate.Adaptive:
+		fmt.Fprintf(out, "\nFlow control is adaptive, %s: from a 429 until a minute after the last one, requests come\n"+
+			"one after the other, at the rate that the upstream lets through. Each then takes a ticket, which is a write to the table:\n"+
+			"$%.3f for a million of them.\n", shared, priceTableWrite*1e6)
+	case gate.Observe:
+		fmt.Fprintf(out, "\nFlow control observes, %s: nobody waits for a rate, and the logs say what adaptive would do.\n", shared)
+	}
+	if b := g.Breaker; !b.Disabled {
+		fmt.Fprintf(out, "\nThe circuit breaker, %s, stops calls when %d of them, and %.4g%% of all,\n"+
+			"have failed within two seconds. One per %v then tries, and the others wait; after a success they are let go at %.4g times\n"+
+			"the rate at which they came. It writes nothing while calls succeed.\n",
+			shared, b.MinimumFailures, b.FailureRate*100, b.ProbeInterval, b.RampUp)
+	} else if g.Mode == gate.Off || g.Mode == gate.Observe {
+		return // nobody waits
+	}
+	wait := costGateWait
+	if g.MaxWaiting == gate.Unbounded {
+		fmt.Fprintf(out, "\nAs many requests wait for that as come: %d a second that wait %v hold %d of the account's concurrent executions,\n"+
+			"those of the gateway.", slotsRate, wait, slots(wait))
+	} else {
+		fmt.Fprintf(out, "\nAt most %d requests that share a limit wait for that at the same time, and the others are turned away. %d that wait hold\n"+
+			"%d of the account's concurrent executions, those of the gateway.", g.MaxWaiting, g.MaxWaiting, g.MaxWaiting)
+	}
+	fmt.Fprintf(out, " A million that wait %v cost $%.2f more, and up to\n"+
+		"$%.2f where an Express execution waits with them.\n", wait, cents(lambda(wait)), cents(lambda(wait)+express(wait)))
+	if e.async != nil {
+		fmt.Fprintln(out, "Asynchronous requests wait in neither, and for nothing.")
+	}
 }

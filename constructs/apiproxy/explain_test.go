@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
@@ -91,6 +92,50 @@ func TestAnExplanationTellsWhatACallbackCostsIfThereAreSuch(t *testing.T) {
 		const want = "A callback takes 6 transitions more: two of the request, and 4 of its own if it is delivered at once. A million of them\ncost $151.20.\n"
 		if got := strings.Contains(text, want); got != (callback != nil) {
 			t.Errorf("with Callback %v, the explanation is %s", callback, text)
+		}
+	}
+}
+
+func TestAnExplanationTellsOfFlowControlAndTheBreakerAndOfWhatWaitingCosts(t *testing.T) {
+	// By hand: 30 s of a function of 256 MB are $0.0001, and of an Express execution of 64 MB $0.00003126.
+	const price = "A million that wait 30s cost $100.00 more, and up to\n$131.26 where an Express execution waits with them.\n"
+	const breaker = "\nThe circuit breaker, by credential and route, stops calls when 10 of them, and 80% of all,\n"
+	const places = "\nAt most 500 requests that share a limit wait for that at the same time, and the others are turned away. 500 that wait hold\n" +
+		"500 of the account's concurrent executions, those of the gateway. " + price
+	const free = "Asynchronous requests wait in neither, and for nothing.\n"
+	on, off := apiproxy.CircuitBreaker{}, apiproxy.CircuitBreaker{Disabled: true}
+	for name, c := range map[string]struct {
+		control  apiproxy.FlowControl
+		breaker  apiproxy.CircuitBreaker
+		async    *apiproxy.Async
+		says     []string
+		saysNone []string
+	}{
+		"neither": {apiproxy.FlowControl{Mode: apiproxy.Off}, off, &apiproxy.Async{}, nil, []string{"low control", "reaker", "share a limit", "$131.26", free}},
+		"nobody waits": {apiproxy.FlowControl{Mode: apiproxy.Observe}, off, nil,
+			[]string{"\nFlow control observes, by credential and route: nobody waits"}, []string{"reaker", "share a limit", "$131.26"}},
+		"the breaker alone": {apiproxy.FlowControl{Mode: apiproxy.Off}, on, nil, []string{breaker, places}, []string{"low control", free}},
+		"a rate alone": {apiproxy.FlowControl{Mode: apiproxy.Fixed, Rate: 3000, Period: time.Minute, Burst: 80, Key: apiproxy.ByUpstream}, off, &apiproxy.Async{},
+			[]string{"\nFlow control is fixed, for all requests together: 3000 calls per 1m0s, and up to 80 at once.\n", "$0.625 for a million", places, free}, []string{"reaker"}},
+		"a learned rate, without bound": {apiproxy.FlowControl{Mode: apiproxy.Adaptive, Key: apiproxy.ByRoute, MaxWaiting: apiproxy.Unbounded}, on, nil,
+			[]string{"\nFlow control is adaptive, by route: ", "$0.625 for a million", "The circuit breaker, by route, ",
+				"As many requests wait for that as come: 10 a second that wait 30s hold 300 of the account's concurrent executions,\nthose of the gateway. " + price},
+			[]string{"At most"}},
+		"another breaker": {apiproxy.FlowControl{MaxWaiting: 20}, apiproxy.CircuitBreaker{MinimumFailures: 7, FailureRate: 0.5, ProbeInterval: 5 * time.Second, RampUp: 2}, nil,
+			[]string{"stops calls when 7 of them, and 50% of all,\n", "One per 5s then", "at 2 times", "20 that wait hold\n20 of the account's"}, nil},
+	} {
+		text := props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.FlowControl, p.CircuitBreaker, p.Async = c.control, c.breaker, c.async
+		}).Explain().String()
+		for _, want := range c.says {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: it does not say %q:\n%s", name, want, text)
+			}
+		}
+		for _, bad := range c.saysNone {
+			if strings.Contains(text, bad) {
+				t.Errorf("%s: it says %q:\n%s", name, bad, text)
+			}
 		}
 	}
 }

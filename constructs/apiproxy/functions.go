@@ -71,6 +71,10 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 			environment[message.BodiesVariable] = r.Bucket.BucketName()
 			environment[message.RecordPrefixVariable] = jsii.String(recordPrefix(r, props))
 		}
+		sharing := tellOfGate(r, props, environment)
+		if sharing {
+			importPath = withSDKImportPath
+		}
 		if len(props.Upstream.Headers) > 0 {
 			environment[message.FixedFieldsVariable] = props.Upstream.headersJSON()
 		}
@@ -88,7 +92,10 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 		if props.Async != nil {
 			grantKey(r.Table, proxies[i])
 			r.Table.Grant(proxies[i], jsii.String("dynamodb:GetItem"), jsii.String("dynamodb:PutItem"), jsii.String("dynamodb:UpdateItem"))
-			denyOtherRecords(r.Table, proxies[i], recordPrefix(r, props))
+			denyOtherItems(r, proxies[i], props)
+		}
+		if sharing && props.Async == nil {
+			grantGate(r.Table, proxies[i], recordPrefix(r, props))
 		}
 		if r.CallbackSecret != nil {
 			grantCallbacks(r, proxies[i])
@@ -179,6 +186,7 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 	if props.Cors != nil {
 		environment[message.CrossOriginVariable] = jsii.String("true")
 	}
+	tellOfGate(r, props, environment)
 	gateway := newFunction(r, "gateway", gatewayImportPath, props, &awslambda.FunctionProps{
 		Description: jsii.String("Answers the function URL in front of the upstream API"),
 		Timeout:     seconds(props.gatewayTimeout()),
@@ -193,7 +201,7 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 		grantStop(r, gateway)
 	}
 	GrantRecords(r.Table, gateway)
-	denyOtherRecords(r.Table, gateway, recordPrefix(r, props))
+	denyOtherItems(r, gateway, props)
 	if r.Bucket != nil {
 		requests := []string{"s3:PutObject"}
 		if props.DeadLetters != nil { // what is sent again is written anew, so that it lives on

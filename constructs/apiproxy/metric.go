@@ -5,10 +5,12 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/jsii-runtime-go"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 )
 
-// MetricNamespace is the CloudWatch namespace of the metrics that are counted from logs.
-const MetricNamespace = "RetryingApiProxy"
+// MetricNamespace is the CloudWatch namespace of the metrics that are counted from logs, and of those that the functions tell of.
+const MetricNamespace = message.MetricNamespace
 
 // maxMetricNameLength keeps the names of metrics below CloudWatch's 255 characters.
 const maxMetricNameLength = 128
@@ -63,6 +65,53 @@ func (r *RetryingApiProxy) MetricUndelivered(props *awscloudwatch.MetricOptions)
 		panic("MetricUndelivered counts dead letters and callbacks, and there are none; set the prop DeadLetters, or Callback")
 	}
 	return r.undelivered.Metric(summed(props))
+}
+
+// MetricGateWait is how long requests were held back by flow control or the circuit breaker, in milliseconds: those that were, so
+// that the number of its samples is how many. The statistic is the average, unless props say otherwise.
+//
+// This metric, MetricGateRefused, MetricGateRate and MetricCircuitState are told of by the functions in their logs. Each costs
+// as much as a custom metric does, for each hour in which it has a value; it has none while nothing is wrong. It panics if FlowControl is Off and CircuitBreaker is Disabled.
+func (r *RetryingApiProxy) MetricGateWait(props *awscloudwatch.MetricOptions) awscloudwatch.Metric {
+	return r.gateMetric("MetricGateWait", message.MetricGateWait, awscloudwatch.Stats_AVERAGE(), props)
+}
+
+// MetricGateRefused counts the requests that flow control or the circuit breaker turned away: with 429 or 503, and nothing was
+// sent. The statistic is the sum, unless props say otherwise. See [RetryingApiProxy.MetricGateWait].
+func (r *RetryingApiProxy) MetricGateRefused(props *awscloudwatch.MetricOptions) awscloudwatch.Metric {
+	return r.gateMetric("MetricGateRefused", message.MetricGateRefused, awscloudwatch.Stats_SUM(), props)
+}
+
+// MetricGateRate is how many calls per second flow control lets through, of one FlowControl.Key: with several at the same time, the
+// average is over all of them. The statistic is the average, unless props say otherwise. See [RetryingApiProxy.MetricGateWait].
+func (r *RetryingApiProxy) MetricGateRate(props *awscloudwatch.MetricOptions) awscloudwatch.Metric {
+	return r.gateMetric("MetricGateRate", message.MetricGateRate, awscloudwatch.Stats_AVERAGE(), props)
+}
+
+// MetricCircuitState is 1 while a circuit is open, so that one caller at a time tries, 0.5 while it closes, and 0 when it has closed.
+// The statistic is the maximum, which is 1 if any FlowControl.Key has an open circuit, unless props say otherwise. See
+// [RetryingApiProxy.MetricGateWait]. It panics if CircuitBreaker is Disabled.
+func (r *RetryingApiProxy) MetricCircuitState(props *awscloudwatch.MetricOptions) awscloudwatch.Metric {
+	if r.gate.CircuitBreaker.Disabled {
+		panic("MetricCircuitState is of the circuit breaker, and it is disabled; leave CircuitBreaker.Disabled out")
+	}
+	return r.gateMetric("MetricCircuitState", message.MetricCircuitState, awscloudwatch.Stats_MAXIMUM(), props)
+}
+
+// gateMetric is a metric that the functions tell of.
+func (r *RetryingApiProxy) gateMetric(method, name string, statistic *string, props *awscloudwatch.MetricOptions) awscloudwatch.Metric {
+	if r.gate.Idle() {
+		panic(method + " is of flow control and the circuit breaker, and there is neither; set FlowControl.Mode, or leave CircuitBreaker.Disabled out")
+	}
+	if props == nil {
+		props = &awscloudwatch.MetricOptions{}
+	}
+	return awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
+		Namespace:     jsii.String(MetricNamespace),
+		MetricName:    &name,
+		DimensionsMap: &map[string]*string{message.MetricTableDimension: r.Table.TableName(), message.MetricPrefixDimension: &r.prefix},
+		Statistic:     statistic,
+	}).With(props).AttachTo(r)
 }
 
 // untoldStates are the states of executions of which somebody should have been told, by a letter or a callback, and is not.

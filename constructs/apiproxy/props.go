@@ -85,12 +85,21 @@ type RetryingApiProxyProps struct {
 	// again. Default: false.
 	OmitRetryAdvice bool
 
+	// FlowControl has requests that share a limit of the upstream wait for one another. Default: Off; each request finds out for
+	// itself.
+	FlowControl FlowControl
+
+	// CircuitBreaker stops calls while nearly all of them fail. Default: it is on. The proxies then have the AWS SDK, with which they take
+	// longer to start.
+	CircuitBreaker CircuitBreaker
+
 	// Table holds the idempotency records, if it is not to be the construct's own. Its partition key must be a string
 	// called id; its time-to-live attribute should be expiration. Several RetryingApiProxy can share a table, if each has a
 	// RecordPrefix of its own. It must be in the stack's own account and region. Default: a table is created.
 	Table awsdynamodb.ITableV2
 
-	// RecordPrefix begins the ids of the records, up to a number sign. Functions may touch no other records of the table.
+	// RecordPrefix begins the ids of the records, up to a number sign. Functions may touch no other records of the table. So it does,
+	// behind gate#, with those of the items of FlowControl and CircuitBreaker; it cannot be gate itself. Metrics go by it, too.
 	// With another prefix, the keys that were used before are new again. Default: the ids of the construct and of its
 	// scopes within the stack, with slashes between them, so that a stack that is renamed keeps its keys. Where stacks
 	// share a table, two that have a construct of the same name need a prefix each.
@@ -345,6 +354,12 @@ func (p RetryingApiProxyProps) withDefaults() RetryingApiProxyProps {
 			letters.Retention = DefaultLetterRetention
 		}
 		p.DeadLetters = &letters
+	}
+	if p.FlowControl.Mode == "" {
+		p.FlowControl.Mode = DefaultFlowControlMode
+	}
+	if p.FlowControl.MaxWaiting == 0 {
+		p.FlowControl.MaxWaiting = p.defaultMaxWaiting()
 	}
 	if p.MaxAnonymousWait == 0 {
 		p.MaxAnonymousWait = DefaultMaxAnonymousWait

@@ -6,11 +6,17 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/jsii-runtime-go"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate"
 )
 
 // maxRecordPrefixLength is how long a prefix can be, in bytes. The key of an item holds 2048, of which the hash takes 64.
 const maxRecordPrefixLength = 255
+
+// gatePrefix cannot be a prefix: the ids of the items that callers share begin with it, of all prefixes.
+var gatePrefix = strings.TrimSuffix(gate.ItemPrefix, "#")
 
 // recordPrefix is that of the props, or the path of the construct within its stack.
 func recordPrefix(r *RetryingApiProxy, props RetryingApiProxyProps) string {
@@ -31,12 +37,29 @@ func isRecordPrefix(prefix string) bool {
 // denyOtherRecords forbids a principal to touch records of the table that begin with another prefix, whatever it may do
 // otherwise. A table that several share is not safer than the weakest of them without that.
 func denyOtherRecords(table awsdynamodb.ITableV2, grantee awsiam.IGrantable, prefix string) {
+	denyOthers(table, grantee, []string{prefix + "#*"}, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
+}
+
+// denyOtherItems does the same to a function, which may read and update the items that callers share, too, where there are such: those
+// of its own prefix.
+func denyOtherItems(r *RetryingApiProxy, function awslambda.Function, props RetryingApiProxyProps) {
+	prefix := recordPrefix(r, props)
+	if props.gate().Idle() {
+		denyOtherRecords(r.Table, function, prefix)
+		return
+	}
+	denyOthers(r.Table, function, []string{prefix + "#*"}, "dynamodb:PutItem", "dynamodb:DeleteItem")
+	denyOthers(r.Table, function, []string{prefix + "#*", gateKeys(prefix)}, "dynamodb:GetItem", "dynamodb:UpdateItem")
+}
+
+// denyOthers forbids a principal actions on all items of a table but those with keys like these.
+func denyOthers(table awsdynamodb.ITableV2, grantee awsiam.IGrantable, keys []string, actions ...string) {
 	grantee.GrantPrincipal().AddToPrincipalPolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Effect:    awsiam.Effect_DENY,
-		Actions:   jsii.Strings("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"),
+		Actions:   jsii.Strings(actions...),
 		Resources: jsii.Strings(*table.TableArn()),
 		Conditions: &map[string]any{
-			"ForAnyValue:StringNotLike": map[string]any{"dynamodb:LeadingKeys": []string{prefix + "#*"}},
+			"ForAnyValue:StringNotLike": map[string]any{"dynamodb:LeadingKeys": keys},
 		},
 	}))
 }

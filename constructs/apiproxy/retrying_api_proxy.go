@@ -55,6 +55,8 @@ type RetryingApiProxy struct {
 	// Url is the endpoint.
 	Url awslambda.FunctionUrl
 
+	prefix      string // begins the ids of its records
+	gate        message.Gate
 	failed      awslogs.MetricFilter
 	undelivered awslogs.MetricFilter // nil if there are neither dead letters nor callbacks
 }
@@ -72,6 +74,10 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 
 	r := &RetryingApiProxy{}
 	constructs.NewConstruct_Override(r, scope, id)
+	if r.prefix = recordPrefix(r, settled); r.prefix == gatePrefix {
+		panic(fmt.Sprintf("RetryingApiProxy %q cannot be built:\nRecordPrefix is by default its id, %q, with which the ids of what FlowControl and "+
+			"CircuitBreaker keep in the table begin; set RecordPrefix, or give it another id", *id, r.prefix))
+	}
 
 	if r.Table = settled.Table; r.Table == nil {
 		r.Table = NewIdempotencyTable(r, jsii.String("Table"), &IdempotencyTableProps{
@@ -94,6 +100,7 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 	if warning := settled.starvation(); warning != "" {
 		awscdk.Annotations_Of(r).AddWarningV2(jsii.String(starvationID), &warning)
 	}
+	r.gate = settled.gate()
 	r.Proxies = newProxies(r, settled)
 	aliases := make([]awslambda.Alias, len(r.Proxies))
 	for i, proxy := range r.Proxies {

@@ -184,31 +184,33 @@ type statement struct {
 	Resources []string
 }
 
-// rights lists the statements of all policies of a role, its own and those attached to it, that allow something.
+// rights lists the statements of all policies of a role that allow something.
 func (t template) rights(role *resource) []statement {
-	var documents []any
+	var statements []statement
+	for _, s := range t.statementsOf(role) {
+		if at(s, "Effect") == "Allow" {
+			statements = append(statements, statement{
+				Actions:   each(at(s, "Action")),
+				Resources: each(at(s, "Resource")),
+			})
+		}
+	}
+	return statements
+}
+
+// statementsOf lists the statements of all policies of a role, its own and those attached to it.
+func (t template) statementsOf(role *resource) []any {
+	var statements []any
 	inline, _ := role.at("Policies").([]any)
 	for _, policy := range inline {
-		documents = append(documents, at(policy, "PolicyDocument"))
+		statements = append(statements, at(policy, "PolicyDocument", "Statement").([]any)...)
 	}
 	for _, policy := range t.ofType("AWS::IAM::Policy") {
 		roles, _ := policy.at("Roles").([]any)
 		for _, attached := range roles {
 			if t.referred(attached) == role {
-				documents = append(documents, policy.at("PolicyDocument"))
+				statements = append(statements, policy.at("PolicyDocument", "Statement").([]any)...)
 			}
-		}
-	}
-	var statements []statement
-	for _, document := range documents {
-		for _, s := range at(document, "Statement").([]any) {
-			if at(s, "Effect") != "Allow" {
-				continue
-			}
-			statements = append(statements, statement{
-				Actions:   each(at(s, "Action")),
-				Resources: each(at(s, "Resource")),
-			})
 		}
 	}
 	return statements

@@ -89,6 +89,12 @@ func (p RetryingApiProxyProps) Validate() error {
 		problem("RecordPrefix is %q; give up to %d printable ASCII characters without *, ?, $ and #, or leave it out for the ids of the construct",
 			p.RecordPrefix, maxRecordPrefixLength)
 	}
+	if p.RecordPrefix == gatePrefix {
+		problem("RecordPrefix is %q, with which the ids of what FlowControl and CircuitBreaker keep in the table begin; give another one", p.RecordPrefix)
+	}
+	if err := p.validateGate(); err != nil {
+		problems = append(problems, err)
+	}
 	if err := p.validateCaller(); err != nil {
 		problems = append(problems, err)
 	}
@@ -100,14 +106,14 @@ func (p RetryingApiProxyProps) Validate() error {
 	if err := p.Retry.Validate(); err != nil {
 		problems = append(problems, err)
 	} else if p.ProxyCount > 0 {
-		n := len(*policyJSON(p)) + len(p.Upstream.BaseURL) + p.Upstream.Auth.room() + len(*p.Upstream.headersJSON()) + len(p.Upstream.CertificateAuthority) + p.Callback.room()
+		n := len(*policyJSON(p)) + len(p.Upstream.BaseURL) + p.Upstream.Auth.room() + len(*p.Upstream.headersJSON()) + len(p.Upstream.CertificateAuthority) + p.Callback.room() + p.gateRoom()
 		for _, value := range p.Upstream.fence() {
 			n += len(value)
 		}
 		if n > maxEnvironment {
-			problem("Retry, Callback and Upstream (BaseURL, AllowedNetworks, AllowedMethods, AllowedPaths, Auth, Headers and CertificateAuthority) "+
-				"take %d bytes together in the functions' environment; give %d at most: fewer Retry.Statuses, networks, paths, header fields, "+
-				"hosts or certificates", n, maxEnvironment)
+			problem("Retry, Callback, RecordPrefix, FlowControl, CircuitBreaker and Upstream (BaseURL, AllowedNetworks, AllowedMethods, AllowedPaths, Auth, "+
+				"Headers and CertificateAuthority) take %d bytes together in the functions' environment; give %d at most: fewer Retry.Statuses, "+
+				"networks, paths, header fields, hosts or certificates", n, maxEnvironment)
 		}
 		if err := p.fits(); err != nil {
 			problems = append(problems, err)

@@ -2,6 +2,7 @@ package apiproxy_test
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +74,18 @@ func TestPropsThatAreAllowed(t *testing.T) {
 			p.Idempotency = apiproxy.Idempotency{Required: apiproxy.KeyAlwaysRequired, TTL: time.Second}
 		}),
 		"keys for a year": props(func(p *apiproxy.RetryingApiProxyProps) { p.Idempotency.TTL = 365 * 24 * time.Hour }),
+		"a rate": props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.FlowControl = apiproxy.FlowControl{Mode: apiproxy.Fixed, Rate: 50, Period: time.Minute, Burst: 80, Key: apiproxy.ByRoute, MaxWaiting: apiproxy.Unbounded}
+			p.ReservedConcurrency.Gateway = 100
+		}),
+		"as many places as the gateway has room for": props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.FlowControl.MaxWaiting, p.ReservedConcurrency.Gateway = 100, 100
+		}),
+		"less room in the gateway than wait by default": props(func(p *apiproxy.RetryingApiProxyProps) { p.ReservedConcurrency.Gateway = 100 }),
+		"more places where requests wait elsewhere, too": props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.FlowControl.MaxWaiting, p.ReservedConcurrency.Gateway, p.Async = 5000, 100, &apiproxy.Async{}
+		}),
+		"a deadline of half a second": props(func(p *apiproxy.RetryingApiProxyProps) { p.Retry.Deadline = 500 * time.Millisecond }),
 		"the default policy, written out": props(func(p *apiproxy.RetryingApiProxyProps) {
 			p.Retry = retry.Default()
 		}),
@@ -139,6 +152,37 @@ func TestWhatIsWrongIsNamedWithWhatWasGivenAndWhatIsAllowed(t *testing.T) {
 		{"an unknown requirement", props(func(p *apiproxy.RetryingApiProxyProps) { p.Idempotency.Required = "sometimes" }), []string{"Idempotency.Required", `"sometimes"`, `"never"`, `"unsafe"`, `"always"`}},
 		{"a wait of strangers of parts of a second", props(func(p *apiproxy.RetryingApiProxyProps) { p.MaxAnonymousWait = 1500 * time.Millisecond }), []string{"MaxAnonymousWait is 1.5s", "1m0s"}},
 		{"a prefix with a wildcard", props(func(p *apiproxy.RetryingApiProxyProps) { p.RecordPrefix = "orders*" }), []string{`RecordPrefix is "orders*"`, "without *, ?, $ and #"}},
+		{"the prefix of the gate", props(func(p *apiproxy.RetryingApiProxyProps) { p.RecordPrefix = "gate" }), []string{`RecordPrefix is "gate"`, "FlowControl and CircuitBreaker", "give another one"}},
+		{"an unknown mode", props(func(p *apiproxy.RetryingApiProxyProps) { p.FlowControl.Mode = "auto" }), []string{`FlowControl.Mode is "auto"`, `"fixed"`, `"adaptive"`, `"observe"`}},
+		{"no rate", props(func(p *apiproxy.RetryingApiProxyProps) { p.FlowControl.Mode = apiproxy.Fixed }), []string{"FlowControl.Rate is 0", "1 or more"}},
+		{"a rate that nobody reads", props(func(p *apiproxy.RetryingApiProxyProps) { p.FlowControl.Rate = 50 }), []string{"FlowControl.Rate is 50", `only Mode "fixed" reads it`, `Mode is "off"`}},
+		{"a period that nobody reads", props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.FlowControl = apiproxy.FlowControl{Mode: apiproxy.Adaptive, Period: time.Minute}
+		}), []string{"FlowControl.Period is 1m0s", `only Mode "fixed" reads it`}},
+		{"a burst that nobody reads", props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.FlowControl = apiproxy.FlowControl{Mode: apiproxy.Observe, Burst: 80}
+		}), []string{"FlowControl.Burst is 80", `only Mode "fixed" reads it`}},
+		{"a rate that is too high", props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.FlowControl = apiproxy.FlowControl{Mode: apiproxy.Fixed, Rate: 100_001}
+		}), []string{"FlowControl.Rate 100001 per Period 1s", "100000"}},
+		{"a period that is too short", props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.FlowControl = apiproxy.FlowControl{Mode: apiproxy.Fixed, Rate: 1, Period: time.Millisecond}
+		}), []string{"FlowControl.Period is 1ms", "1s to 24h"}},
+		{"a negative burst", props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.FlowControl = apiproxy.FlowControl{Mode: apiproxy.Fixed, Rate: 1, Burst: -1}
+		}), []string{"FlowControl.Burst is -1", "1 to 1000000"}},
+		{"places that are none", props(func(p *apiproxy.RetryingApiProxyProps) { p.FlowControl.MaxWaiting = -2 }), []string{"FlowControl.MaxWaiting is -2", "1 or more", "-1 for no bound"}},
+		{"more places than the gateway has room for", props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.FlowControl.MaxWaiting, p.ReservedConcurrency.Gateway = 101, 100
+		}), []string{"FlowControl.MaxWaiting is 101", "ReservedConcurrency.Gateway lets 100 requests", "lower MaxWaiting to 100 or raise ReservedConcurrency.Gateway"}},
+		{"a key of all and one", props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.FlowControl.Key = apiproxy.ByUpstream | apiproxy.ByRoute
+		}), []string{"FlowControl.Key is 6", "ByCredential | ByRoute", "ByUpstream alone"}},
+		{"no failures", props(func(p *apiproxy.RetryingApiProxyProps) { p.CircuitBreaker.MinimumFailures = -1 }), []string{"CircuitBreaker.MinimumFailures is -1", "1 or more"}},
+		{"more failures than all", props(func(p *apiproxy.RetryingApiProxyProps) { p.CircuitBreaker.FailureRate = 80 }), []string{"CircuitBreaker.FailureRate is 80", "at most 1"}},
+		{"no rate of failures", props(func(p *apiproxy.RetryingApiProxyProps) { p.CircuitBreaker.FailureRate = math.NaN() }), []string{"CircuitBreaker.FailureRate is NaN"}},
+		{"probes without end", props(func(p *apiproxy.RetryingApiProxyProps) { p.CircuitBreaker.ProbeInterval = time.Millisecond }), []string{"CircuitBreaker.ProbeInterval is 1ms", "100ms or more"}},
+		{"a queue without end", props(func(p *apiproxy.RetryingApiProxyProps) { p.CircuitBreaker.RampUp = 1 }), []string{"CircuitBreaker.RampUp is 1", "more than 1"}},
 		{"a prefix that is too long", props(func(p *apiproxy.RetryingApiProxyProps) { p.RecordPrefix = strings.Repeat("x", 256) }), []string{"RecordPrefix is", "255"}},
 		{"callers that are no fields", props(func(p *apiproxy.RetryingApiProxyProps) { p.Idempotency.Caller = []string{"X-Tenant", "a b"} }), []string{`Idempotency.Caller has "a b"`, "X-Tenant"}},
 		{"keys in what is no field", props(func(p *apiproxy.RetryingApiProxyProps) { p.Idempotency.KeyFields = []string{""} }), []string{`Idempotency.KeyFields has ""`}},

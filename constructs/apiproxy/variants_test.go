@@ -66,12 +66,16 @@ func everything() *apiproxy.RetryingApiProxyProps {
 			CacheHeaders:   true,
 			ServerCacheHit: true,
 		},
-		Async:        &apiproxy.Async{Deadline: 6 * time.Hour},
-		DeadLetters:  &apiproxy.DeadLetters{Retention: 4 * 24 * time.Hour},
-		Callback:     &apiproxy.Callback{URL: "https://hooks.example.com/orders?shop=7", Hosts: []string{"hooks.example.com", "10.1.2.3:8443"}},
-		LargeBodies:  &apiproxy.LargeBodies{},
-		RecordPrefix: "orders",
-		UrlAuthType:  awslambda.FunctionUrlAuthType_NONE,
+		Async:       &apiproxy.Async{Deadline: 6 * time.Hour},
+		DeadLetters: &apiproxy.DeadLetters{Retention: 4 * 24 * time.Hour},
+		Callback:    &apiproxy.Callback{URL: "https://hooks.example.com/orders?shop=7", Hosts: []string{"hooks.example.com", "10.1.2.3:8443"}},
+		LargeBodies: &apiproxy.LargeBodies{},
+		FlowControl: apiproxy.FlowControl{
+			Mode: apiproxy.Fixed, Rate: 3000, Period: time.Minute, Burst: 80, Key: apiproxy.ByUpstream, MaxWaiting: 200,
+		},
+		CircuitBreaker: apiproxy.CircuitBreaker{MinimumFailures: 20, FailureRate: 0.9, ProbeInterval: 2 * time.Second, RampUp: 2},
+		RecordPrefix:   "orders",
+		UrlAuthType:    awslambda.FunctionUrlAuthType_NONE,
 		Cors: &awslambda.FunctionUrlCorsOptions{
 			AllowCredentials: jsii.Bool(true),
 			AllowedOrigins:   jsii.Strings("https://shop.example", "http://localhost:3000"),
@@ -200,6 +204,12 @@ var variants = sync.OnceValue(func() map[string]template {
 		})}
 		return props
 	})
+	build("Unshared", with(func(p *apiproxy.RetryingApiProxyProps) {
+		p.FlowControl.Mode, p.CircuitBreaker.Disabled = apiproxy.Off, true
+	}))
+	build("UnsharedAsync", with(func(p *apiproxy.RetryingApiProxyProps) {
+		p.FlowControl.Mode, p.CircuitBreaker.Disabled, p.Async = apiproxy.Off, true, &apiproxy.Async{}
+	}))
 	build("LoggedData", with(func(p *apiproxy.RetryingApiProxyProps) { p.ProxyCount, p.LogExecutionData = 1, true }))
 	granted := build("Granted", with(func(*apiproxy.RetryingApiProxyProps) {}))
 	granted.GrantInvoke(awsiam.NewRole(awscdk.Stack_Of(granted), jsii.String("Caller"), &awsiam.RoleProps{

@@ -61,7 +61,7 @@ func operations(i Item, s Settings, c claim, told int64) []*Update {
 	fail, _ := i.fail(f, s)
 	return slices.DeleteFunc([]*Update{
 		take, limited, fail, i.adapt(c.now, s), i.trip(f, s), i.succeed(c.now), i.lease(c.now, 5, s), i.close(c.now, i.Prober, s), i.turnAway(),
-		i.try(true), i.spread(i, c.now), i.respread("respread", 2, c.now),
+		i.mayTry(), i.tried(true), i.spread(i, c.now), i.respread("respread", 2, c.now),
 	}, func(u *Update) bool { return u == nil })
 }
 

@@ -114,12 +114,3 @@ func (i Item) turnAway() *Update {
 
 // shedEach is for how many one that is turned away counts.
 const shedEach = 8
-
-// try is the operation by which a quick try from another address counts.
-func (i Item) try(helped bool) *Update {
-	a := byKey
-	if helped {
-		a = byAddress
-	}
-	return update("try").when(version, Above, 0).add(a, 1)
-}

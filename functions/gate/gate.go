@@ -73,8 +73,8 @@ const (
 	// DefaultSilence is how long a store may take to answer. After that it is as if there were no gate.
 	DefaultSilence = 50 * time.Millisecond
 
-	// tries is how often an update is worked out anew when others were faster.
-	tries = 4
+	// updateTries is how often an update is worked out anew when others were faster.
+	updateTries = 4
 )
 
 // An Option changes how a Gate works.
@@ -212,14 +212,14 @@ func (g *Gate) patience(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithTimeout(ctx, g.silence)
 }
 
-var errContended = fmt.Errorf("gate: the item has changed %d times before the update could be made", tries)
+var errContended = fmt.Errorf("gate: the item has changed %d times before the update could be made", updateTries)
 
 // change makes an update of an item that is worked out from the copy, and anew from the item if others were faster. decide
 // returns nil if there is nothing to change. The error says that nobody knows anything.
 func (g *Gate) change(ctx context.Context, id string, decide func(Item) *Update) (i Item, applied bool, err error) {
 	c, _ := g.copy(id)
 	i = c.item
-	for range tries {
+	for range updateTries {
 		u := decide(i)
 		if u == nil {
 			return i, false, nil
@@ -234,6 +234,15 @@ func (g *Gate) change(ctx context.Context, id string, decide func(Item) *Update)
 		}
 	}
 	return Item{}, false, errContended
+}
+
+// changeSeen is change for a process that may not have seen the item, since the visit was begun in another one: where the copy
+// says that there is nothing to change, the item is looked at.
+func (g *Gate) changeSeen(ctx context.Context, id string, decide func(Item) *Update) {
+	if c, _ := g.copy(id); decide(c.item) == nil {
+		g.look(ctx, id)
+	}
+	g.change(ctx, id, decide)
 }
 
 func (g *Gate) update(ctx context.Context, id string, u Update) (Reply, error) {

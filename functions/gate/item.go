@@ -61,7 +61,9 @@ type Item struct {
 	FailuresSince int64 `json:"failuresSince,omitempty"`
 	Shed          int64 `json:"shed,omitempty"`
 
-	// ByKey and ByAddress count what quick tries from another address brought: what the limit is by.
+	// Tries is how many quick tries from another address were made in this spell. ByKey and ByAddress count what they
+	// brought: what the limit is by.
+	Tries     int64 `json:"tries,omitempty"`
 	ByKey     int64 `json:"byKey,omitempty"`
 	ByAddress int64 `json:"byAddress,omitempty"`
 
@@ -181,6 +183,9 @@ func (i Item) pace(ms int64, s Settings) float64 {
 		return float64(i.Rate) / perSecond
 	case i.open() || i.parked():
 		p := max(minimumRamp, s.Breaker.RampUp*i.arrivals(ms))
+		if i.parked() && i.Outage == 0 {
+			p = max(p, float64(i.Ticket-i.Served)*second/release)
+		}
 		if fixed := s.fixedRate(); fixed > 0 {
 			p = min(p, float64(fixed)/perSecond)
 		}
@@ -188,6 +193,10 @@ func (i Item) pace(ms int64, s Settings) float64 {
 	}
 	return 0
 }
+
+// release is how long it takes for those to be let go who waited for the moment that a limit named, in milliseconds: mostly a
+// whole quota is renewed then.
+const release = 2 * second
 
 // minimumRamp is the lowest rate, in tickets per second, at which those who waited are let go.
 const minimumRamp = 0.2

@@ -11,6 +11,11 @@ const (
 	// says nothing of a limit of several calls a second.
 	shortTold = 1500
 
+	// parkStep is how much later than is known an answer has to say that everybody is to wait until, for it to be told to the
+	// others: what is told in whole seconds ends a moment later with each answer, and to write all of them is to have them in
+	// each other's way. It is told in milliseconds. The request itself keeps to its own answer.
+	parkStep = 1 * second
+
 	// knownShare is what share of what the upstream let through last the next spell begins with.
 	knownShare = 0.95
 )
@@ -37,7 +42,7 @@ func (i Item) limited(r refused, s Settings) (u *Update, takes bool) {
 	if !i.active(r.now) && s.Mode != Fixed {
 		return i.openSpell(r, until), until > r.now && r.mayWait
 	}
-	parks := until > r.now && until > i.Since && !i.open()
+	parks := until > r.now && until > i.Since+parkStep && !i.open()
 	if parks {
 		u = update("park").next(i).set(roundStart, until).set(roundServed, int64(i.served(r.now))).add(rejected, -i.Rejected).
 			set(activeUntil, max(i.ActiveUntil, until+hold)).set(Expiration, expiration(until))
@@ -76,7 +81,7 @@ func (i Item) openSpell(r refused, until int64) *Update {
 	u := update("open").next(i).when(activeUntil, AtMost, r.now).when(probe, Equals, 0).
 		set(opened, r.now).set(activeUntil, until+hold).set(Expiration, expiration(until)).
 		copy(served, ticket).set(since, until).set(roundStart, r.now).copy(roundServed, ticket).set(roundWaiting, 0).
-		set(rejected, 0).set(still, 0).set(most, 0).set(outage, 0).set(shed, 0).
+		set(rejected, 0).set(still, 0).set(most, 0).set(outage, 0).set(shed, 0).set(tries, 0).
 		set(rate, int64(knownShare*float64(i.Best)))
 	if i.Version == 0 {
 		u.set(born, r.born).set(shards, r.shards)

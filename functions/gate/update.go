@@ -33,6 +33,7 @@ const (
 	successes     Attribute = "successes"
 	failuresSince Attribute = "failuresSince"
 	shed          Attribute = "shed"
+	tries         Attribute = "tries"
 	byKey         Attribute = "byKey"
 	byAddress     Attribute = "byAddress"
 	shards        Attribute = "shards"
@@ -46,7 +47,7 @@ func Attributes() []Attribute { return slices.Clone(attributes) }
 
 var attributes = []Attribute{
 	version, born, ticket, served, since, rate, opened, activeUntil, best, sure, still, most, roundStart, roundServed,
-	roundWaiting, rejected, outage, probe, prober, failures, successes, failuresSince, shed, byKey,
+	roundWaiting, rejected, outage, probe, prober, failures, successes, failuresSince, shed, tries, byKey,
 	byAddress, shards, Expiration,
 }
 
@@ -100,6 +101,8 @@ func (i *Item) Field(a Attribute) *int64 {
 		return &i.FailuresSince
 	case shed:
 		return &i.Shed
+	case tries:
+		return &i.Tries
 	case byKey:
 		return &i.ByKey
 	case byAddress:

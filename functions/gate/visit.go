@@ -2,7 +2,9 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -40,8 +42,11 @@ type Limit struct {
 	RetryAfter time.Duration
 
 	// PerAddress says that the limit binds the address that was called from, and that the next call goes out from another
-	// one: the request need not wait for RetryAfter.
+	// one. RetryAfter is then how long that one has to be left alone, because of answers before; mostly it is zero.
 	PerAddress bool
+
+	// Last says that the request makes no other call, so that it needs no place.
+	Last bool
 }
 
 // A Visit is one request at the gate. It is not safe for concurrent use.
@@ -79,8 +84,9 @@ type State struct {
 	// Inside says that the request has been let through without a ticket.
 	Inside bool `json:"inside,omitempty"`
 
-	// NotBefore is when the request may call at the earliest, as its own answers said. Zero: they said nothing.
-	NotBefore time.Time `json:"notBefore,omitzero"`
+	// NotBefore is when the request may call at the earliest, as its own answers said, in milliseconds since 1970 by the clock
+	// of the process. Zero: they said nothing.
+	NotBefore int64 `json:"notBefore,omitempty"`
 }
 
 // Visit begins the visit of a request to a scope; see [Scope]. latest is the last moment at which it may call, by the
@@ -103,16 +109,25 @@ func (v *Visit) draw() int {
 // Resume goes on with a visit that was begun in another process.
 func (g *Gate) Resume(scope string, latest time.Time, s State) *Visit {
 	v := g.Visit(scope, latest)
-	v.state, v.due, v.floorAt = s, s.Due, s.NotBefore
+	v.state, v.due = s, s.Due
+	if s.NotBefore > 0 {
+		v.floorAt = time.UnixMilli(s.NotBefore)
+	}
 	return v
 }
 
 // State returns what another process has to know to go on.
 func (v *Visit) State() State {
 	s := v.state
-	s.Due, s.NotBefore = v.due, v.floorAt
+	s.Due, s.NotBefore, s.Inside = v.due, 0, s.Inside || v.bypass
+	if !v.floorAt.IsZero() {
+		s.NotBefore = v.floorAt.Add(time.Millisecond - time.Nanosecond).UnixMilli() // rounded up
+	}
 	return s
 }
+
+// Scope names the scope.
+func (v *Visit) Scope() string { return v.scope }
 
 // Ticket returns the number of the request's ticket; zero if it has none. Callers with several addresses spread over them
 // by the remainder.
@@ -186,7 +201,11 @@ func (v *Visit) latest(now int64) int64 {
 // mayWait says whether there is time left after the request's own floor.
 func (v *Visit) mayWait() bool { return v.latestAt.IsZero() || !v.floorAt.After(v.latestAt) }
 
-func milliseconds(ms int64) time.Duration { return max(0, time.Duration(ms)*time.Millisecond) }
+// milliseconds is a wait that is no negative one, and no longer than a Duration can be: an item may hold any numbers.
+func milliseconds(ms int64) time.Duration {
+	const longest = math.MaxInt64 / int64(time.Millisecond)
+	return time.Duration(min(max(0, ms), longest)) * time.Millisecond
+}
 
 func (v *Visit) refuse(reason Reason, wait int64) error {
 	v.refused = &Refusal{Reason: reason, Scope: v.scope, RetryAfter: max(time.Millisecond, milliseconds(wait))}
@@ -423,7 +442,7 @@ func (v *Visit) Limited(ctx context.Context, l Limit) bool {
 	g, s := v.gate, v.gate.settings
 	received, unknown := g.clock.Now(), v.bypass
 	if me := v.state.Probe; me != 0 { // who limits is there again
-		g.change(ctx, v.id(), func(i Item) *Update { return i.close(g.now(), me, s) })
+		g.changeSeen(ctx, v.id(), func(i Item) *Update { return i.close(g.now(), me, s) })
 	}
 	ticketOf := v.leave()
 	v.floorAt = time.Time{}
@@ -432,7 +451,7 @@ func (v *Visit) Limited(ctx context.Context, l Limit) bool {
 			v.state.Shard = v.draw()
 		}
 	}()
-	if !l.PerAddress {
+	if l.RetryAfter > 0 {
 		v.floorAt = received.Add(l.RetryAfter)
 	}
 	if s.Mode == Off {
@@ -442,13 +461,17 @@ func (v *Visit) Limited(ctx context.Context, l Limit) bool {
 	i, applied, err := g.change(ctx, v.id(), func(i Item) *Update {
 		now := g.now()
 		r := refused{
-			now: now, told: l.RetryAfter.Milliseconds(), floor: v.floor(now), ticketOf: ticketOf, mayWait: v.mayWait(),
+			now: now, told: l.RetryAfter.Milliseconds(), floor: v.floor(now), ticketOf: ticketOf, mayWait: v.mayWait() && !l.Last,
 			perAddress: l.PerAddress, born: g.drawn(), shards: g.shards(v.scope),
 		}
 		var u *Update
 		u, takes = i.limited(r, s)
 		return u
 	})
+	if errors.Is(err, errContended) { // so many others tell of it that there is trouble for certain
+		c, _ := g.copy(v.id())
+		i, applied, err = c.item, false, nil
+	}
 	if err != nil || unknown && !applied {
 		return v.elsewhere()
 	}
@@ -481,6 +504,13 @@ func (v *Visit) elsewhere() bool {
 type Failure struct {
 	// RetryAfter is what the answer asked for. Zero: nothing, or there was no answer.
 	RetryAfter time.Duration
+
+	// Floor is how long the request itself has to wait for what answers before asked for, if that is longer. Others are not
+	// told of it.
+	Floor time.Duration
+
+	// Last says that the request makes no other call, so that it needs no place.
+	Last bool
 }
 
 // Failed tells the others that a call was answered with a server error, or not at all. If it is true, nearly every call
@@ -489,13 +519,13 @@ type Failure struct {
 func (v *Visit) Failed(ctx context.Context, f Failure) bool {
 	g, s := v.gate, v.gate.settings
 	v.leave()
-	v.floorAt = g.clock.Now().Add(f.RetryAfter)
+	v.floorAt = g.clock.Now().Add(max(f.RetryAfter, f.Floor))
 	if s.Breaker.Disabled {
 		return v.elsewhere()
 	}
 	how := func() failed {
 		return failed{
-			now: g.now(), told: f.RetryAfter.Milliseconds(), announced: f.RetryAfter > 0, mayWait: v.mayWait(), born: g.drawn(),
+			now: g.now(), told: f.RetryAfter.Milliseconds(), announced: f.RetryAfter > 0, mayWait: v.mayWait() && !f.Last, born: g.drawn(),
 		}
 	}
 	takes := false
@@ -534,7 +564,7 @@ func (v *Visit) Succeeded(ctx context.Context) {
 	id, me := v.id(), v.state.Probe
 	if me != 0 {
 		g.beside(ctx, func(ctx context.Context) {
-			g.change(ctx, id, func(i Item) *Update { return i.close(g.now(), me, s) })
+			g.changeSeen(ctx, id, func(i Item) *Update { return i.close(g.now(), me, s) })
 		})
 		return
 	}
@@ -544,18 +574,4 @@ func (v *Visit) Succeeded(ctx context.Context) {
 			g.change(ctx, id, func(i Item) *Update { return i.succeed(g.now()) })
 		})
 	}
-}
-
-// Tried tells the others what a quick try from another address brought, after a 429 that did not say what it is by: whether
-// it was let through.
-func (v *Visit) Tried(ctx context.Context, helped bool) {
-	g, id := v.gate, v.id()
-	g.beside(ctx, func(ctx context.Context) {
-		g.change(ctx, id, func(i Item) *Update {
-			if i.Version == 0 {
-				return nil
-			}
-			return i.try(helped)
-		})
-	})
 }

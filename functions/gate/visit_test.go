@@ -272,6 +272,17 @@ func TestWhoFindsNoPlaceIsToldWhenThereIsOne(t *testing.T) {
 	}
 }
 
+// Whatever the numbers in an item are, a wait of thousands of years is none of no time.
+func TestARefusalUponAnItemWithoutSenseIsNotForNoTime(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	g := b.gate(adaptive)
+	g.Tell("s", 0, gate.Item{Version: 5, Born: 7, Ticket: 1 << 32, Rate: 1, Since: 1, ActiveUntil: b.now.UnixMilli() + 60_000})
+	if refusal := b.refused(b.visit(g)); refusal.RetryAfter < 100*365*24*time.Hour {
+		t.Errorf("who has 4 billion tickets before them, one in a thousand seconds, is to come again in %v", refusal.RetryAfter)
+	}
+}
+
 func TestNobodyIsTurnedAwayUponACopyThatIsOld(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -540,6 +551,43 @@ func TestAProbeThatIsLimitedEndsTheOutage(t *testing.T) {
 	v.Limited(context.Background(), gate.Limit{RetryAfter: time.Second})
 	if c := b.item().Circuit(b.now); c == gate.Open {
 		t.Error("the upstream has answered, and the circuit is open")
+	}
+}
+
+// The one that has the lease has it from one process, and another one makes the call.
+func TestAProbeOfAnotherProcessEndsTheOutage(t *testing.T) {
+	t.Parallel()
+	for name, tell := range map[string]func(*gate.Visit){
+		"a success": func(v *gate.Visit) { v.Succeeded(context.Background()) },
+		"a limit":   func(v *gate.Visit) { v.Limited(context.Background(), gate.Limit{Last: true}) },
+	} {
+		b := newBench(t)
+		g := b.gate(adaptive)
+		b.failing(g, 0)
+		b.now = b.now.Add(2 * time.Second)
+		v := b.visit(g)
+		b.passes(v)
+		if v.State().Probe == 0 {
+			t.Fatal("nobody tries whether the outage is over")
+		}
+		elsewhere := b.gate(adaptive).Resume("s", b.now.Add(time.Minute), v.State())
+		b.passes(elsewhere)
+		tell(elsewhere)
+		if got := b.item().Circuit(b.now); got == gate.Open {
+			t.Errorf("after %s in another process the circuit is still open", name)
+		}
+	}
+}
+
+func TestAFloorThatAnEarlierAnswerSetIsTheRequestsOwn(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	g := b.gate(adaptive)
+	b.failing(g, 0)
+	v := b.visit(g)
+	v.Failed(context.Background(), gate.Failure{Floor: 30 * time.Second})
+	if waited := b.passes(v); waited < 30*time.Second {
+		t.Errorf("the request waits for %v, want the 30 s of its floor", waited)
 	}
 }
 

@@ -8,8 +8,9 @@
 //	PROXY_COUNT                   how many proxies it goes round
 //	RETRY_POLICY                  the policy, as JSON; empty for the default one
 //	RING_START                    the number of the proxy that makes the first attempt (default: one is drawn)
-//	TABLE_NAME                    the table of idempotency records
-//	RECORD_PREFIX                 what the ids of records begin with
+//	TABLE_NAME                    the table of idempotency records, and of what callers know together of the upstream
+//	RECORD_PREFIX                 what the ids of records begin with, and those of the gate's items behind gate#
+//	GATE                          flow control and the circuit breaker, as the JSON object that message.Gate is; empty if both are off
 //	IDEMPOTENCY_CALLER            the header fields, with commas between them, that stand for the caller in the ids of records,
 //	                              and claims of their bearer token, such as claim:sub; empty for their credentials
 //	TOKEN_ISSUER                  whose tokens are verified before their claims count; empty for nobody's, and then claims count

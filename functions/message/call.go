@@ -34,6 +34,9 @@ type Call struct {
 
 	// Recorded says that the answer goes into an idempotency record.
 	Recorded bool `json:"recorded,omitempty"`
+
+	// Gate is what the request carries of its visit at the gate. Nil where there is none.
+	Gate *GatePass `json:"gate,omitempty"`
 }
 
 // DeadlineTime is the call's deadline as a time.

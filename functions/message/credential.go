@@ -14,17 +14,25 @@ var credentialParameters = []string{"access_token", "api-key", "api_key", "apike
 
 // carriesCredential says whether a request has a credential of its caller's, by the names of its fields and parameters. It is
 // for judging what a limit is likely to be counted by, and nothing is refused or kept back for it.
-func (r *Request) carriesCredential() bool {
-	for name := range r.Headers {
-		if name == "authorization" || strings.Contains(name, "api-key") || strings.Contains(name, "apikey") || slices.Contains(credentialFields, name) {
-			return true
+func (r *Request) carriesCredential() bool { return r.credential(nil) != "" }
+
+// credential is the credential of a request's caller, as far as the names of its fields and parameters tell: all that may be
+// one, with what it stands in. It is empty if there is none. What stands in the fields and parameters that are replaced
+// does not count; a parameter has a question mark before it.
+func (r *Request) credential(replaced []string) string {
+	var parts []string
+	for name, value := range r.Headers {
+		is := name == "authorization" || strings.Contains(name, "api-key") || strings.Contains(name, "apikey") || slices.Contains(credentialFields, name)
+		if is && !slices.Contains(replaced, name) {
+			parts = append(parts, name+": "+value)
 		}
 	}
 	for parameter := range strings.SplitSeq(r.Query, "&") {
 		name, value, _ := strings.Cut(parameter, "=")
-		if value != "" && slices.Contains(credentialParameters, strings.ToLower(name)) {
-			return true
+		if value != "" && slices.Contains(credentialParameters, strings.ToLower(name)) && !slices.Contains(replaced, "?"+name) {
+			parts = append(parts, "?"+parameter)
 		}
 	}
-	return false
+	slices.Sort(parts)
+	return strings.Join(parts, "\n")
 }

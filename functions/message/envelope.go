@@ -123,6 +123,9 @@ type Envelope struct {
 	// the proxy, see [AnswerTooLarge].
 	Bodiless bool `json:"bodiless,omitempty"`
 
+	// Gate is what comes back of the request's visit at the gate. Nil where there is none, or nothing was seen of it.
+	Gate *GateReport `json:"gate,omitempty"`
+
 	// Call is what is asked of the proxy. Nil once there is an answer to hand back.
 	Call *Call `json:"call,omitempty"`
 
@@ -245,12 +248,15 @@ func (e *Envelope) StoredAs(name string) *Envelope {
 }
 
 // Moments visits each moment in an envelope that a proxy reads: the deadline of the call, and until when the upstream
-// wanted to be left alone after each attempt, in milliseconds since the Unix epoch. Whoever lets the waits of an
+// wanted to be left alone after each attempt, in the attempts and at the gate, in milliseconds since the Unix epoch. Whoever lets the waits of an
 // execution pass faster than they are long has to move them. The moments that the gateway reads, at the end, are not
 // among them: no wait lies between.
 func (e *Envelope) Moments(visit func(milliseconds *int64)) {
 	if e.Call != nil {
 		visit(&e.Call.Deadline)
+		if pass := e.Call.Gate; pass != nil && pass.State.NotBefore != 0 {
+			visit(&pass.State.NotBefore)
+		}
 	}
 	for i := range e.Attempts {
 		if e.Attempts[i].NotBefore != 0 {

@@ -16,10 +16,11 @@ const (
 	AllowedMethodsVariable = "UPSTREAM_ALLOWED_METHODS"
 	AllowedPathsVariable   = "UPSTREAM_ALLOWED_PATHS"
 	AWSFieldsVariable      = "UPSTREAM_AWS_FIELDS"
-	TableVariable          = "TABLE_NAME" // of a proxy, only where requests can be asynchronous; so are the next two
-	RecordPrefixVariable   = "RECORD_PREFIX"
-	BodiesVariable         = "LARGE_BODIES_BUCKET" // only where bodies can be large; of a proxy, RECORD_PREFIX then, too
-	AsyncVariable          = "ASYNC"
+	TableVariable          = "TABLE_NAME"          // of a proxy, only where there is a gate, or requests can be asynchronous
+	RecordPrefixVariable   = "RECORD_PREFIX"       // of a proxy, also where bodies can be large
+	BodiesVariable         = "LARGE_BODIES_BUCKET" // only where bodies can be large
+	AsyncVariable          = "ASYNC"               // only where requests can be asynchronous
+	GateVariable           = "GATE"                // with TABLE_NAME and RECORD_PREFIX; not where flow control and the circuit breaker are off
 
 	StateMachineVariable     = "STATE_MACHINE_ARN" // the gateway
 	RingStartVariable        = "RING_START"

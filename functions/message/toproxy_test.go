@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
@@ -87,16 +88,19 @@ func TestEveryMomentThatAProxyReadsIsVisited(t *testing.T) {
 		"Envelope.Response.StatusCode": true, "Envelope.Version": true, "Envelope.Start": true, "Envelope.WaitSeconds": true, "Envelope.SleepMilliseconds": true,
 		"Envelope.NotBefore": true, "Envelope.Expiration": true, // for the gateway, in answers
 		"Envelope.Call.MaxAttempts": true, "Envelope.Call.Made": true, "Envelope.Call.Redrive": true, "Envelope.Summary.Attempts": true, "Envelope.Losses.Count": true, "Envelope.Losses.Allowed": true,
-		"Envelope.Attempts.Start":    true, // for people
+		"Envelope.Attempts.Start":   true, // for people
+		"Envelope.Call.Gate.Waited": true, "Envelope.Call.Gate.Ticket": true, "Envelope.Call.Gate.Refusals": true,
+		"Envelope.Call.Gate.State.Shard": true, "Envelope.Call.Gate.State.Ticket": true, "Envelope.Call.Gate.State.Born": true, "Envelope.Call.Gate.State.Probe": true,
 		"Envelope.Attempts.Duration": true, "Envelope.Attempts.Status": true, "Envelope.Attempts.Wait": true,
 	}
 	e := message.ToProxy(newCall("GET"), retry.Policy{}, []retry.Attempt{{NotBefore: 1}}, 0)
+	e.Call.Gate = &message.GatePass{State: gate.State{NotBefore: 1}}
 	visited := map[*int64]bool{}
 	e.Moments(func(moment *int64) { visited[moment] = true })
-	if !visited[&e.Call.Deadline] || !visited[&e.Attempts[0].NotBefore] || len(visited) != 2 {
-		t.Errorf("%d moments were visited, want the deadline and the one of the attempt", len(visited))
+	if !visited[&e.Call.Deadline] || !visited[&e.Attempts[0].NotBefore] || !visited[&e.Call.Gate.State.NotBefore] || len(visited) != 3 {
+		t.Errorf("%d moments were visited, want the deadline, the one of the attempt, and the one at the gate", len(visited))
 	}
-	moments := map[string]bool{"Envelope.Call.Deadline": true, "Envelope.Attempts.NotBefore": true}
+	moments := map[string]bool{"Envelope.Call.Deadline": true, "Envelope.Attempts.NotBefore": true, "Envelope.Call.Gate.State.NotBefore": true}
 	var walk func(path string, of reflect.Type)
 	seen := map[reflect.Type]bool{}
 	walk = func(path string, of reflect.Type) {
@@ -108,6 +112,9 @@ func TestEveryMomentThatAProxyReadsIsVisited(t *testing.T) {
 				return
 			}
 			seen[of] = true
+			if of == reflect.TypeFor[message.GateReport]() { // of answers, for the gateway
+				return
+			}
 			for i := range of.NumField() {
 				walk(path+"."+of.Field(i).Name, of.Field(i).Type)
 			}

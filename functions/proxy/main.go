@@ -1,6 +1,7 @@
 // Command proxy is the handler of one proxy function. It sends the request upstream once, lets the policy judge what
 // came of it, and says what comes next. All that it keeps between requests is what it has found out about the upstream's limits.
-// Where the upstream asks for a credential, requests can be asynchronous, or bodies can be large, command withsdk takes its place.
+// It is for stacks in which flow control and the circuit breaker are both off. Where they are not, the upstream asks for a credential,
+// requests can be asynchronous, or bodies can be large, command withsdk takes its place.
 //
 // Environment:
 //

@@ -56,6 +56,14 @@ type Decision struct {
 	// did not say.
 	NotBefore time.Time
 
+	// Floor is how long the next attempt has to wait for what the upstream said, in this answer and before, if the outcome is
+	// Again: the part of Delay that is not our own.
+	Floor time.Duration
+
+	// Scope is what the limit binds, if the kind is RateLimit, as far as the next attempt goes: PerAccount, PerAddress, or
+	// Inferred, if that is a quick try.
+	Scope Scope
+
 	// RetryAfter is how long whoever wants to send the request again should wait, if the outcome is Failed: as long as
 	// the upstream said, now or before, or else the backoff before a next attempt. Zero if the upstream said nothing and
 	// another attempt would meet the same.

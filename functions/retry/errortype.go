@@ -44,3 +44,7 @@ var lasting = map[ErrorType]bool{
 	ProxyConfigurationError:       true,
 	ProxyLoopDetected:             true,
 }
+
+// Lasting says whether another attempt would meet the failure again, since it comes from a certificate, from the size of an
+// answer, or from a rule of our own: it says nothing of the state that the upstream is in.
+func (t ErrorType) Lasting() bool { return lasting[t] }

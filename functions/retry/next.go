@@ -59,6 +59,7 @@ func (p Policy) Next(req Request, history []Attempt, result Result, random func(
 			Outcome:        Failed,
 			Reason:         reason,
 			Kind:           j.kind,
+			Scope:          j.bound(),
 			MaybeProcessed: !j.proof,
 			NotBefore:      j.notBefore,
 			RetryAfter:     retryAfter,
@@ -107,6 +108,8 @@ func (p Policy) Next(req Request, history []Attempt, result Result, random func(
 		Kind:           j.kind,
 		MaybeProcessed: !j.proof,
 		Delay:          delay,
+		Floor:          max(0, floor),
+		Scope:          j.next(scope, n),
 		NotBefore:      j.notBefore,
 		Why:            fmt.Sprintf("%s: %s", j.subject, why),
 	}

@@ -58,5 +58,27 @@ func (j *judgement) limitedBy() Scope {
 	return Inferred
 }
 
+// bound returns what a rate limit binds if there is no next attempt, and nothing for other failures.
+func (j *judgement) bound() Scope {
+	switch {
+	case j.kind != RateLimit:
+		return ""
+	case j.limitedBy() == PerAddress && j.req.Proxies > 1:
+		return PerAddress
+	}
+	return PerAccount
+}
+
+// next returns what a rate limit binds as far as the next attempt goes, by what scope has returned.
+func (j *judgement) next(scope Scope, n int) Scope {
+	switch {
+	case j.kind != RateLimit:
+		return ""
+	case n < 0 && j.limitedBy() == Inferred:
+		return Inferred
+	}
+	return scope
+}
+
 // quickTry says whether the attempt after one was made at once, in spite of the rate limit that the one had met.
 func quickTry(before Attempt) bool { return before.Kind == RateLimit && before.Wait == 0 }

@@ -29,7 +29,10 @@
 //	CONCURRENCY  how many invocations of functions may run at once, as in an account of AWS (default 1000)
 //	FAULTS       shares of the calls to AWS that are throttled, fail with a 500, are carried out with the reply lost or cut, or
 //	             are slow by a delay, and the seed of their choice, such as
-//	             throttle=0.1,failed=0.1,lost=0.1,cut=0.1,slow=0.1,delay=1s,seed=7 (default: none)
+//	             throttle=0.1,failed=0.1,lost=0.1,cut=0.1,slow=0.1,delay=1s,seed=7; dynamodb.throttle=0.5 is a share of one
+//	             service, as are lambda., stepfunctions., sqs., secretsmanager. and s3. (default: none)
+//	SHARING      off or gate: whether requests share what the upstream tells any of them of its limits, and queue by it;
+//	             docs/gate.md (default: that of the stack)
 //	FREEZE       off lets the functions run on between invocations, such as under a debugger (default: they are frozen)
 package main
 
@@ -169,7 +172,7 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 
 		CertificateAuthority: authorities,
 		Signed:               s.signed,
-		Log:                  logTo(ctx, stderr, s.verbose),
+		Log:                  logTo(ctx, stderr, s.verbose, shown.Measured),
 		Middleware: func(url http.Handler) http.Handler {
 			handler = shown.Middleware(printer.Middleware(url))
 			return handler
@@ -305,10 +308,11 @@ func warnIfDown(ctx context.Context, upstream string, stderr io.Writer) {
 	connection.Close()
 }
 
-// logTo prints what functions write, and always what ends them, unless the stack ends and ends them itself.
-func logTo(ctx context.Context, out io.Writer, verbose bool) func(lambda.LogEvent) {
+// logTo prints what functions write, and always what ends them, unless the stack ends and ends them itself. Lines of metrics
+// are taken by measured, which says whether a line is one.
+func logTo(ctx context.Context, out io.Writer, verbose bool, measured func(line string) bool) func(lambda.LogEvent) {
 	return func(event lambda.LogEvent) {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || event.Type == lambda.LogFunction && measured(event.Message) {
 			return
 		}
 		if verbose || event.Type == lambda.LogFault {

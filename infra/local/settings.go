@@ -57,6 +57,10 @@ type settings struct {
 
 	// signed has the URL take signed requests only.
 	signed bool
+
+	// sharing is off or gate: whether requests share what they know of the upstream's limits. Empty stands for what the stack
+	// says.
+	sharing string
 }
 
 // settingsFrom reads the environment and reports all that is wrong with it at once.
@@ -70,6 +74,7 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 		verbose:     getenv("VERBOSE") == "1",
 		secretsFile: getenv("SECRETS"),
 		caFile:      getenv("CA"),
+		sharing:     getenv("SHARING"),
 
 		upstreamAuthText: getenv("UPSTREAM_AUTH"),
 
@@ -158,6 +163,11 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	default:
 		problem("AUTH is %q; give AWS_IAM, or NONE, which is the default here", text)
 	}
+	switch s.sharing {
+	case "", "off", "gate":
+	default:
+		problem("SHARING is %q; give off or gate, or nothing for what the stack has by default", s.sharing)
+	}
 	if s.proxies != "" {
 		if n, err := strconv.Atoi(s.proxies); err != nil || n < 1 {
 			problem("PROXIES is %q; give a whole number from 1", s.proxies)
@@ -223,6 +233,12 @@ func (s settings) context() map[string]any {
 	}
 	if len(s.callbackHosts) > 0 {
 		context["callbackhosts"] = strings.Join(s.callbackHosts, ",")
+	}
+	switch s.sharing {
+	case "off":
+		context["flowcontrol"] = "off"
+	case "gate":
+		context["flowcontrol"] = "adaptive"
 	}
 	if s.upstreamAuthText != "" {
 		context["upstreamauth"] = s.upstreamAuthText

@@ -34,14 +34,14 @@ func TestTheEnvironmentIsRead(t *testing.T) {
 	s, err := settingsFrom(environ(map[string]string{
 		"ADDR": "127.0.0.1:9000", "UPSTREAM": "https://api.example.com/v1", "SPEED": "2.5", "PROXIES": "5", "DATA": "records.db", "VERBOSE": "1", "SECRETS": "secrets.json",
 		"CALLBACK": "http://127.0.0.1:9000/told?a=1", "CALLBACK_HOSTS": "127.0.0.1:9000, hooks.example.com",
-		"CONCURRENCY": "10", "FREEZE": "off", "UPSTREAM_AUTH": "header/X-Api-Key:orders/keys#live", "CA": "ca.pem", "AUTH": "AWS_IAM", "FAULTS": "throttle=0.1,lost=0.2,slow=0.3,delay=250ms,seed=7",
+		"CONCURRENCY": "10", "FREEZE": "off", "UPSTREAM_AUTH": "header/X-Api-Key:orders/keys#live", "CA": "ca.pem", "AUTH": "AWS_IAM", "SHARING": "gate", "FAULTS": "throttle=0.1,lost=0.2,slow=0.3,delay=250ms,seed=7",
 	}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := settings{
 		address: "127.0.0.1:9000", upstream: "https://api.example.com/v1", speed: 2.5, proxies: "5", dataFile: "records.db", verbose: true,
-		concurrency: 10, keepRunning: true, signed: true, secretsFile: "secrets.json",
+		concurrency: 10, keepRunning: true, signed: true, sharing: "gate", secretsFile: "secrets.json",
 		upstreamAuth: message.UpstreamAuth{Kind: "header", Name: "X-Api-Key", Secret: "orders/keys#live"},
 		callback:     "http://127.0.0.1:9000/told?a=1", callbackHosts: []string{"127.0.0.1:9000", "hooks.example.com"},
 		upstreamAuthText: "header/X-Api-Key:orders/keys#live", caFile: "ca.pem",
@@ -52,9 +52,20 @@ func TestTheEnvironmentIsRead(t *testing.T) {
 	}
 	context := map[string]any{"architecture": map[string]string{"arm64": "arm64", "amd64": "x86_64"}[runtime.GOARCH], "auth": "AWS_IAM", "proxies": "5", "async": "true", "largebodies": "true", "queue": "true", "deadletters": "true",
 		"callback": "https://127.0.0.1:9000/told?a=1", "callbackhosts": "127.0.0.1:9000,hooks.example.com",
-		"upstreamauth": "header/X-Api-Key:orders/keys#live"}
+		"upstreamauth": "header/X-Api-Key:orders/keys#live", "flowcontrol": "adaptive"}
 	if diff := cmp.Diff(context, s.context()); diff != "" {
 		t.Errorf("the context is not what the settings say (-want +got):\n%s", diff)
+	}
+}
+
+func TestWithSharingOffTheStackIsToldSo(t *testing.T) {
+	s, err := settingsFrom(environ(map[string]string{"SHARING": "off"}))
+	if got := s.context()["flowcontrol"]; err != nil || got != "off" {
+		t.Errorf("the context has flowcontrol %v (%v), want off", got, err)
+	}
+	s, err = settingsFrom(environ(nil))
+	if got, said := s.context()["flowcontrol"]; err != nil || said {
+		t.Errorf("without SHARING the context has flowcontrol %v (%v), want nothing, so that the stack's default holds", got, err)
 	}
 }
 
@@ -103,7 +114,7 @@ func TestAllThatIsWrongWithAPolicyIsSaidBeforeAnythingIsBuilt(t *testing.T) {
 
 func TestAllProblemsOfTheEnvironmentAreSaidAtOnce(t *testing.T) {
 	_, err := settingsFrom(environ(map[string]string{
-		"ADDR": "8787", "UPSTREAM": "ftp://example.com", "SPEED": "fast", "PROXIES": "0", "VERBOSE": "yes", "CONCURRENCY": "0", "FREEZE": "0", "AUTH": "BASIC", "UPSTREAM_AUTH": "c4nary:c4nary", "CALLBACK": "http://hooks.example.com", "CALLBACK_HOSTS": "*.example.com", "FAULTS": "lost=2,often=1",
+		"ADDR": "8787", "UPSTREAM": "ftp://example.com", "SPEED": "fast", "PROXIES": "0", "VERBOSE": "yes", "CONCURRENCY": "0", "FREEZE": "0", "AUTH": "BASIC", "SHARING": "on", "UPSTREAM_AUTH": "c4nary:c4nary", "CALLBACK": "http://hooks.example.com", "CALLBACK_HOSTS": "*.example.com", "FAULTS": "lost=2,often=1",
 	}))
 	want := []string{
 		`ADDR is "8787"; give a host and a port, such as 127.0.0.1:8787`,
@@ -119,6 +130,7 @@ func TestAllProblemsOfTheEnvironmentAreSaidAtOnce(t *testing.T) {
 		`FAULTS: "often=1" is not known; throttle, lost, slow, failed, cut, delay and seed are, such as in throttle=0.1,lost=0.1,slow=0.1,delay=1s,seed=7`,
 		`FREEZE is "0"; give off, or nothing`,
 		`AUTH is "BASIC"; give AWS_IAM, or NONE, which is the default here`,
+		`SHARING is "on"; give off or gate, or nothing for what the stack has by default`,
 		`PROXIES is "0"; give a whole number from 1`,
 	}
 	if err == nil {

@@ -362,8 +362,9 @@ func TestWhatIsPrintedCanBeOpenedWhateverTheAddress(t *testing.T) {
 func TestWhatAFunctionWritesCannotMoveTheCursor(t *testing.T) {
 	var out strings.Builder
 	for _, verbose := range []bool{false, true} {
-		logTo(t.Context(), &out, verbose)(lambda.LogEvent{Function: "proxy-1", Type: lambda.LogFunction, Message: "panic: \x1b[2J\u009b\u202e\a"})
-		logTo(t.Context(), &out, verbose)(lambda.LogEvent{Function: "proxy-1", Type: lambda.LogFault, Message: "one\ntwo"})
+		none := func(string) bool { return false }
+		logTo(t.Context(), &out, verbose, none)(lambda.LogEvent{Function: "proxy-1", Type: lambda.LogFunction, Message: "panic: \x1b[2J\u009b\u202e\a"})
+		logTo(t.Context(), &out, verbose, none)(lambda.LogEvent{Function: "proxy-1", Type: lambda.LogFault, Message: "one\ntwo"})
 	}
 	want := "proxy-1  one\\ntwo\n" + `proxy-1  panic: \x1b[2J\u009b\u202e\x07` + "\n" + "proxy-1  one\\ntwo\n"
 	if got := out.String(); got != want {
@@ -379,5 +380,20 @@ func TestWhyTheProgramDoesNotStartIsPrintable(t *testing.T) {
 	}
 	if told := p.stderr.String(); !strings.HasPrefix(told, "local: listen tcp: ") || !strings.Contains(told, `\x1bc\u202e`) || strings.Contains(told, "\x1b") {
 		t.Errorf("on stderr it said %q", told)
+	}
+}
+
+func TestLinesOfMetricsAreNotPrinted(t *testing.T) {
+	var out strings.Builder
+	var taken []string
+	log := logTo(t.Context(), &out, true, func(line string) bool {
+		taken = append(taken, line)
+		return line == "metrics"
+	})
+	log(lambda.LogEvent{Function: "gateway", Type: lambda.LogFunction, Message: "metrics"})
+	log(lambda.LogEvent{Function: "gateway", Type: lambda.LogFunction, Message: "a line"})
+	log(lambda.LogEvent{Function: "gateway", Type: lambda.LogFault, Message: "metrics"}) // the host's words
+	if want := "gateway  a line\ngateway  metrics\n"; out.String() != want || len(taken) != 2 {
+		t.Errorf("it prints %q, after %q were looked at; want %q", out.String(), taken, want)
 	}
 }

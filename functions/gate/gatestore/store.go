@@ -60,12 +60,24 @@ func New(client Client, table string, options ...Option) *Store {
 // that is taken twice leaves a gap.
 func once(o *dynamodb.Options) { o.Retryer = aws.NopRetryer{} }
 
+// send sends a request, and once more if it had no answer: the connection was perhaps closed while the sandbox was frozen. If the
+// first one was carried out after all, a ticket that nobody has leaves a gap, and a vote counts twice, which does no harm.
+func send[T any](request func() (T, error)) (T, error) {
+	out, err := request()
+	if unanswered := (*smithyhttp.RequestSendError)(nil); errors.As(err, &unanswered) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+		return request()
+	}
+	return out, err
+}
+
 // Get implements [gate.Store] with one GetItem.
 func (s *Store) Get(ctx context.Context, id string) (gate.Reply, error) {
 	if err := s.check(); err != nil {
 		return gate.Reply{}, err
 	}
-	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.table, Key: s.id(id)}, once)
+	out, err := send(func() (*dynamodb.GetItemOutput, error) {
+		return s.client.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.table, Key: s.id(id)}, once)
+	})
 	if err != nil {
 		return gate.Reply{}, fmt.Errorf("gatestore: reading %q: %w", id, err)
 	}
@@ -80,7 +92,7 @@ func (s *Store) Update(ctx context.Context, id string, u gate.Update) (gate.Repl
 		return gate.Reply{}, err
 	}
 	e := s.express(u)
-	out, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+	in := &dynamodb.UpdateItemInput{
 		TableName:                           &s.table,
 		Key:                                 s.id(id),
 		UpdateExpression:                    aws.String(e.update()),
@@ -89,7 +101,8 @@ func (s *Store) Update(ctx context.Context, id string, u gate.Update) (gate.Repl
 		ExpressionAttributeValues:           e.valuesOrNil(),
 		ReturnValues:                        types.ReturnValueAllNew,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	}, once)
+	}
+	out, err := send(func() (*dynamodb.UpdateItemOutput, error) { return s.client.UpdateItem(ctx, in, once) })
 	conflict := (*types.ConditionalCheckFailedException)(nil)
 	switch {
 	case err == nil:

@@ -380,7 +380,10 @@ func testGate(t *testing.T, s suite) {
 			}
 			clock.now = clock.now.Add(90 * time.Millisecond)
 		}
-		visit(g).Tried(ctx, true)
+		unsure := visit(g)
+		if unsure.Limited(ctx, gate.Limit{}) && unsure.Try(ctx) {
+			unsure.Tried(ctx, true)
+		}
 		clock.now = clock.now.Add(10 * time.Minute)
 		visit(g).Limited(ctx, gate.Limit{})
 	}
@@ -428,7 +431,7 @@ func testGate(t *testing.T, s suite) {
 	}
 	for _, operation := range []string{
 		"take", "take afresh", "begin", "open", "reject", "park", "adapt", "type in", "fail", "succeed", "trip", "lease", "close",
-		"turn away", "try", "spread", "respread",
+		"turn away", "try", "tried", "spread", "respread",
 	} {
 		if both.operations[operation] == 0 {
 			t.Errorf("the operation %q was not made", operation)

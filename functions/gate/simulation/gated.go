@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/internal/simulation"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
@@ -15,7 +16,7 @@ type gated struct {
 	settings gate.Settings
 
 	// scope names the scope of a request. Default: one for all.
-	scope func(k kind) string
+	scope func(simulation.Kind) string
 
 	// byAddress says that the limit is by address, and that the policy has been told.
 	byAddress bool
@@ -27,11 +28,13 @@ type gated struct {
 	cold bool
 }
 
-func everybody(kind) string { return "upstream" }
+func everybody(simulation.Kind) string     { return "upstream" }
+func tenantScope(k simulation.Kind) string { return fmt.Sprint("tenant", k.Tenant) }
+func routeScope(k simulation.Kind) string  { return fmt.Sprint("route", k.Route) }
 
 // whole is the gate as it is recommended, but for the bound of the queue.
 func whole(change func(*gated)) func(*world) func(*request) {
-	g := gated{settings: gate.Settings{Mode: gate.Adaptive, MaxWaiting: gate.Unbounded}}
+	g := gated{settings: gate.Settings{Mode: gate.Adaptive, MaxWaiting: gate.Unbounded}, scope: everybody}
 	if change != nil {
 		change(&g)
 	}
@@ -45,18 +48,21 @@ func fixed(rate, burst int) func(*world) func(*request) {
 }
 
 func (g gated) run(w *world) func(*request) {
-	if g.scope == nil {
-		g.scope = everybody
-	}
+	ring := perAccount(w)
 	w.store.silentClock = g.ownClock
 	return func(r *request) {
 		if r.gateway.gate == nil {
 			r.gateway.gate = w.gate(r.gateway, g.settings)
 		}
-		if err := g.request(w, r, r.gateway.gate); err != nil {
-			w.measures.refused++
+		if err := g.request(w, r, ring); err != nil {
+			w.Measures.Refused++
 		}
 	}
+}
+
+// perAccount are proxies with the policy that knows that the limit is by key.
+func perAccount(w *world) *simulation.Ring {
+	return simulation.NewRing(w.World, retry.Policy{Scope: retry.PerAccount})
 }
 
 // gate makes the gate of a sandbox, in virtual time.
@@ -64,7 +70,7 @@ func (w *world) gate(s *sandbox, settings gate.Settings) *gate.Gate {
 	made, err := gate.New(&w.store, settings,
 		gate.WithClock(sandboxClock{w, s}), gate.WithRandom(w.shared.Float64), gate.WithSilence(0),
 		gate.WithBeside(func(_ context.Context, do func(context.Context)) {
-			w.start(w.now, func(p *process) { do(p.context()) })
+			w.Start(w.Now(), func(p *simulation.Process) { do(contextOf(p)) })
 		}))
 	if err != nil {
 		panic(err)
@@ -74,12 +80,14 @@ func (w *world) gate(s *sandbox, settings gate.Settings) *gate.Gate {
 
 type processKey struct{}
 
-// context carries a process to the clock and the store, which let time pass for it.
-func (p *process) context() context.Context {
+// contextOf carries a process to the clock and the store, which let time pass for it.
+func contextOf(p *simulation.Process) context.Context {
 	return context.WithValue(context.Background(), processKey{}, p)
 }
 
-func processOf(ctx context.Context) *process { return ctx.Value(processKey{}).(*process) }
+func processOf(ctx context.Context) *simulation.Process {
+	return ctx.Value(processKey{}).(*simulation.Process)
+}
 
 // A sandboxClock is the clock of a sandbox, which may be wrong.
 type sandboxClock struct {
@@ -87,58 +95,54 @@ type sandboxClock struct {
 	s *sandbox
 }
 
-func (c sandboxClock) Now() time.Time { return epoch.Add(c.w.now + c.s.skew) }
+func (c sandboxClock) Now() time.Time { return simulation.Epoch.Add(c.w.Now() + c.s.skew) }
 
 func (sandboxClock) Sleep(ctx context.Context, d time.Duration) error {
-	processOf(ctx).sleep(d)
+	processOf(ctx).Sleep(d)
 	return nil
 }
 
 // request makes the attempts of one request. The error is that it was refused.
-func (g gated) request(w *world, r *request, door *gate.Gate) error {
-	ctx, scope := r.context(), g.scope(r.kind)
+func (g gated) request(w *world, r *request, ring *simulation.Ring) error {
+	ctx, scope, door := contextOf(r.Process), g.scope(r.Kind), r.gateway.gate
 	clock := sandboxClock{w, r.gateway}
 	if _, known := door.Seen(scope); !known && !g.cold { // as a sandbox looks while it starts
 		w.store.reads++
 		door.Tell(scope, 0, w.store.peek("gate##"+scope+"#0"))
 	}
-	v := door.Visit(scope, clock.Now().Add(r.left()-retry.MinimumAttemptTime))
-	decide, start := perAccount(epoch.Add(r.now()), w.random.Float64), w.random.IntN(proxies)
-	waits := true
-	for attempt := 0; ; attempt++ {
+	v := door.Visit(scope, clock.Now().Add(r.Left()-retry.MinimumAttemptTime))
+	x := ring.Begin(r.Request)
+	for waits, delay := true, time.Duration(0); ; {
 		if waits {
 			if err := v.Wait(ctx); err != nil {
 				return err
 			}
+		} else {
+			r.Wait(delay)
 		}
-		address := (start + attempt) % proxies
+		address := x.Address()
 		if g.byAddress {
 			if v.Ticket() > 0 {
-				address = int(v.Ticket() % proxies)
+				address = int(v.Ticket() % simulation.Proxies)
 			}
 			address = r.free(address)
 		}
-		result, ok := r.call(address)
-		if !ok {
-			return nil
-		}
-		if good(result) {
+		result, next, again := x.AttemptFrom(address, 0)
+		told, _ := simulation.RetryAfter(result)
+		switch {
+		case simulation.Good(result):
 			v.Succeeded(ctx)
-			return nil
-		}
-		again, delay, _ := decide(result)
-		told, _ := retryAfter(result)
-		if result.Status == http.StatusTooManyRequests {
-			waits = v.Limited(ctx, gate.Limit{RetryAfter: told, PerAddress: g.byAddress})
-		} else if again {
+		case result.Status == http.StatusTooManyRequests && g.byAddress:
+			waits = v.Limited(ctx, gate.Limit{PerAddress: true}) // the next address is a free one
+		case result.Status == http.StatusTooManyRequests:
+			waits = v.Limited(ctx, gate.Limit{RetryAfter: told})
+		case again:
 			waits = v.Failed(ctx, gate.Failure{RetryAfter: told})
 		}
 		if !again {
 			return nil
 		}
-		if !waits {
-			r.sleep(delay)
-		}
+		delay = next
 	}
 }
 
@@ -146,18 +150,15 @@ func (g gated) request(w *world, r *request, door *gate.Gate) error {
 // waits for the first.
 func (r *request) free(address int) int {
 	best := address
-	for i := range proxies {
-		a := (address + i) % proxies
-		if r.told[a] <= r.now() {
+	for i := range simulation.Proxies {
+		a := (address + i) % simulation.Proxies
+		if r.Told(a) <= r.Now() {
 			return a
 		}
-		if r.told[a] < r.told[best] {
+		if r.Told(a) < r.Told(best) {
 			best = a
 		}
 	}
-	r.sleep(r.told[best] - r.now())
+	r.Sleep(r.Told(best) - r.Now())
 	return best
 }
-
-func tenantScope(k kind) string { return fmt.Sprint("tenant", k.tenant) }
-func routeScope(k kind) string  { return fmt.Sprint("route", k.route) }

@@ -9,11 +9,12 @@ import (
 	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/internal/simulation"
 )
 
 // short says whether a world is one of the tests. `make bench` plays all of them, with more seeds.
 func short(world string) bool {
-	if underRace {
+	if simulation.UnderRace {
 		return slices.Contains([]string{"02", "14", "23"}, world)
 	}
 	return !slices.Contains([]string{"07", "19", "32"}, world)
@@ -62,80 +63,93 @@ func TestTheTablesInTheDocumentationAreThoseOfTheCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range scenarios {
-		_, section, found := strings.Cut(string(text), "### "+s.name+"\n\n"+s.about+"\n\n")
+		_, section, found := strings.Cut(string(text), "### "+s.Name+"\n\n"+s.About+"\n\n")
 		if !found {
-			t.Errorf("there is no section on %q", s.name)
+			t.Errorf("there is no section on %q", s.Name)
 			continue
 		}
-		if _, err := os.Stat("../../../docs/gate/" + s.file()); err != nil {
-			t.Errorf("there is no chart of %q: %v", s.name, err)
+		if _, err := os.Stat("../../../docs/gate/" + s.number() + ".svg"); err != nil {
+			t.Errorf("there is no chart of %q: %v", s.Name, err)
 		}
 		if !slices.Contains([]string{"01", "12", "14", "15", "23"}, s.number()) || !short(s.number()) {
 			continue
 		}
-		row := s.row(theGate.name, s.play(defaultSeed, &theGate))
+		row := playAll(defaultSeed, s.number(), theGate.name+"$")[0].row(0)
 		if before, _, _ := strings.Cut(section, "### "); !strings.Contains(before, row) {
-			t.Errorf("%s: the row of the documentation is not\n%sRun the command with -write.", s.name, row)
+			t.Errorf("%s: the row of the documentation is not\n%sRun the command with -write.", s.Name, row)
 		}
+	}
+}
+
+func TestTheSummaryOnThePageOnRetriesIsThatOfTheCommand(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../../docs/retry.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row := summary([]simulation.Played{playAll(defaultSeed, "14", "")[0].Played}); !strings.Contains(string(text), strings.SplitAfterN(row, "\n", 3)[2]) {
+		t.Errorf("there is no row of\n%sRun the command with -write docs/gate.md -summary docs/retry.md.", row)
 	}
 }
 
 func TestTheSameSeedGivesTheSameMeasures(t *testing.T) {
 	t.Parallel()
 	s := scenarios[0]
-	s.end = 35 * time.Second
-	times := func(seed uint64) []time.Duration { return s.play(seed, &theGate).measures.times }
-	first := times(7)
-	if len(first) < 1000 || !slices.Equal(first, times(7)) {
+	s.End = 35 * time.Second
+	play := func(seed uint64) string {
+		w := s.play(seed, theGate)
+		return fmt.Sprint(w.Measures.Calls, w.Measures.Held, w.store.reads, w.store.writes)
+	}
+	first := play(7)
+	if first != play(7) {
 		t.Error("one seed has two results")
 	}
-	if slices.Equal(first, times(8)) {
+	if first == play(8) {
 		t.Error("two seeds have one result")
 	}
 }
 
 func TestATableIsThrottledAtAThousandUpdatesOfAnItemPerSecond(t *testing.T) {
 	t.Parallel()
-	w := &world{store: table{}}
+	w := &world{World: new(simulation.World), store: table{random: simulation.NewRandom(1, 1)}}
 	failed := 0
 	for range 2500 {
-		w.start(0, func(p *process) {
-			if _, err := w.store.Update(p.context(), "i", gate.Update{Operation: "take"}); err != nil {
+		w.Start(0, func(p *simulation.Process) {
+			if _, err := w.store.Update(contextOf(p), "i", gate.Update{Operation: "take"}); err != nil {
 				failed++
 			}
 		})
 	}
-	w.shared = newRandom(1)
-	w.random = newRandom(2)
-	w.run()
+	w.Run()
 	if failed != 1500 || w.store.throttled != 1500 {
 		t.Errorf("of 2,500 updates at once %d fail, want 1,500", failed)
 	}
 }
 
-func TestAChartHasABarOfEachStrategyInEachPanel(t *testing.T) {
+func TestWhatThisPolicyDoesIsTheSameInTheWorldsOfBothCommands(t *testing.T) {
 	t.Parallel()
-	s := scenarios[0]
-	s.end, s.strategies = 40*time.Second, []strategy{today, theGate}
-	p := played{scenario: s, names: []string{today.name, theGate.name}, worlds: []*world{s.play(1, &today), s.play(1, &theGate)}}
-	got := chart(p)
-	if bars := strings.Count(got, `height="12"`); bars != 6 {
-		t.Errorf("%d bars, want 6", bars)
-	}
-	for _, want := range []string{">the gate<", fmt.Sprintf("%.2f", p.worlds[1].measures.callsPerSuccess()), "</svg>"} {
-		if !strings.Contains(got, want) {
-			t.Errorf("the chart does not hold %q", want)
-		}
+	alone := simulation.KeyWithBursts.Play(1, simulation.ThisPolicy.Open).Measures
+	beside := scenarios[0].play(1, ungated(simulation.ThisPolicy)[0]).Measures
+	if alone.Calls != beside.Calls || alone.Held != beside.Held || alone.Early != beside.Early {
+		t.Errorf("%d calls in %v and %d early, %d in %v and %d with sandboxes and a table that it knows nothing of",
+			alone.Calls, alone.Held, alone.Early, beside.Calls, beside.Held, beside.Early)
 	}
 }
 
-func TestTablesAreWrittenBetweenTheMarkers(t *testing.T) {
+func TestASummaryNamesWhoOfTheOthersMakesTheFewestCalls(t *testing.T) {
 	t.Parallel()
-	text, err := replace([]byte("a\n"+beginMarker+"old\n"+endMarker+"b\n"), "new\n")
-	if want := "a\n" + beginMarker + "new\n" + endMarker + "b\n"; err != nil || string(text) != want {
-		t.Errorf("got %q, %v", text, err)
+	s := scenarios[0]
+	s.End = 65 * time.Second
+	p := simulation.Played{Scenario: s.Scenario}
+	for _, with := range append(slices.Clone(libraries), today, bounded, strategy{name: simulation.Bound}) {
+		p.Names = append(p.Names, with.name)
+		p.Measures = append(p.Measures, &s.play(1, with).Measures)
 	}
-	if _, err := replace([]byte("a\n"+beginMarker), "new\n"); err == nil {
-		t.Error("a text without the second marker is written")
+	alone := simulation.Played{Names: []string{today.name}, Measures: p.Measures[2:3]} // no others: no row
+	got := summary([]simulation.Played{p, alone})
+	_, rows, _ := strings.Cut(got, "|---|---|---|---|---|\n")
+	want := "| 01 A limit by key, with bursts | failsafe-go: 1.155, 97.5% | 1.133, 100.0% | " + cell(p, 3) + " | 1.000, 100.0% |\n"
+	if rows != want {
+		t.Errorf("got %swant %s", rows, want)
 	}
 }

@@ -165,6 +165,9 @@ func (g *Gateway) startExecution(ctx context.Context, call *message.Call, x *exe
 
 // launch has Step Functions start an execution that is written down. One that was started before is not started again.
 func (g *Gateway) launch(ctx context.Context, call *message.Call, x *execution.Execution) error {
+	if !x.IsCallback() { // which goes elsewhere
+		call.Gate = g.pass(&call.Request)
+	}
 	envelope := g.launching(call, x)
 	if x.CallsBack() {
 		callback, err := g.writeCallback(ctx, x)
@@ -191,7 +194,7 @@ func (g *Gateway) launch(ctx context.Context, call *message.Call, x *execution.E
 // launching is the envelope that an execution starts with.
 func (g *Gateway) launching(call *message.Call, x *execution.Execution) *message.Envelope {
 	envelope := message.ToProxy(call, g.policy, nil, 0)
-	envelope.Start, envelope.Record, envelope.Item = g.start(), x.Record, execution.ItemID(g.recordPrefix, x.Name)
+	envelope.Start, envelope.Record, envelope.Item = g.start(0), x.Record, execution.ItemID(g.recordPrefix, x.Name)
 	return envelope.ByReference()
 }
 

@@ -24,7 +24,11 @@ import (
 // input writes what the state machine starts with: the envelope that leads to the first proxy. The body of a request that is too
 // large for a state goes into the bucket, if there is one.
 func (g *Gateway) input(ctx context.Context, call *message.Call, record *idempotency.Record) ([]byte, *problem) {
-	start := g.start()
+	ticket := int64(0)
+	if call.Gate != nil {
+		ticket = call.Gate.Ticket
+	}
+	start := g.start(ticket)
 	write := func() ([]byte, error) {
 		envelope := message.ToProxy(call, g.policy, nil, 0)
 		envelope.Start = start
@@ -52,10 +56,13 @@ func (g *Gateway) input(ctx context.Context, call *message.Call, record *idempot
 }
 
 // start draws the number of the proxy that makes the first attempt. Callers spread over the proxies in this way, and so
-// over their addresses: a limit by address is met N times later.
-func (g *Gateway) start() int {
+// over their addresses: a limit by address is met N times later. Those with tickets spread evenly.
+func (g *Gateway) start(ticket int64) int {
 	if g.ringStart > 0 {
 		return g.ringStart
+	}
+	if ticket > 0 {
+		return 1 + int(ticket%int64(g.proxies))
 	}
 	return 1 + int(g.random()*float64(g.proxies))
 }

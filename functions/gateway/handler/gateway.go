@@ -7,6 +7,7 @@ import (
 	mathrand "math/rand/v2"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution/executionstore"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/dynamostore"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
@@ -58,6 +60,10 @@ type Dependencies struct {
 	// Clock is the time. Default: the system's.
 	Clock idempotency.Clock
 
+	// GateSilence is how long the table may take to answer at the gate before it is as if there were none, by the clock of the
+	// machine. Default: gate.DefaultSilence.
+	GateSilence time.Duration
+
 	// Random gives numbers in [0, 1). Default: math/rand/v2.
 	Random func() float64
 }
@@ -74,6 +80,9 @@ type Gateway struct {
 	asyncEngine AsyncEngine // nil if requests cannot be asynchronous
 	executions  executions
 	bodies      Bodies // nil if none is kept in a bucket
+
+	gate     *gate.Gate // nil if there is none
+	coldLook sync.Once
 
 	now    func() time.Time
 	sleep  func(context.Context, time.Duration) error
@@ -115,6 +124,11 @@ func newGateway(s settings, store idempotency.Store, d Dependencies) (*Gateway, 
 	if d.Random != nil {
 		g.random = d.Random
 	}
+	if s.gate != nil {
+		if g.gate, err = openGate(s, d); err != nil {
+			return nil, fmt.Errorf("gateway: %w", err)
+		}
+	}
 	if s.tokenIssuer != "" {
 		g.tokens = newTokenVerifier(s.tokenIssuer, s.tokenKeys, s.tokenAudience, g.now)
 	}
@@ -153,12 +167,18 @@ func (g *Gateway) answer(ctx context.Context, a arrival) (events.LambdaFunctionU
 	started := g.now()
 	event := a.event
 	out := g.respond(ctx, a, started)
+	if g.gate != nil {
+		g.gate.Settle() // what runs on would be frozen
+	}
 	response := out.response
 	if out.problem != nil {
 		if g.hideAttempts {
 			out.problem.attempts = nil
 		}
 		response = out.problem.response(requestID(ctx), field(event, "accept"))
+	}
+	if out.gate != "" {
+		response.Headers["proxy-status"] = joinFields(response.Headers["proxy-status"], out.gate)
 	}
 	if out.gaveUp && !g.omitRetryAdvice {
 		adviseAgainstRetry(response.Headers)
@@ -216,6 +236,9 @@ type outcome struct {
 
 	// applied is what Preference-Applied says.
 	applied string
+
+	// gate is the member of Proxy-Status for the gate. Empty if it neither held the request back nor turned it away.
+	gate string
 }
 
 // level is how much an outcome matters to whoever runs this. What the upstream could not do is a warning, what we could
@@ -297,6 +320,7 @@ func (g *Gateway) respond(ctx context.Context, a arrival, started time.Time) out
 // carryOut answers a call: with what was recorded for an earlier one with its key, or by the state machine.
 func (g *Gateway) carryOut(ctx context.Context, call *message.Call, asked idempotencyhttp.Request, key string) outcome {
 	var record *idempotency.Record
+	v := g.visit(call)
 	if call.Recorded {
 		acquired, err := g.acquire(ctx, asked, key, call.DeadlineTime())
 		if err != nil {
@@ -307,17 +331,33 @@ func (g *Gateway) carryOut(ctx context.Context, call *message.Call, asked idempo
 		}
 		record = &acquired.Record
 	}
+	if refused := g.enter(ctx, v, call); refused != nil {
+		g.release(ctx, record) // nothing was sent
+		return outcome{problem: refused}
+	}
 	input, refused := g.input(ctx, call, record)
 	if refused != nil {
 		g.release(ctx, record)
-		return outcome{problem: refused}
+		return outcome{problem: refused, gate: g.leave(ctx, v, nil)}
 	}
 	envelope, failed := g.execute(ctx, call, input)
+	passed := g.leave(ctx, v, envelope)
 	if failed != nil {
 		if failed.Status == http.StatusServiceUnavailable {
 			g.release(ctx, record) // nothing was started that would do it
 		}
-		return outcome{problem: failed}
+		return outcome{problem: failed, gate: passed}
+	}
+	out := g.outcomeOf(ctx, call, envelope)
+	out.gate = passed
+	return out
+}
+
+// outcomeOf is how a request ended, by the envelope that its execution ended with.
+func (g *Gateway) outcomeOf(ctx context.Context, call *message.Call, envelope *message.Envelope) outcome {
+	if r := envelope.Gate; r != nil && r.Refused != "" && len(envelope.Attempts) == 0 {
+		wait := time.UnixMilli(envelope.NotBefore).Sub(g.now())
+		return outcome{problem: turnedAway(&gate.Refusal{Reason: r.Refused, RetryAfter: max(wait, time.Millisecond)})}
 	}
 	if err := g.loadBody(ctx, envelope); err != nil {
 		return outcome{problem: answerUnread(envelope, call.Request.Method), attempts: len(envelope.Attempts)}

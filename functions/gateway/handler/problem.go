@@ -23,6 +23,9 @@ type problem struct {
 	// processed is the member of this name: whether the upstream may have acted on the request. Empty leaves it out.
 	processed processed
 
+	// proxyStatus is the field of this name, where there are no attempts to tell of. Empty leaves it out.
+	proxyStatus string
+
 	// allow is the field of this name, with the methods that are forwarded. Empty leaves it out.
 	allow string
 }
@@ -183,6 +186,9 @@ func (p *problem) response(requestID, accept string) idempotencyhttp.Response {
 	response := document.Response()
 	if len(p.attempts) > 0 {
 		response.Headers["proxy-status"] = proxyStatus(p.attempts)
+	}
+	if p.proxyStatus != "" {
+		response.Headers["proxy-status"] = p.proxyStatus
 	}
 	if p.allow != "" {
 		response.Headers["allow"] = p.allow

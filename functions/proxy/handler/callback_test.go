@@ -314,7 +314,7 @@ func TestACallbackDoesNotGoWhereTheFenceIs(t *testing.T) {
 func TestAProxyWithASecretForCallbacksNeedsTheSDK(t *testing.T) {
 	environment := map[string]string{
 		"PROXY_NAME": "proxy-1", "PROXY_COUNT": "1", "UPSTREAM_BASE_URL": "https://upstream.example.com",
-		"CALLBACK_SECRET": "hooks", "TABLE_NAME": "t", "RECORD_PREFIX": "p",
+		"CALLBACK_SECRET": "hooks", "ASYNC": "true", "TABLE_NAME": "t", "RECORD_PREFIX": "p",
 	}
 	getenv := func(name string) string { return environment[name] }
 	executions := func(string, string) Executions { return &kept{} }

@@ -114,6 +114,15 @@ func (p *Proxy) handleExecution(ctx context.Context, in message.Envelope) (*mess
 	case err != nil:
 		return nil, err
 	}
+	if out.Outcome == retry.Again && x.Begun == nil && x.Record != nil {
+		// It waits at the gate, perhaps for longer than the gateway has locked the record.
+		err := p.persist(ctx, x, func() error { return p.executions.HoldRecord(ctx, *x.Record, x.LeaseEnd()) })
+		if errors.Is(err, execution.ErrChanged) {
+			out = message.Failure(x.RequestID, message.Superseded, whole.Attempts)
+		} else if err != nil {
+			return nil, err
+		}
+	}
 	if x.IsCallback() {
 		out = delivered(out)
 	}

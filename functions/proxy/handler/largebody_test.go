@@ -241,7 +241,7 @@ func TestAnswersAreCarriedUpToWhatTheURLCarriesAndNotAByteMore(t *testing.T) {
 			response.SetBody(body)
 			in := b.call(message.Request{Method: "GET"})
 			in.Call.Recorded = true
-			out, err := b.finish(t.Context(), in.Call, upstreamAnswer{Response: response}, retry.Decision{Outcome: retry.Succeeded}, retry.Result{Status: 200, Received: morning}, make([]retry.Attempt, 1))
+			out, err := b.finish(t.Context(), nil, in.Call, upstreamAnswer{Response: response}, retry.Decision{Outcome: retry.Succeeded}, retry.Result{Status: 200, Received: morning}, make([]retry.Attempt, 1))
 			if err != nil || out.StatusCode != 200 || out.Outcome != retry.Succeeded || out.Expiration == 0 || out.Release {
 				t.Fatalf("%s of %s ended with %+v, error %v", size, name, out, err)
 			}

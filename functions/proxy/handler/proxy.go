@@ -8,12 +8,14 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/credential"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
@@ -37,12 +39,19 @@ type Dependencies struct {
 	// environment that names a table is refused.
 	Executions func(table, prefix string) Executions
 
+	// Gate gives what keeps the gate in a table. Without it, an environment with a gate is refused.
+	Gate func(table string) gate.Store
+
 	// Bodies gives what keeps large bodies in a bucket, in objects whose keys begin with prefix. Without it, an environment that
 	// names a bucket is refused.
 	Bodies func(bucket, prefix string) Bodies
 
 	// Clock is the time. Default: the system's. Timeouts of attempts pass by the system's clock in any case.
 	Clock Clock
+
+	// GateSilence is how long the table may take to answer at the gate before it is as if there were none, by the clock of the
+	// machine. Default: gate.DefaultSilence.
+	GateSilence time.Duration
 
 	// Random gives numbers in [0, 1), for jitter. Default: math/rand/v2.
 	Random func() float64
@@ -68,6 +77,8 @@ type Proxy struct {
 	executions  Executions // nil if there are none
 	bodies      Bodies     // nil if none is kept in a bucket
 	callbacks   *Proxy     // makes callbacks; nil if there are none
+	gate        *gate.Gate // nil if there is none
+	coldLook    sync.Once  // at the gate
 }
 
 // New makes the proxy that the environment describes. The error lists all that is wrong with the environment.
@@ -79,21 +90,29 @@ func New(getenv func(string) string, d Dependencies) (*Proxy, error) {
 	if !s.auth.IsZero() && (d.Secrets == nil || d.Role == nil) {
 		return nil, fmt.Errorf("proxy: %s says how to authenticate, %w", message.UpstreamAuthVariable, errNoSDK)
 	}
-	if s.table != "" && d.Executions == nil {
-		return nil, fmt.Errorf("proxy: %s names a table, %w", message.TableVariable, errNoSDK)
+	if s.forwarding.Async() && d.Executions == nil {
+		return nil, fmt.Errorf("proxy: %s is true, %w", message.AsyncVariable, errNoSDK)
+	}
+	if s.gate != nil && d.Gate == nil {
+		return nil, fmt.Errorf("proxy: %s says how the gate is set, %w", message.GateVariable, errNoSDK)
 	}
 	if s.bodiesBucket != "" && d.Bodies == nil {
 		return nil, fmt.Errorf("proxy: %s names a bucket, %w", message.BodiesVariable, errNoSDK)
 	}
-	if s.callbackSecret != "" && (d.Secrets == nil || s.table == "") {
-		return nil, fmt.Errorf("proxy: %s names a secret, %w, and %s", message.CallbackSecretVariable, errNoSDK, message.TableVariable)
+	if s.callbackSecret != "" && (d.Secrets == nil || !s.forwarding.Async()) {
+		return nil, fmt.Errorf("proxy: %s names a secret, %w, and %s", message.CallbackSecretVariable, errNoSDK, message.AsyncVariable)
 	}
 	p := newProxy(s, d)
 	if s.callbackSecret != "" {
 		p.callbacks = newProxy(s.ofCallbacks(), d)
 	}
-	if s.table != "" {
+	if s.forwarding.Async() {
 		p.executions = d.Executions(s.table, s.recordPrefix)
+	}
+	if s.gate != nil {
+		if p.gate, err = openGate(s, d); err != nil {
+			return nil, fmt.Errorf("proxy: %w", err)
+		}
 	}
 	if s.bodiesBucket != "" {
 		p.bodies = d.Bodies(s.bodiesBucket, s.recordPrefix)
@@ -150,6 +169,23 @@ func (p *Proxy) Handle(ctx context.Context, in message.Envelope) (*message.Envel
 // is about to be made, with the attempts before it; its error is the proxy's.
 func (p *Proxy) handle(ctx context.Context, in message.Envelope, begin func([]retry.Attempt) error) (*message.Envelope, error) {
 	call := in.Call
+	v := p.visit(call)
+	out, err := p.visited(ctx, v, in, begin)
+	if err == nil && out.Call == nil {
+		if out.Gate == nil {
+			out.Gate = v.report()
+		}
+		p.measure(ctx, v, call)
+	}
+	if p.gate != nil {
+		p.gate.Settle() // what runs on would be frozen
+	}
+	return out, err
+}
+
+// visited is handle for a call that is at the gate.
+func (p *Proxy) visited(ctx context.Context, v *visit, in message.Envelope, begin func([]retry.Attempt) error) (*message.Envelope, error) {
+	call := in.Call
 	if in.SleepMilliseconds > maxSleep.Milliseconds() {
 		return nil, errSleep
 	}
@@ -164,10 +200,13 @@ func (p *Proxy) handle(ctx context.Context, in message.Envelope, begin func([]re
 		return p.withoutAnswer(call, loss, history, p.clock.Now()), nil
 	case loss.Delay > message.MaxLossSleep:
 		// The state machine waits, and the proxy after this one makes the attempt.
-		return message.ToProxy(call, p.policy, history, loss.Delay), nil
+		return message.ToProxy(v.carry(call), p.policy, history, loss.Delay), nil
 	}
 	if err := p.clock.Sleep(ctx, loss.Delay); err != nil {
 		return nil, err
+	}
+	if out, err := p.enter(ctx, v, call, history); out != nil || err != nil {
+		return out, err
 	}
 
 	whole, err := p.withBody(ctx, call)
@@ -190,20 +229,24 @@ func (p *Proxy) handle(ctx context.Context, in message.Envelope, begin func([]re
 	}
 	history, t = p.repeatRefused(ctx, whole, request, history, t)
 	result := t.result
-	decision := p.policy.Next(request, history, result, p.random)
+	decision, change := p.tell(ctx, v, call, t, p.policy.Next(request, history, result, p.random), func() retry.Decision {
+		byAccount := request
+		byAccount.LimitedBy = retry.PerAccount
+		return p.policy.Next(byAccount, history, result, p.random)
+	})
 	attempt := result.Attempt(p.name, t.start, decision)
 	attempts := append(history, attempt)
 	p.logAttempt(ctx, call, len(attempts), attempt, decision.Outcome)
 	p.learn(call, attempts)
 
 	if decision.Outcome == retry.Again {
-		out := message.ToProxy(call, p.policy, attempts, decision.Delay)
+		out := message.ToProxy(v.carry(call, change), p.policy, attempts, decision.Delay)
 		if decision.Kind != retry.NetworkFailure {
 			out.StatusCode = result.Status
 		}
 		return out, nil
 	}
-	return p.finish(ctx, call, t.answer, decision, result, attempts)
+	return p.finish(ctx, v, call, t.answer, decision, result, attempts)
 }
 
 // A tried is an attempt that was made, and what came of it.
@@ -211,6 +254,10 @@ type tried struct {
 	start  time.Time
 	result retry.Result
 	answer upstreamAnswer
+
+	// cutShort says that its time was up before the AttemptTimeout of its policy: the caller's deadline had come, or that of the
+	// invocation.
+	cutShort bool
 }
 
 // try makes an attempt. The time that it takes to have the credential is part of the attempt's; the error is that there is
@@ -229,13 +276,13 @@ func (p *Proxy) try(
 	}
 	again := func(r retry.Result) bool { return p.policy.Next(request, history, r, p.random).Outcome == retry.Again }
 	result, answer := p.attempt(ctx, connect, again, request, &call.Request, own)
-	return tried{start, result, answer}, nil
+	cutShort := result.Failure != nil && ctx.Err() != nil && whole < p.policy.For(request.Method, request.Path).AttemptTimeout
+	return tried{start, result, answer, cutShort}, nil
 }
 
-// leastTime is the least time that an attempt is begun with. A policy with a very short deadline gets its attempt too.
+// leastTime is the least time that an attempt of a call is begun with.
 func (p *Proxy) leastTime(call *message.Call) time.Duration {
-	policy := p.policy.For(call.Request.Method, call.Request.Path)
-	return max(1, min(retry.MinimumAttemptTime, policy.AttemptTimeout, policy.Deadline/2))
+	return message.LeastAttemptTime(p.policy.For(call.Request.Method, call.Request.Path))
 }
 
 // late says that there was no time for an attempt, and what the attempts before it have found out about the time after the
@@ -269,13 +316,13 @@ func notBefore(decision retry.Decision, now time.Time) int64 {
 // The body of an answer that is too large for a state goes into the bucket, if there is one. What is larger than the function URL
 // can carry goes without its body then, and the gateway puts a problem in its place.
 func (p *Proxy) finish(
-	ctx context.Context, call *message.Call, a upstreamAnswer, decision retry.Decision, result retry.Result, attempts []retry.Attempt,
+	ctx context.Context, v *visit, call *message.Call, a upstreamAnswer, decision retry.Decision, result retry.Result, attempts []retry.Attempt,
 ) (*message.Envelope, error) {
 	if decision.Kind == retry.NetworkFailure {
 		return p.withoutAnswer(call, decision, attempts, result.Received), nil
 	}
 	out := message.Answer(call.RequestID, decision.Outcome, decision.Reason, a.Response, attempts)
-	out.Protocol = a.protocol
+	out.Protocol, out.Gate = a.protocol, v.report()
 	switch {
 	case decision.Outcome == retry.Failed:
 		out.NotBefore = notBefore(decision, result.Received)

@@ -1,11 +1,15 @@
-// Command withsdk is the handler of a proxy function whose upstream asks for a credential, whose requests can be
-// asynchronous, or whose bodies can be large. It is command proxy with the AWS SDK, without which the others start sooner.
+// Command withsdk is the handler of a proxy function that shares what it knows of the upstream with others, for flow control or the
+// circuit breaker, whose upstream asks for a credential, whose requests can be asynchronous, or whose bodies can be large. It is
+// command proxy with the AWS SDK, without which that one starts sooner.
 //
 // Environment: that of command proxy, and
 //
-//	TABLE_NAME             the table with what is known of asynchronous requests; empty if there are none
+//	TABLE_NAME             the table with what is known of asynchronous requests, and of the upstream by all callers; empty if there
+//	                       are neither
+//	ASYNC                  true lets requests be asynchronous
+//	GATE                   flow control and the circuit breaker, as the JSON object that message.Gate is; empty if both are off
 //	LARGE_BODIES_BUCKET    the bucket for bodies that do not fit into a state; empty if there is none
-//	RECORD_PREFIX          what the ids of items begin with, and the keys of objects
+//	RECORD_PREFIX          what the ids of items begin with, those of the gate behind gate#, and the keys of objects
 //	UPSTREAM_AUTH          how to authenticate to the upstream, as the JSON object that message.UpstreamAuth is
 //	UPSTREAM_SECRET_CACHE  how long a secret is used before it is read again, such as 5m0s, which is the default
 package main
@@ -24,6 +28,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution/executionstore"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate/gatestore"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/largebody/bucketstore"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/handler"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/sdkhttp"
@@ -46,6 +52,7 @@ func main() {
 		Executions: func(table, prefix string) handler.Executions {
 			return executionstore.New(dynamodb.NewFromConfig(loaded()), table, prefix)
 		},
+		Gate: func(table string) gate.Store { return gatestore.New(dynamodb.NewFromConfig(loaded()), table) },
 		Bodies: func(bucket, prefix string) handler.Bodies {
 			return bucketstore.New(bucketstore.NewClient(loaded()), bucket, prefix)
 		},

@@ -2,50 +2,55 @@ package main
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/internal/simulation"
 )
 
-// report plays all scenarios and returns the tables.
-func report(seed uint64) string {
-	var out strings.Builder
-	for i, s := range scenarios {
-		if i > 0 {
-			out.WriteString("\n")
-		}
-		fmt.Fprintf(&out, "### %s\n\n%s\n\n", s.name, s.about)
-		out.WriteString("| strategy | calls per success | after a 429 | answers 429 | p50 | p99 | success in 60 s | peak after the outage | too early |\n")
-		out.WriteString("|---|---|---|---|---|---|---|---|---|\n")
-		for _, strategy := range slices.Concat(strategies, s.variants) {
-			out.WriteString(s.row(strategy.name, s.play(seed, &strategy)))
-		}
-		out.WriteString(s.row(bound, s.play(seed, nil)))
-	}
-	return out.String()
+// header is that of the table of a scenario.
+const header = "| strategy | calls per success | after a 429 | answers 429 | p50 | p99 | success in 60 s | peak after the outage | too early |\n" +
+	"|---|---|---|---|---|---|---|---|---|\n"
+
+// playAll plays all scenarios with all strategies, and with who knows everything.
+func playAll(seed uint64) []simulation.Played {
+	all := make([]simulation.Played, len(scenarios))
+	simulation.AtOnce(len(all), func(n int) {
+		with := append(slices.Concat(strategies, scenarios[n].variants), simulation.Strategy{Name: simulation.Bound})
+		all[n] = scenarios[n].playAll(seed, n, with...)
+	})
+	return all
 }
 
-// bound is the name of what knows everything. It has no peak worth telling: it knows that an outage is over.
-const bound = "the bound"
-
-// row formats what was measured.
-func (s scenario) row(name string, m *measures) string {
-	peak := "-"
-	if s.upstream.outage != (interval{}) && name != bound {
-		after := interval{s.upstream.outage.end, s.end}
-		peak = fmt.Sprintf("%.1fx", float64(m.peak(after))/s.rate)
+func (s scenario) playAll(seed uint64, number int, strategies ...simulation.Strategy) simulation.Played {
+	p := simulation.Played{Scenario: s.Scenario, File: fmt.Sprintf("%02d.svg", number+1)}
+	for _, with := range strategies {
+		p.Names = append(p.Names, with.Name)
+		p.Measures = append(p.Measures, s.play(seed, with))
 	}
+	return p
+}
+
+func (s scenario) play(seed uint64, with simulation.Strategy) *simulation.Measures {
+	return &s.Play(seed, with.Open).Measures
+}
+
+// report returns the tables of what was played. charts is where they are, as the page sees it; empty for none.
+func report(all []simulation.Played, charts string) string {
+	var sections []string
+	for _, p := range all {
+		sections = append(sections, p.Section(charts, header, func(n int) string { return row(p, n) }))
+	}
+	return strings.Join(sections, "\n")
+}
+
+// row formats what was measured of a strategy.
+func row(p simulation.Played, n int) string {
+	m := p.Measures[n]
 	return fmt.Sprintf("| %s | %s | %s | %.1f%% | %s | %s | %.1f%% | %s | %d |\n",
-		name, ratio(m.callsPerSuccess()), ratio(m.callsPerSuccessAfterLimit()), 100*m.shareLimited(),
-		seconds(m.percentile(0.5)), seconds(m.percentile(0.99)), 100*m.shareSuccessful(), peak, m.early)
-}
-
-func ratio(r float64) string {
-	if math.IsNaN(r) || math.IsInf(r, 0) {
-		return "-"
-	}
-	return fmt.Sprintf("%.2f", r)
+		p.Names[n], simulation.Ratio(m.CallsPerSuccess(), 2), simulation.Ratio(m.CallsPerSuccessAfterLimit(), 2), 100*m.ShareLimited(),
+		seconds(m.Percentile(0.5)), seconds(m.Percentile(0.99)), 100*m.ShareSuccessful(), p.Peak(n), m.Early)
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }

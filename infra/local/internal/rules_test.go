@@ -39,10 +39,11 @@ var rules = []rule{
 	{packages: "functions/proxy", only: []string{"functions/..."}, never: []string{"github.com/aws/aws-sdk-go-v2/config", "github.com/aws/aws-sdk-go-v2/service/..."}},
 	{packages: "functions/retry", only: nil, never: []string{"github.com/aws/..."}},
 	{packages: "functions/retry/retryhttp", only: []string{"functions/retry"}, never: []string{"github.com/aws/..."}},
-	{packages: "functions/message", only: []string{"functions/retry"}},
+	{packages: "functions/message", only: []string{"functions/retry", "functions/gate"}},
 	{packages: "functions/gate", only: nil, never: []string{"github.com/aws/..."}},
 	{packages: "functions/gate/gatetest", only: []string{"functions/gate"}, never: []string{"github.com/aws/..."}},
 	{packages: "functions/gate/gatestore", only: []string{"functions/gate"}},
+	{packages: "functions/internal/simulation", only: []string{"functions/retry"}, never: []string{"github.com/aws/..."}},
 	{packages: "functions/idempotency/...", only: []string{"functions/idempotency/..."}},
 	{packages: "constructs/...", only: []string{
 		"constructs/...", "functions/retry", "functions/message", "functions/execution", "functions/largebody", "functions/gate", "functions/idempotency/recordformat",

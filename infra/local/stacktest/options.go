@@ -56,6 +56,9 @@ func Start(proxy int) Option {
 //
 //	throttle=0.1,failed=0.1,lost=0.1,cut=0.1,slow=0.1,delay=50ms,seed=7
 //
+// A share with the name of a service before it, such as dynamodb.throttle=0.5, is one of that service alone, which then has no
+// others.
+//
 // Calls are throttled, fail with the service's 500, are carried out with the reply lost or broken off in the middle, or are
 // held up by the delay, which is in real time. Parts that are left out are 0; delay is then 1s, and seed 1. The n-th call of
 // a service meets the same fault in every run.

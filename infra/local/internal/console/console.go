@@ -46,6 +46,7 @@ type Console struct {
 	tables        *dynamodb.Store
 	executions    executions
 	requests      requests
+	metrics       metrics
 	listeners     map[*listener]struct{}
 }
 
@@ -60,7 +61,7 @@ func New(config Config) *Console {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
-	c := &Console{config: config, listeners: map[*listener]struct{}{}}
+	c := &Console{config: config, metrics: metrics{}, listeners: map[*listener]struct{}{}}
 	c.executions.byARN = map[string]*Execution{}
 	files, err := fs.Sub(page, "page")
 	if err != nil {
@@ -72,6 +73,7 @@ func New(config Config) *Console {
 	mux.HandleFunc("GET "+Path+"executions", c.getExecutions)
 	mux.HandleFunc("GET "+Path+"executions/{name}", c.getExecution)
 	mux.HandleFunc("GET "+Path+"records", c.getRecords)
+	mux.HandleFunc("GET "+Path+"gates", c.getGates)
 	mux.HandleFunc("GET "+Path+"requests", c.getRequests)
 	mux.HandleFunc("POST "+Path+"requests", c.postRequest)
 	mux.HandleFunc("GET "+Path+"upstream", c.getUpstream)
@@ -81,7 +83,7 @@ func New(config Config) *Console {
 	return c
 }
 
-// Watch shows the executions of a service, and the records in a store. It is called once, when nothing is executed yet: of
+// Watch shows the executions of a service, and the records and the gates in a store. It is called once, when nothing is executed yet: of
 // the executions that the service has from a file it shows what they did so far.
 func (c *Console) Watch(service *stepfunctions.Service, tables *dynamodb.Store, view executionview.View) {
 	c.mu.Lock()

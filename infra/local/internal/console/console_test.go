@@ -81,6 +81,7 @@ type stage struct {
 	service *stepfunctions.Service
 	tables  *dynamodb.Store
 	url     string
+	shown   *console.Console
 
 	mu      sync.Mutex
 	answers []string // of the proxy; one that is no JSON is how it crashes
@@ -116,7 +117,7 @@ func open(t *testing.T, config console.Config, url http.HandlerFunc) *stage {
 	}
 	server := httptest.NewServer(shown.Middleware(url))
 	t.Cleanup(server.Close)
-	s.url = server.URL + console.Path
+	s.url, s.shown = server.URL+console.Path, shown
 	return s
 }
 

@@ -7,6 +7,7 @@
 //	GET  /-/local/executions         the executions, those that started last first
 //	GET  /-/local/executions/{name}  an execution with its history
 //	GET  /-/local/records            the idempotency records
+//	GET  /-/local/gates              the items of the gate, and the metrics that the functions have logged
 //	GET  /-/local/requests           what was sent from the page, and the answers
 //	POST /-/local/requests           sends a request, once or several times at once
 //	GET  /-/local/upstream           what is called, how often it was, and the settings of the demo upstream

@@ -13,8 +13,8 @@ const (
 	// minInterval is how long changes are gathered after some were told, so that a busy stack is not slowed down.
 	minInterval = 50 * time.Millisecond
 
-	// lookInterval is how often one looks at what does not say that it has changed: the records and the calls of the
-	// upstream.
+	// lookInterval is how often one looks at what does not say that it has changed: the records, the gates and the calls of
+	// the upstream.
 	lookInterval = time.Second
 
 	// writeTimeout is how long a listener may take to read what it is told. For one that does not read, such as a page that
@@ -45,6 +45,8 @@ type snapshot struct {
 	Executions []Execution `json:"executions"`
 	Requests   []Request   `json:"requests"`
 	Records    []Record    `json:"records"`
+	Gates      []Gate      `json:"gates"`
+	Metrics    []Metric    `json:"metrics"`
 	Upstream   Upstream    `json:"upstream"`
 }
 
@@ -75,7 +77,7 @@ func (s *stream) changed(name string, value any) {
 }
 
 // getEvents tells a listener everything, in a snapshot event, and then what changes, in the events execution, request,
-// records and upstream, until it goes away. A listener that comes back starts with a snapshot again, so nothing has to be
+// records, gates, metrics and upstream, until it goes away. A listener that comes back starts with a snapshot again, so nothing has to be
 // remembered for it.
 func (c *Console) getEvents(rw http.ResponseWriter, r *http.Request) {
 	rw.Header().Set("Content-Type", "text/event-stream")
@@ -87,7 +89,7 @@ func (c *Console) getEvents(rw http.ResponseWriter, r *http.Request) {
 
 	c.mu.Lock()
 	c.listeners[l] = struct{}{}
-	all := snapshot{Executions: c.executions.newestFirst(), Requests: c.requests.newestFirst(), Upstream: c.upstream()}
+	all := snapshot{Executions: c.executions.newestFirst(), Requests: c.requests.newestFirst(), Metrics: c.metrics.sorted(), Upstream: c.upstream()}
 	tables := c.tables
 	c.mu.Unlock()
 	defer func() {
@@ -95,8 +97,14 @@ func (c *Console) getEvents(rw http.ResponseWriter, r *http.Request) {
 		delete(c.listeners, l)
 		c.mu.Unlock()
 	}()
+	var err error
 	all.Records, s.err = records(tables, c.config.Now())
+	if all.Gates, err = gates(tables, c.config.Now()); s.err == nil {
+		s.err = err
+	}
 	s.last["records"], _ = json.Marshal(all.Records)
+	s.last["gates"], _ = json.Marshal(all.Gates)
+	s.last["metrics"], _ = json.Marshal(all.Metrics)
 	s.last["upstream"], _ = json.Marshal(all.Upstream)
 	s.event("snapshot", all)
 
@@ -136,7 +144,7 @@ func (c *Console) tellChanges(s *stream, l *listener) {
 	}
 	clear(l.executions)
 	clear(l.requests)
-	upstream, tables := c.upstream(), c.tables
+	upstream, measured, tables := c.upstream(), c.metrics.sorted(), c.tables
 	c.mu.Unlock()
 
 	// What made the answer comes before the answer, so that it can be shown with it.
@@ -149,5 +157,9 @@ func (c *Console) tellChanges(s *stream, l *listener) {
 	if list, err := records(tables, c.config.Now()); err == nil {
 		s.changed("records", list)
 	}
+	if list, err := gates(tables, c.config.Now()); err == nil {
+		s.changed("gates", list)
+	}
+	s.changed("metrics", measured)
 	s.changed("upstream", upstream)
 }

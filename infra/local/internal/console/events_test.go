@@ -79,18 +79,25 @@ type snapshot struct {
 	Executions []console.Execution
 	Requests   []console.Request
 	Records    []console.Record
+	Gates      []console.Gate
+	Metrics    []console.Metric
 	Upstream   console.Upstream
 }
+
+// measuredOnce is a line of metrics.
+const measuredOnce = `{"_aws":{"Timestamp":1772368200000,"CloudWatchMetrics":[{"Namespace":"N","Dimensions":[[]],"Metrics":[{"Name":"GateWait"}]}]},"GateWait":7}`
 
 func TestEveryListenerBeginsWithAllThatIsShown(t *testing.T) {
 	s := open(t, console.Config{Upstream: "http://127.0.0.1:7"}, nil)
 	s.run("one", input, once)
 	s.send(`{"method":"GET","path":"/"}`)
 	s.put("records", map[string]string{"id": "orders#1f", "status": "COMPLETED"}, map[string]int64{"expiration": began.Unix()})
+	s.put("records", map[string]string{"id": "gate#orders#upstream#0"}, map[string]int64{"version": 1})
+	s.shown.Measured(measuredOnce)
 	for range 2 { // one that comes back is told all again
 		var all snapshot
 		next(t, s.listen(), "snapshot", &all)
-		if len(all.Executions) != 1 || len(all.Requests) != 1 || len(all.Records) != 1 || all.Upstream.URL != "http://127.0.0.1:7" || all.Upstream.Calls != 1 {
+		if len(all.Executions) != 1 || len(all.Requests) != 1 || len(all.Records) != 1 || len(all.Gates) != 1 || len(all.Metrics) != 1 || all.Upstream.URL != "http://127.0.0.1:7" || all.Upstream.Calls != 1 {
 			t.Errorf("all that is shown is %+v", all)
 		}
 	}
@@ -132,6 +139,20 @@ func TestWhatChangesIsTold(t *testing.T) {
 	next(t, events, "records", &list)
 	if len(list) != 1 || list[0].ID != "orders#1f" {
 		t.Errorf("the records are %+v", list)
+	}
+
+	s.put("records", map[string]string{"id": "gate#orders#upstream#0"}, map[string]int64{"version": 1})
+	var gates []console.Gate
+	next(t, events, "gates", &gates)
+	if len(gates) != 1 || gates[0].Scope != "upstream" {
+		t.Errorf("the gates are %+v", gates)
+	}
+
+	s.shown.Measured(measuredOnce)
+	var metrics []console.Metric
+	next(t, events, "metrics", &metrics)
+	if len(metrics) != 1 || metrics[0].Last != 7 {
+		t.Errorf("the metrics are %+v", metrics)
 	}
 
 	s.ask(http.MethodPut, "upstream", `{"requests":5,"intervalSeconds":1}`, nil)

@@ -30,6 +30,10 @@ type Execution struct {
 	// Record is the id of the request's idempotency record, if it has one.
 	Record string `json:"record,omitempty"`
 
+	// RequestObject and AnswerObject name the objects in the bucket that have the bodies, if they are too large for a state.
+	RequestObject string `json:"requestObject,omitempty"`
+	AnswerObject  string `json:"answerObject,omitempty"`
+
 	// Status is the status of the execution, such as RUNNING.
 	Status asl.Status `json:"status"`
 
@@ -96,6 +100,7 @@ func (all *executions) take(of stepfunctions.Execution, event asl.Event, speed f
 	case asl.ExecutionSucceeded, asl.ExecutionFailed, asl.ExecutionTimedOut, asl.ExecutionAborted:
 		e.Stopped = of.Stopped
 		e.StatusCode, e.Failure = all.view.Result(of)
+		e.AnswerObject = all.view.AnswerObject(of)
 	}
 	switch {
 	case event.StateEntered != nil:
@@ -118,6 +123,7 @@ func (all *executions) add(of stepfunctions.Execution) *Execution {
 		Attempts: []retry.Attempt{}, Visits: []Visit{}, arn: of.ARN,
 	}
 	e.Method, e.Path, _ = all.view.Request(of.Input)
+	e.RequestObject = all.view.RequestObject(of.Input)
 	if record := executionview.Envelope(of.Input).Record; record != nil {
 		e.Record = record.ID
 	}

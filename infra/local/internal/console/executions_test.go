@@ -274,3 +274,20 @@ func TestAConsoleThatWatchesNothingYetShowsNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestBodiesThatAreInTheBucketAreSaidToBe(t *testing.T) {
+	s := open(t, console.Config{}, nil)
+	s.run("large", `{"version": 1, "outcome": "retry", "attempts": [], "losses": {"count": 0, "allowed": 0},
+	  "call": {"request": {"method": "PUT", "path": "/pictures/7", "bodyObject": "requests/1f"}}}`,
+		`{"outcome": "succeeded", "statusCode": 200, "bodyObject": "answers/2e", "attempts": []}`)
+	var got console.Execution
+	s.get("executions/large", &got)
+	if got.RequestObject != "requests/1f" || got.AnswerObject != "answers/2e" {
+		t.Errorf("they are said to be at %q and %q, want requests/1f and answers/2e", got.RequestObject, got.AnswerObject)
+	}
+	s.run("small", input, once)
+	got = console.Execution{}
+	if s.get("executions/small", &got); got.RequestObject != "" || got.AnswerObject != "" {
+		t.Errorf("bodies that are in the states are said to be at %q and %q", got.RequestObject, got.AnswerObject)
+	}
+}

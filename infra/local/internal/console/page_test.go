@@ -67,6 +67,7 @@ func TestThePage(t *testing.T) {
 	shown := console.New(console.Config{Upstream: api.URL, Demo: upstream, Speed: waitsFaster})
 	running := startStack(ctx, t, stack.Config{Upstream: api.URL, SourceAddresses: true, Speed: waitsFaster, Middleware: shown.Middleware})
 	shown.Watch(running.StepFunctions, running.DynamoDB, running.View())
+	showGate(t, running, shown)
 
 	folder, err := filepath.Abs(modules)
 	if err != nil {
@@ -102,6 +103,20 @@ func TestThePage(t *testing.T) {
 	}
 	if !ended {
 		t.Errorf("the checks did not come to their end; there were %d", checked)
+	}
+}
+
+// showGate has an item of a gate, and metrics, that the page can show.
+func showGate(t *testing.T, running *stack.Stack, shown *console.Console) {
+	t.Helper()
+	item := `{"TableName": "` + running.Template.Tables[0].Name + `", "Item": {"id": {"S": "gate#Orders#0a1b2c3d0a1b2c3d0a1b2c3d0a1b2c3d.%2Forders#2"},
+	  "version": {"N": "3"}, "ticket": {"N": "7"}, "outage": {"N": "1"}, "opened": {"N": "1"}, "probe": {"N": "1"}, "byKey": {"N": "3"}}}`
+	if _, err := running.DynamoDB.Call(t.Context(), "PutItem", []byte(item)); err != nil {
+		t.Fatal(err)
+	}
+	if !shown.Measured(`{"_aws":{"Timestamp":1772368200000,"CloudWatchMetrics":[{"Namespace":"RetryingApiProxy","Dimensions":[["RecordPrefix"]],
+	  "Metrics":[{"Name":"GateWait","Unit":"Milliseconds"}]}]},"RecordPrefix":"Orders","GateWait":1200}`) {
+		t.Fatal("the metrics were not read")
 	}
 }
 

@@ -41,6 +41,25 @@ func TestTheDemoUpstreamIsToldAndCanBeChanged(t *testing.T) {
 	}
 }
 
+func TestWhatIsSetOfLimitsAndOutagesIsTold(t *testing.T) {
+	upstream, err := demo.New(demo.DefaultSettings(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, console.Config{Demo: upstream}, nil)
+	body := `{"requests":4,"intervalSeconds":2,"by":"key","burst":9,"omitRateLimit":true,"outage":{"answer":"503","seconds":3600,"retryAfterSeconds":5}}`
+	if status, answer := s.ask(http.MethodPut, "upstream", body, nil); status != http.StatusOK {
+		t.Fatalf("the change is answered with %d: %s", status, answer)
+	}
+	want := demo.Settings{Requests: 4, IntervalSeconds: 2, By: demo.ByKey, Burst: 9, OmitRateLimit: true,
+		Outage: &demo.Outage{Answer: demo.Unavailable, Seconds: 3600, RetryAfterSeconds: 5}}
+	var got console.Upstream
+	s.get("upstream", &got)
+	if diff := cmp.Diff(&want, got.Settings); diff != "" {
+		t.Errorf("the settings that are told are not those that were set (-want +got):\n%s", diff)
+	}
+}
+
 func TestSettingsThatCannotBeAreRefused(t *testing.T) {
 	upstream, err := demo.New(demo.DefaultSettings(), 1)
 	if err != nil {
@@ -52,6 +71,9 @@ func TestSettingsThatCannotBeAreRefused(t *testing.T) {
 		`{"requests":1,"intervalSeconds":0}`:                             "intervalSeconds",
 		`{"requests":1,"intervalSeconds":1,"failureShare":1.5}`:          "failureShare",
 		`{"requests":1,"intervalSeconds":1,"delayMilliseconds":-1}`:      "delayMilliseconds",
+		`{"requests":1,"intervalSeconds":1,"by":"user"}`:                 "by is",
+		`{"requests":1,"intervalSeconds":1,"outage":{"answer":"slow"}}`:  "outage.answer",
+		`{"requests":1,"intervalSeconds":1,"outage":{"end":1}}`:          "end",
 		`{"requests":1,"intervalSeconds":1,"delay":1}`:                   "delay",
 		`{"requests":null,"intervalSeconds":null,"failureShare":"most"}`: "failureShare",
 		`{"requests":1`: "EOF",

@@ -5,64 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"net"
 	"net/http"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/mccutchen/go-httpbin/v2/httpbin"
-	"github.com/sethvargo/go-limiter"
-	"github.com/sethvargo/go-limiter/memorystore"
 )
-
-// The behaviour of the upstream before anybody changes it.
-const (
-	// DefaultRequests is how many requests an address may make in an interval.
-	DefaultRequests = 1
-
-	// DefaultInterval is the interval of the rate limit.
-	DefaultInterval = 3 * time.Second
-
-	// DefaultFailureShare is the share of requests within the limit that are answered with 503.
-	DefaultFailureShare = 0.25
-)
-
-// Settings is how the upstream behaves.
-type Settings struct {
-	// Requests is how many requests an address may make in an interval, at least 1.
-	Requests uint64 `json:"requests"`
-
-	// IntervalSeconds is the interval of the rate limit, in seconds.
-	IntervalSeconds float64 `json:"intervalSeconds"`
-
-	// FailureShare is the share of the requests within the limit that are answered with 503, from 0 to 1. The failures
-	// are spread evenly, so that a share of 0.25 is every fourth request, the second one first.
-	FailureShare float64 `json:"failureShare"`
-
-	// DelayMilliseconds is how long each answer within the limit takes.
-	DelayMilliseconds int64 `json:"delayMilliseconds"`
-}
-
-// DefaultSettings is the behaviour before anybody changes it.
-func DefaultSettings() Settings {
-	return Settings{Requests: DefaultRequests, IntervalSeconds: DefaultInterval.Seconds(), FailureShare: DefaultFailureShare}
-}
-
-// Validate says what is wrong with the settings.
-func (s Settings) Validate() error {
-	switch {
-	case s.Requests < 1:
-		return fmt.Errorf("demo: requests is %d; give at least 1", s.Requests)
-	case !(s.IntervalSeconds > 0 && s.IntervalSeconds <= 3600):
-		return fmt.Errorf("demo: intervalSeconds is %v; give more than 0 and at most 3600", s.IntervalSeconds)
-	case !(s.FailureShare >= 0 && s.FailureShare <= 1):
-		return fmt.Errorf("demo: failureShare is %v; give 0 to 1", s.FailureShare)
-	case s.DelayMilliseconds < 0 || s.DelayMilliseconds > 600_000:
-		return fmt.Errorf("demo: delayMilliseconds is %d; give 0 to 600000", s.DelayMilliseconds)
-	}
-	return nil
-}
 
 // An Upstream is the demo upstream. It is safe for concurrent use.
 type Upstream struct {
@@ -71,8 +20,9 @@ type Upstream struct {
 
 	mu       sync.Mutex
 	settings Settings
-	limits   limiter.Store
-	debt     float64 // of failures not yet given
+	limit    limit
+	restored time.Time // when the outage is over; zero if the settings end it
+	debt     float64   // of failures not yet given
 	calls    int64
 	admits   func(*http.Request) bool // nil for everybody
 }
@@ -81,18 +31,31 @@ type Upstream struct {
 // bodies does not end here. That of httpbin is a megabyte.
 const maxBodyBytes = 8 << 20
 
-// New makes a demo upstream. With a speed other than 1 its limit is counted in time that runs so much faster; what it
-// says in Retry-After stays in the seconds of that time.
+// New makes a demo upstream. With a speed other than 1 its limits and outages are counted in time that runs so much faster; what
+// it says in Retry-After stays in the seconds of that time.
 func New(settings Settings, speed float64) (*Upstream, error) {
 	u := &Upstream{httpbin: httpbin.New(httpbin.WithMaxBodySize(maxBodyBytes)), speed: speed}
 	return u, u.Change(settings)
 }
 
-// Settings is how the upstream behaves at present.
+// Settings is how the upstream behaves at present. An outage that is over is not among them.
 func (u *Upstream) Settings() Settings {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.settings
+	return u.present()
+}
+
+// present is the settings without an outage that is over. The lock must be held.
+func (u *Upstream) present() Settings {
+	if !u.restored.IsZero() && !time.Now().Before(u.restored) {
+		u.settings.Outage = nil
+	}
+	settings := u.settings
+	if settings.Outage != nil {
+		outage := *settings.Outage
+		settings.Outage = &outage
+	}
+	return settings
 }
 
 // Calls is how many requests have come in.
@@ -102,24 +65,28 @@ func (u *Upstream) Calls() int64 {
 	return u.calls
 }
 
-// Change makes the upstream behave differently from now on. All limits start anew.
+// Change makes the upstream behave differently from now on. All limits start anew, and so does an outage.
 func (u *Upstream) Change(settings Settings) error {
 	if err := settings.Validate(); err != nil {
 		return err
 	}
-	limits, err := memorystore.New(&memorystore.Config{
-		Tokens:   settings.Requests,
-		Interval: max(time.Nanosecond, time.Duration(settings.IntervalSeconds/u.speed*float64(time.Second))),
-	})
+	limit, err := newLimit(settings, u.speed)
 	if err != nil {
-		return fmt.Errorf("demo: %w", err)
+		return err
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.limits != nil {
-		_ = u.limits.Close(context.Background())
+	if u.limit != nil {
+		u.limit.close()
 	}
-	u.settings, u.limits = settings, limits
+	if settings.Outage != nil {
+		outage := *settings.Outage // which the caller may go on to change
+		settings.Outage = &outage
+	}
+	u.settings, u.limit, u.restored = settings, limit, time.Time{}
+	if o := settings.Outage; o != nil && o.Seconds > 0 {
+		u.restored = time.Now().Add(time.Duration(o.Seconds / u.speed * float64(time.Second)))
+	}
 	// Half a failure is owed at the start, so that one is seen soon.
 	u.debt = 0.5
 	return nil
@@ -141,36 +108,39 @@ func (u *Upstream) admitted(r *http.Request) bool {
 	return admits == nil || admits(r)
 }
 
-// ServeHTTP answers as httpbin does, unless the address is over its limit or a failure is due.
+// ServeHTTP answers as httpbin does, unless there is an outage, somebody is over their limit, or a failure is due.
 func (u *Upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	address, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		address = r.RemoteAddr
-	}
+	from := callerOf(r) // before the credential is taken away
 	admitted := u.admitted(r)
 	u.mu.Lock()
 	u.calls++
+	settings := u.present()
+	if settings.Outage != nil {
+		u.mu.Unlock()
+		u.fail(w, *settings.Outage)
+		return
+	}
 	if !admitted {
 		u.mu.Unlock()
 		w.Header().Set("WWW-Authenticate", `Bearer realm="demo"`)
 		u.refuse(w, http.StatusUnauthorized, "The credential is missing, or it is not the one of the secret.")
 		return
 	}
-	settings := u.settings
-	// With the lock held, because Change closes the limits that it replaces.
-	_, remaining, reset, ok, err := u.limits.Take(r.Context(), address)
+	// With the lock held, because Change closes the limit that it replaces.
+	v, err := u.limit.take(from.identity(settings.partition()))
 	u.mu.Unlock()
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	until := time.Duration(float64(time.Until(time.Unix(0, int64(reset)))) * u.speed)
-	seconds := strconv.FormatInt(max(1, int64(math.Ceil(until.Seconds()))), 10)
-	w.Header().Set("RateLimit-Policy", fmt.Sprintf(`"address";q=%d;w=%d`, settings.Requests, int64(math.Ceil(settings.IntervalSeconds))))
-	w.Header().Set("RateLimit", fmt.Sprintf(`"address";r=%d;t=%s`, remaining, seconds))
-	if !ok {
+	seconds := strconv.FormatInt(max(1, int64(math.Ceil(v.renewed.Seconds()))), 10)
+	if !settings.OmitRateLimit {
+		w.Header().Set("RateLimit-Policy", fmt.Sprintf(`"%s";q=%d;w=%d`, settings.partition(), settings.Requests, int64(math.Ceil(settings.IntervalSeconds))))
+		w.Header().Set("RateLimit", fmt.Sprintf(`"%s";r=%d;t=%s`, settings.partition(), v.remaining, seconds))
+	}
+	if !v.ok {
 		w.Header().Set("Retry-After", seconds)
-		u.refuse(w, http.StatusTooManyRequests, "The address "+address+" is over its limit.")
+		u.refuse(w, http.StatusTooManyRequests, from.complaint(settings.partition()))
 		return
 	}
 	if u.failureDue() {
@@ -181,6 +151,17 @@ func (u *Upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	u.httpbin.ServeHTTP(w, r)
+}
+
+// fail does what becomes of requests in an outage.
+func (u *Upstream) fail(w http.ResponseWriter, outage Outage) {
+	if outage.Answer == Cut {
+		panic(http.ErrAbortHandler) // closes the connection
+	}
+	if outage.RetryAfterSeconds > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(outage.RetryAfterSeconds))
+	}
+	u.refuse(w, http.StatusServiceUnavailable, "There is an outage.")
 }
 
 func (u *Upstream) refuse(w http.ResponseWriter, status int, message string) {

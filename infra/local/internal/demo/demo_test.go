@@ -232,6 +232,14 @@ func TestSettingsThatCannotBeAreRefusedWithWhatIsAllowed(t *testing.T) {
 		{func(s *demo.Settings) { s.FailureShare = math.NaN() }, "failureShare is NaN"},
 		{func(s *demo.Settings) { s.DelayMilliseconds = -1 }, "delayMilliseconds is -1; give 0 to 600000"},
 		{func(s *demo.Settings) { s.DelayMilliseconds = 600_001 }, "delayMilliseconds is 600001"},
+		{func(s *demo.Settings) { s.By = "caller" }, `by is "caller"; give address or key, or leave it out, which is address`},
+		{func(s *demo.Settings) { s.Burst = -1 }, "burst is -1; give 1 to 1000000 for a token bucket, or 0 for a window"},
+		{func(s *demo.Settings) { s.Burst = 1_000_001 }, "burst is 1000001"},
+		{outage(demo.Outage{}), `outage.answer is ""; give 503 or cut, or leave the outage out`},
+		{outage(demo.Outage{Answer: "503", Seconds: -1}), "outage.seconds is -1; give 0, for an outage without an end, to 86400"},
+		{outage(demo.Outage{Answer: "503", Seconds: math.NaN()}), "outage.seconds is NaN"},
+		{outage(demo.Outage{Answer: "503", RetryAfterSeconds: -1}), "outage.retryAfterSeconds is -1; give 0, for an outage that is not announced, to 86400"},
+		{outage(demo.Outage{Answer: "cut", RetryAfterSeconds: 5}), "outage.retryAfterSeconds is 5, and outage.answer is cut; without an answer nothing is announced, so give one of them"},
 	} {
 		settings := demo.DefaultSettings()
 		c.change(&settings)
@@ -240,6 +248,16 @@ func TestSettingsThatCannotBeAreRefusedWithWhatIsAllowed(t *testing.T) {
 		}
 	}
 }
+
+func TestAllThatIsWrongWithSettingsIsSaidAtOnce(t *testing.T) {
+	err := demo.Settings{Requests: 1, Burst: -1, Outage: &demo.Outage{Answer: "slow", Seconds: -1}}.Validate()
+	if err == nil || strings.Count(err.Error(), "\n") != 3 {
+		t.Errorf("four things are wrong, and this is said:\n%v", err)
+	}
+}
+
+// outage gives settings an outage.
+func outage(o demo.Outage) func(*demo.Settings) { return func(s *demo.Settings) { s.Outage = &o } }
 
 // docs/large-bodies.md has four megabytes sent to it.
 func TestABodyOfFourMegabytesIsTakenAndComesBack(t *testing.T) {

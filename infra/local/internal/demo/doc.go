@@ -1,3 +1,3 @@
 // Package demo is an upstream to try things with: the endpoints of httpbin, which fail now and then, behind a rate limit by
-// source address.
+// source address or by key, with outages.
 package demo

@@ -81,16 +81,43 @@ func (v View) Result(execution stepfunctions.Execution) (statusCode int, failure
 	if execution.Status != asl.Succeeded {
 		return 0, cmp.Or(execution.Error, string(execution.Status))
 	}
-	end := Envelope(execution.Output)
-	if v.Kept != nil && end.Stored != "" {
-		if whole, err := v.Kept.Answer(context.Background(), end.Stored); err == nil {
-			end = whole
-		}
-	}
+	end := v.end(execution)
 	if end.Outcome == retry.Failed {
 		failure = cmp.Or(string(end.Error), string(end.Outcome))
 	}
 	return end.StatusCode, failure
+}
+
+// RequestObject names the object in the bucket that has the body of the request that an execution with this input is about. Empty
+// if the body is elsewhere, or there is none.
+func (v View) RequestObject(input string) string {
+	call := Envelope(input).Call
+	if call == nil {
+		return ""
+	}
+	if v.Kept != nil && call.Execution != "" {
+		if request, err := v.Kept.Request(context.Background(), call.Execution); err == nil {
+			return request.BodyObject
+		}
+	}
+	return call.Request.BodyObject
+}
+
+// AnswerObject names the object in the bucket that has the body of the answer that an execution has ended with. Empty if the body
+// is elsewhere, or there is none.
+func (v View) AnswerObject(execution stepfunctions.Execution) string {
+	return v.end(execution).BodyObject
+}
+
+// end is the envelope that an execution has ended with, with what is kept of it elsewhere.
+func (v View) end(execution stepfunctions.Execution) *message.Envelope {
+	end := Envelope(execution.Output)
+	if v.Kept != nil && end.Stored != "" {
+		if whole, err := v.Kept.Answer(context.Background(), end.Stored); err == nil {
+			return whole
+		}
+	}
+	return end
 }
 
 // AttemptResult is what came of an attempt, in few words: its status, the type of its failure, or both.

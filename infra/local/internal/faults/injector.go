@@ -42,17 +42,23 @@ const (
 
 // A source draws the faults of the calls that come one way.
 type source struct {
-	settings Settings
+	shares Shares
+	delay  time.Duration
 
 	mu     sync.Mutex
 	random *rand.Rand
 }
 
-// source makes the source of a way, which has a name.
-func (i *Injector) source(name string) *source {
+// source makes the source of a way that leads to a service: nil if no call that comes there fails. The prefix tells it from
+// other ways to the service.
+func (i *Injector) source(prefix string, service Service) *source {
+	shares := i.settings.of(service)
+	if !shares.any() {
+		return nil
+	}
 	hash := fnv.New64a()
-	_, _ = hash.Write([]byte(name))
-	return &source{settings: i.settings, random: rand.New(rand.NewPCG(i.settings.Seed, hash.Sum64()))}
+	_, _ = hash.Write([]byte(prefix + service.name))
+	return &source{shares: shares, delay: i.settings.Delay, random: rand.New(rand.NewPCG(i.settings.Seed, hash.Sum64()))}
 }
 
 func (s *source) next() fault {
@@ -62,7 +68,7 @@ func (s *source) next() fault {
 	for _, share := range []struct {
 		of    float64
 		fault fault
-	}{{s.settings.Throttle, throttled}, {s.settings.Lost, lost}, {s.settings.Slow, slow}, {s.settings.Failed, failed}, {s.settings.Cut, cut}} {
+	}{{s.shares.Throttle, throttled}, {s.shares.Lost, lost}, {s.shares.Slow, slow}, {s.shares.Failed, failed}, {s.shares.Cut, cut}} {
 		if at < share.of {
 			return share.fault
 		}
@@ -73,7 +79,7 @@ func (s *source) next() fault {
 
 // wait holds a call up. A caller that leaves meanwhile is the error.
 func (s *source) wait(ctx context.Context) error {
-	timer := time.NewTimer(s.settings.Delay)
+	timer := time.NewTimer(s.delay)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -85,10 +91,10 @@ func (s *source) wait(ctx context.Context) error {
 
 // Handler stands in front of the handler of a service.
 func (i *Injector) Handler(service Service, next http.Handler) http.Handler {
-	if !i.settings.Any() {
+	source := i.source("", service)
+	if source == nil {
 		return next
 	}
-	source := i.source(service.name)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch source.next() {
 		case throttled:
@@ -145,10 +151,10 @@ func (u *unsent) sendHalf(w http.ResponseWriter) {
 
 // Lambda stands in front of the functions that state machines invoke.
 func (i *Injector) Lambda(next asl.Lambda) asl.Lambda {
-	if !i.settings.Any() {
+	source := i.source("state machine: ", Lambda)
+	if source == nil {
 		return next
 	}
-	source := i.source("state machine: " + Lambda.name)
 	return asl.LambdaFunc(func(ctx context.Context, function string, payload []byte) (asl.Invocation, error) {
 		return call(ctx, source, Lambda, refusal.toStateMachine, func() (asl.Invocation, error) { return next.Invoke(ctx, function, payload) })
 	})
@@ -156,10 +162,10 @@ func (i *Injector) Lambda(next asl.Lambda) asl.Lambda {
 
 // DynamoDB stands in front of the tables that state machines write to.
 func (i *Injector) DynamoDB(next asl.DynamoDB) asl.DynamoDB {
-	if !i.settings.Any() {
+	source := i.source("state machine: ", DynamoDB)
+	if source == nil {
 		return next
 	}
-	source := i.source("state machine: " + DynamoDB.name)
 	return asl.DynamoDBFunc(func(ctx context.Context, input json.RawMessage) (json.RawMessage, error) {
 		return call(ctx, source, DynamoDB, refusal.toStateMachine, func() (json.RawMessage, error) { return next.UpdateItem(ctx, input) })
 	})
@@ -167,10 +173,10 @@ func (i *Injector) DynamoDB(next asl.DynamoDB) asl.DynamoDB {
 
 // SQS stands in front of the queues that state machines send messages to.
 func (i *Injector) SQS(next asl.SQS) asl.SQS {
-	if !i.settings.Any() {
+	source := i.source("state machine: ", SQS)
+	if source == nil {
 		return next
 	}
-	source := i.source("state machine: " + SQS.name)
 	return asl.SQSFunc(func(ctx context.Context, input json.RawMessage) (json.RawMessage, error) {
 		return call(ctx, source, SQS, refusal.toStateMachine, func() (json.RawMessage, error) { return next.SendMessage(ctx, input) })
 	})
@@ -178,10 +184,10 @@ func (i *Injector) SQS(next asl.SQS) asl.SQS {
 
 // StepFunctions stands in front of the state machines whose executions state machines start.
 func (i *Injector) StepFunctions(next asl.StepFunctions) asl.StepFunctions {
-	if !i.settings.Any() {
+	source := i.source("state machine: ", StepFunctions)
+	if source == nil {
 		return next
 	}
-	source := i.source("state machine: " + StepFunctions.name)
 	return asl.StepFunctionsFunc(func(ctx context.Context, input json.RawMessage) (json.RawMessage, error) {
 		return call(ctx, source, StepFunctions, refusal.toStateMachine, func() (json.RawMessage, error) { return next.StartExecution(ctx, input) })
 	})
@@ -189,10 +195,10 @@ func (i *Injector) StepFunctions(next asl.StepFunctions) asl.StepFunctions {
 
 // Queues stands in front of the queues that event sources poll.
 func (i *Injector) Queues(next eventsource.Queues) eventsource.Queues {
-	if !i.settings.Any() {
+	source := i.source("event source: ", SQS)
+	if source == nil {
 		return next
 	}
-	source := i.source("event source: " + SQS.name)
 	return eventsource.QueuesFunc(func(ctx context.Context, operation string, input json.RawMessage) (json.RawMessage, error) {
 		return call(ctx, source, SQS, refusal.ofQueue, func() (json.RawMessage, error) { return next.Call(ctx, operation, input) })
 	})
@@ -200,10 +206,10 @@ func (i *Injector) Queues(next eventsource.Queues) eventsource.Queues {
 
 // Functions stands in front of the functions that event sources invoke.
 func (i *Injector) Functions(next eventsource.Functions) eventsource.Functions {
-	if !i.settings.Any() {
+	source := i.source("event source: ", Lambda)
+	if source == nil {
 		return next
 	}
-	source := i.source("event source: " + Lambda.name)
 	return eventsource.FunctionsFunc(func(ctx context.Context, name string, payload []byte) (lambda.Result, error) {
 		return call(ctx, source, Lambda, refusal.ofFunction, func() (lambda.Result, error) { return next.Invoke(ctx, name, payload) })
 	})

@@ -92,6 +92,41 @@ func TestTheSeedDeterminesWhatComesOfACall(t *testing.T) {
 	}
 }
 
+func TestAServiceThatIsNamedHasItsOwnSharesAndNoOthers(t *testing.T) {
+	written, f := 0, &functions{}
+	tables := asl.DynamoDBFunc(func(context.Context, json.RawMessage) (json.RawMessage, error) {
+		written++
+		return nil, nil
+	})
+	settings, err := faults.Parse("dynamodb.throttle=0.5,seed=7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	injector := faults.New(settings)
+	invoke, update := injector.Lambda(f), injector.DynamoDB(tables)
+	endpoint, refused := injector.Handler(faults.DynamoDB, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})), 0
+	const n = 2_000
+	for range n {
+		_, _ = invoke.Invoke(t.Context(), "proxy-1", nil)
+		_, _ = update.UpdateItem(t.Context(), nil)
+		w := httptest.NewRecorder()
+		if endpoint.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", nil)); w.Code == http.StatusBadRequest {
+			refused++
+		}
+	}
+	if f.ran != n || written < 900 || written > 1_100 || refused < 900 || refused > 1_100 {
+		t.Errorf("of %d calls each, %d functions ran, %d writes of the state machine were made and %d at the endpoint refused; want all, half and half", n, f.ran, written, refused)
+	}
+
+	if settings, err = faults.Parse("throttle=1,dynamodb.lost=0"); err != nil {
+		t.Fatal(err)
+	}
+	injector = faults.New(settings)
+	if _, err := injector.DynamoDB(tables).UpdateItem(t.Context(), nil); err != nil || fate(f, injector.Lambda(f)) != "TooManyRequestsException" {
+		t.Errorf("with everything but DynamoDB throttled, a write got %v, and a function was not throttled", err)
+	}
+}
+
 func TestASlowCallIsHeldUpUnlessItsCallerLeaves(t *testing.T) {
 	f := &functions{}
 	began := time.Now()

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/s3"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/sqs"
@@ -99,6 +100,18 @@ var (
 		xml: true,
 	}
 )
+
+// key is the name of the service as [Parse] reads it.
+func (s Service) key() string { return strings.ToLower(strings.ReplaceAll(s.name, " ", "")) }
+
+// keys are those of all services.
+func keys() []string {
+	var all []string
+	for _, s := range []Service{Lambda, StepFunctions, DynamoDB, SecretsManager, S3, SQS} {
+		all = append(all, s.key())
+	}
+	return all
+}
 
 // refuse writes an error in the form of the service's API.
 func (s Service) refuse(w http.ResponseWriter, r *http.Request, by refusal) {

@@ -172,6 +172,9 @@ func TestAnUnmodifiedSDKSeesWhatRan(t *testing.T) {
 	if first.Events[0] != "ExecutionStarted" || first.Events[len(first.Events)-1] != "ExecutionSucceeded" {
 		t.Errorf("the history of the first execution is %v", first.Events)
 	}
+	found.Items = slices.DeleteFunc(found.Items, func(i map[string]map[string]string) bool {
+		return strings.HasPrefix(i["id"]["S"], "gate#") // what is known of the upstream
+	})
 	if len(found.Tables) != 1 || len(found.Items) != 1 || found.Items[0]["status"]["S"] != "COMPLETED" {
 		t.Errorf("the tables are %v and the items %v, want one record that is completed", found.Tables, found.Items)
 	}

@@ -21,3 +21,21 @@ func TestAGatewayThatWasFrozenWhileItsConnectionWasClosedNeverGuesses(t *testing
 		}
 	}
 }
+
+// TestFunctionsThatWereFrozenWhileTheTableClosedTheirConnectionAreHeldUpByNoGate is the same for the table, which every request
+// asks for a ticket.
+func TestFunctionsThatWereFrozenWhileTheTableClosedTheirConnectionAreHeldUpByNoGate(t *testing.T) {
+	t.Parallel()
+	s := start(t, serve(t, status(http.StatusOK)), idle(0, 50*time.Millisecond),
+		environment("gateway", "GATE", `{"flowControl":{"mode":"fixed","rate":1000,"burst":100}}`))
+	get(t, s, "/orders") // the cold starts
+	for i := range 10 {
+		time.Sleep(100 * time.Millisecond)
+		if a := get(t, s, "/orders"); a.Status != http.StatusOK {
+			t.Errorf("request %d was answered with %d %s, want 200", i+1, a.Status, a.Body)
+		}
+	}
+	if item := knownOfOrders(t, s); item == nil || item["ticket"].(float64) < 1 {
+		t.Errorf("no ticket was taken: %v", item)
+	}
+}

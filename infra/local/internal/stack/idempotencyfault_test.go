@@ -1,7 +1,9 @@
 package stack_test
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -93,11 +95,14 @@ func TestADynamoDBThatFailsIsA503AndTheUpstreamIsNotCalled(t *testing.T) {
 	}
 }
 
+// It looks at the gate, but whatever comes of that, the request goes on.
 func TestARequestWithoutAKeyNeedsNoDynamoDB(t *testing.T) {
 	t.Parallel()
 	u := play(t, status(http.StatusCreated))
-	s := tapped(t, u.URL, func(w http.ResponseWriter, _ *http.Request, operation string, _ http.Handler) {
-		t.Errorf("it was asked for %s", operation)
+	s := tapped(t, u.URL, func(w http.ResponseWriter, r *http.Request, operation string, _ http.Handler) {
+		if asked, err := io.ReadAll(r.Body); err != nil || operation != "GetItem" || !bytes.Contains(asked, []byte(`"gate#`)) {
+			t.Errorf("it was asked for %s with %s, %v", operation, asked, err)
+		}
 		refuse(w, http.StatusInternalServerError, "InternalServerError")
 	})
 	if a := send(t, s, http.MethodPost, "/orders", "{}"); a.Status != http.StatusCreated {

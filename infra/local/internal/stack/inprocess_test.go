@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -28,6 +29,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution/executionstore"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate/gatestore"
 	gateway "github.com/retrying-api-proxy/retrying-api-proxy/functions/gateway/handler"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	proxy "github.com/retrying-api-proxy/retrying-api-proxy/functions/proxy/handler"
@@ -46,6 +49,14 @@ type whole struct {
 	gateway *gateway.Gateway
 	another *gateway.Gateway // another sandbox of the same function
 	proxies []lambda.Handler
+
+	// pools are the sandboxes of the proxies, if there is to be one for each invocation that runs at the same time. Default: one
+	// for all, that of proxies.
+	pools []*pool[lambda.Handler]
+
+	// newGateway and newProxy make other sandboxes of the functions.
+	newGateway func(off time.Duration) *gateway.Gateway
+	newProxy   func(i int) lambda.Handler
 
 	// severed breaks the connection of the gateways to Step Functions before anything is started, in such a way that they
 	// cannot know that.
@@ -77,8 +88,37 @@ type whole struct {
 	upstream func(n int, w http.ResponseWriter)
 	sent     []sent
 
+	// upstreamOf answers a request in its place, if it is set.
+	upstreamOf func(http.ResponseWriter, *http.Request)
+
 	// broken is a promise that was found broken in a goroutine other than the test's.
 	broken string
+}
+
+// patience is how long handlers wait for the table, by the clock of the machine, which may be slow.
+const patience = time.Minute
+
+// A pool holds the sandboxes of a function, the one that was used last on top, as Lambda seems to have it.
+type pool[T any] struct {
+	mu   sync.Mutex
+	idle []T
+	made int
+}
+
+func (p *pool[T]) take(more func() T) (sandbox T, done func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.idle); n > 0 {
+		sandbox, p.idle = p.idle[n-1], p.idle[:n-1]
+	} else {
+		sandbox = more()
+		p.made++
+	}
+	return sandbox, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.idle = append(p.idle, sandbox)
+	}
 }
 
 // A fataler is a test, or a property of one.
@@ -155,8 +195,20 @@ func (s severable) Do(r *http.Request) (*http.Response, error) {
 	if *s.severed {
 		return nil, errors.New("connection reset by peer")
 	}
+	if p, entered := r.Context().Value(presenceKey{}).(*presence); entered {
+		p.leave()
+		defer func() { p.leave = p.clock.Enter() }()
+	}
 	return s.inProcess.Do(r)
 }
+
+// A presence is that of a goroutine that has entered the clock. While an execution runs for it, that has.
+type presence struct {
+	clock *clock.Virtual
+	leave func()
+}
+
+type presenceKey struct{}
 
 // faulty carries requests to the table as the stack says.
 type faulty struct {
@@ -224,6 +276,11 @@ func newWhole(t fataler, policy string, random func() float64) (w *whole, end fu
 }
 
 func newWholeWithClocks(t fataler, policy string, random func() float64, clocks off) (w *whole, end func()) {
+	return newWholeIn(t, policy, random, clocks, nil)
+}
+
+// newWholeIn starts a stack with more in the environment of its functions, or with something else there.
+func newWholeIn(t fataler, policy string, random func() float64, clocks off, more map[string]string) (w *whole, end func()) {
 	w = &whole{t: t, clock: clock.NewVirtual(dawn), fate: func(string) fate { return runs }}
 	tables := dynamodb.New(dynamodb.WithClock(w.clock.Now))
 	if err := tables.CreateTable(dynamodb.TableDefinition{Name: "records", PartitionKey: dynamodb.KeyAttribute{Name: "id", Type: "S"}}); err != nil {
@@ -246,6 +303,7 @@ func newWholeWithClocks(t fataler, policy string, random func() float64, clocks 
 		"ASYNC": "true", "ASYNC_STATE_MACHINE_ARN": asyncMachine, "ASYNC_DEADLINE": "6h", "ASYNC_ANSWER_TTL": "24h", "DEAD_LETTER_RETENTION": "336h",
 		"CALLBACK_HOSTS": "127.0.0.1", "CALLBACK_SECRET": "hooks",
 	}
+	maps.Copy(environment, more)
 	getenv := func(proxy string) func(string) string {
 		return func(name string) string {
 			if name == "PROXY_NAME" {
@@ -260,33 +318,38 @@ func newWholeWithClocks(t fataler, policy string, random func() float64, clocks 
 		Region: "us-east-1", Credentials: keys, BaseEndpoint: aws.String("http://dynamodb.test"), HTTPClient: faulty{inProcess{tables}, w},
 		Retryer: aws.NopRetryer{}, // it waits by the clock of the machine
 	})
-	newGateway := func(off time.Duration) *gateway.Gateway {
+	w.newGateway = func(off time.Duration) *gateway.Gateway {
 		engine := sfn.New(sfn.Options{
 			Region: "us-east-1", Credentials: keys, BaseEndpoint: aws.String("http://states.test"), RetryMaxAttempts: 1,
 			HTTPClient: severable{inProcess{service}, &w.severed},
 		})
 		g, err := gateway.New(getenv(""), gateway.Dependencies{
 			Engine: engine, AsyncEngine: engine, DynamoDB: table,
-			Log: discard, Clock: wrong{sleeper{w.clock}, off}, Random: random,
+			Log: discard, Clock: wrong{sleeper{w.clock}, off}, Random: random, GateSilence: patience,
 		})
 		if err != nil {
 			t.Fatalf("%v", err)
 		}
 		return g
 	}
-	w.gateway, w.another = newGateway(clocks.gateway), newGateway(clocks.another)
-	for i := range 3 {
+	w.gateway, w.another = w.newGateway(clocks.gateway), w.newGateway(clocks.another)
+	w.newProxy = func(i int) lambda.Handler {
 		p, err := proxy.New(getenv(fmt.Sprintf("proxy-%d", i+1)), proxy.Dependencies{
 			Log: discard, Clock: wrong{sleeper{w.clock}, clocks.proxies[i]}, Random: random, Secrets: vault{},
+			Gate: func(name string) gate.Store { return gatestore.New(table, name) }, GateSilence: patience,
 			Executions: func(name, prefix string) proxy.Executions { return executionstore.New(table, name, prefix) },
 			Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return new(net.Dialer).DialContext(ctx, network, wholeUpstream().address)
+				dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+i))}} // each proxy has an address
+				return dialer.DialContext(ctx, network, wholeUpstream().address)
 			},
 		})
 		if err != nil {
 			t.Fatalf("%v", err)
 		}
-		w.proxies = append(w.proxies, lambda.NewHandler(p.Handle))
+		return lambda.NewHandler(p.Handle)
+	}
+	for i := range 3 {
+		w.proxies = append(w.proxies, w.newProxy(i))
 	}
 	return w, func() {
 		service.Close()
@@ -313,7 +376,9 @@ func (w *whole) invoke(ctx context.Context, function string, payload []byte) (as
 	case crashesBefore:
 		return failed("Runtime.ExitError")
 	}
-	output, err := w.proxies[number-1].Invoke(ctx, payload)
+	proxy, done := w.sandboxOf(number - 1)
+	defer done()
+	output, err := proxy.Invoke(ctx, payload)
 	switch {
 	case fate == crashesAfter:
 		return failed("Sandbox.Timedout")
@@ -321,6 +386,14 @@ func (w *whole) invoke(ctx context.Context, function string, payload []byte) (as
 		return failed(reflect.TypeOf(err).Elem().Name())
 	}
 	return asl.Invocation{Payload: output}, nil
+}
+
+// sandboxOf is the sandbox that a proxy runs in.
+func (w *whole) sandboxOf(i int) (proxy lambda.Handler, done func()) {
+	if w.pools == nil {
+		return w.proxies[i], func() {}
+	}
+	return w.pools[i].take(func() lambda.Handler { return w.newProxy(i) })
 }
 
 // takeLetter is the queue of dead letters.
@@ -371,6 +444,10 @@ func (w *whole) serve(rw http.ResponseWriter, r *http.Request, body []byte) {
 		return
 	}
 	w.sent = append(w.sent, sent{w.clock.Now(), r.Method + " " + r.URL.Path})
+	if w.upstreamOf != nil {
+		w.upstreamOf(rw, r)
+		return
+	}
 	w.upstream(len(w.sent), rw)
 }
 
@@ -381,12 +458,16 @@ func (w *whole) ask(method, path string, fields ...string) events.LambdaFunction
 
 // askOf sends a request to one of the gateways.
 func (w *whole) askOf(gateway *gateway.Gateway, method, path string, fields ...string) events.LambdaFunctionURLResponse {
+	return w.askIn(context.Background(), gateway, method, path, fields...)
+}
+
+func (w *whole) askIn(ctx context.Context, gateway *gateway.Gateway, method, path string, fields ...string) events.LambdaFunctionURLResponse {
 	event := events.LambdaFunctionURLRequest{RawPath: path, Headers: map[string]string{}}
 	event.RequestContext.HTTP.Method, event.RequestContext.HTTP.Protocol = method, "HTTP/1.1"
 	for i := 0; i < len(fields); i += 2 {
 		event.Headers[fields[i]] = fields[i+1]
 	}
-	answer, err := gateway.Handle(context.Background(), event)
+	answer, err := gateway.Handle(ctx, event)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err != nil || w.broken != "" {

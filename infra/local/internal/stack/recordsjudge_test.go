@@ -17,6 +17,7 @@ import (
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/dynamostore"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
@@ -87,14 +88,16 @@ func number(n int64) types.AttributeValue {
 	return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
 }
 
-// items are those in the table.
+// items are those in the table, without those of the gate.
 func (d table) items() []item {
 	d.t.Helper()
 	out, err := d.client.Scan(context.Background(), &awsdynamodb.ScanInput{TableName: &d.name, ConsistentRead: aws.Bool(true)})
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	return out.Items
+	return slices.DeleteFunc(out.Items, func(i item) bool {
+		return strings.HasPrefix(i["id"].(*types.AttributeValueMemberS).Value, gate.ItemPrefix)
+	})
 }
 
 // item is the only one in the table.

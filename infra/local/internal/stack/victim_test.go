@@ -115,7 +115,7 @@ func (v *victim) waits(arn string) {
 		if err != nil {
 			v.t.Fatal(err)
 		}
-		if last := history.Events[len(history.Events)-1]; last.Type == "WaitStateEntered" {
+		if n := len(history.Events); n > 0 && history.Events[n-1].Type == "WaitStateEntered" {
 			return
 		}
 		if time.Now().After(limit) {

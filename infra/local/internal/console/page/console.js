@@ -1,8 +1,10 @@
 // The page of the local stack: it listens to what happens and shows it.
 import { count, duration, element, keep, mark, remaining, setText, timeOfDay } from './element.js';
 import * as attempts from './attempts.js';
+import * as gates from './gates.js';
 import * as machine from './machine.js';
 import * as send from './send.js';
+import * as settings from './settings.js';
 
 const byId = (id) => document.getElementById(id);
 const emptyOf = (id) => byId(id).closest('section').querySelector('.empty');
@@ -12,6 +14,8 @@ const state = {
   executions: new Map(), // by name, in the order in which they started
   requests: new Map(), // by id
   records: [],
+  gates: [],
+  metrics: [],
   upstream: undefined,
   selected: undefined, // name of an execution
   followed: true, // the newest one is selected
@@ -43,6 +47,8 @@ function listen() {
     state.executions = new Map(all.executions.reverse().map((execution) => [execution.name, execution]));
     state.requests = new Map(all.requests.reverse().map((request) => [request.id, request]));
     state.records = all.records;
+    state.gates = all.gates;
+    state.metrics = all.metrics;
     takeUpstream(all.upstream);
     follow();
   });
@@ -59,6 +65,8 @@ function listen() {
     if (request.answers.length === request.copies) send.complete(request);
   });
   on('records', (records) => { state.records = records; });
+  on('gates', (list) => { state.gates = list; });
+  on('metrics', (list) => { state.metrics = list; });
   on('upstream', takeUpstream);
 }
 
@@ -83,13 +91,7 @@ function takeUpstream(upstream) {
   setText(byId('upstream-calls'), upstream.calls === 1 ? 'once' : count(upstream.calls, 'time'));
   byId('upstream').hidden = !upstream.settings;
   if (!upstream.settings) byId('paths').replaceChildren(); // they are the demo's
-  if (upstream.settings && JSON.stringify(before) !== JSON.stringify(upstream.settings)) {
-    const { requests, intervalSeconds, failurePercent, delayMilliseconds } = byId('settings').elements;
-    requests.value = upstream.settings.requests;
-    intervalSeconds.value = upstream.settings.intervalSeconds;
-    failurePercent.value = Number((upstream.settings.failureShare * 100).toFixed(4));
-    delayMilliseconds.value = upstream.settings.delayMilliseconds;
-  }
+  if (upstream.settings) settings.show(byId('settings').elements, upstream.settings, before);
 }
 
 // --- which execution is shown
@@ -137,6 +139,7 @@ function draw() {
   attempts.draw({ scale: byId('scale'), list: byId('attempts'), empty: emptyOf('attempts') }, execution, now, light);
   drawExecutions(now);
   drawRecords(now);
+  gates.draw({ list: byId('gates'), empty: emptyOf('gates'), metrics: byId('metrics') }, state.gates, state.metrics, now);
   send.draw(byId('answers'), emptyOf('answers'), [...state.requests.values()].reverse(), state.executions, show);
 }
 
@@ -145,6 +148,8 @@ let drawnMachine; // what the drawing shows, to draw only what has changed
 function drawRequest(execution, now) {
   setText(byId('request-title'), execution ? title(execution) : 'No request yet');
   if (execution) setText(byId('request-outcome'), attempts.summary(execution, now));
+  const objects = [['The body of the request is', execution?.requestObject], ['The body of the answer is', execution?.answerObject]];
+  setText(byId('request-objects'), objects.filter(([, name]) => name).map(([what, name]) => `${what} in the bucket, at ${name}.`).join(' '));
   const shown = state.machines.find((m) => m.name === execution?.stateMachine) ?? state.machines[0];
   if (!shown) return;
   const running = execution?.status === 'RUNNING' ? Math.floor(now / 250) : 0;
@@ -234,19 +239,13 @@ function prepareSettings() {
     event.preventDefault();
     setText(byId('settings-error'), '');
     setText(byId('settings-done'), '');
-    const { requests, intervalSeconds, failurePercent, delayMilliseconds } = form.elements;
     const wrong = [...form.elements].find((input) => !input.checkValidity());
     if (wrong) {
       setText(byId('settings-error'), `${wrong.closest('label').textContent.trim()}: ${wrong.validationMessage}`);
       return wrong.focus();
     }
     try {
-      takeUpstream(await send.change('PUT', 'upstream', {
-        requests: requests.valueAsNumber,
-        intervalSeconds: intervalSeconds.valueAsNumber,
-        failureShare: failurePercent.valueAsNumber / 100,
-        delayMilliseconds: delayMilliseconds.valueAsNumber,
-      }));
+      takeUpstream(await send.change('PUT', 'upstream', settings.read(form.elements)));
       setText(byId('settings-done'), 'Changed.');
     } catch (problem) {
       setText(byId('settings-error'), problem.message);

@@ -168,7 +168,17 @@ await check('header fields and a body are sent, and markup in an answer stays te
   assert.match(complaints.pop(), /400 \(Bad Request\)/); // which the browser notes down
 });
 
-await check('the demo upstream is changed, and refuses what cannot be', {}, async (page) => {
+await check('the gate is shown with what was measured', {}, async (page) => {
+  await behave({});
+  await says(page, '#gates li', 'circuit open');
+  await says(page, '#gates li code', '0a1b2c3d./orders #2');
+  await says(page, '#gates li .facts', '7 tickets waiting of 7, the limit is by key');
+  await says(page, '#metrics', 'GateWait, Orders');
+  await says(page, '#metrics', '1.20 s');
+  assert.ok(!(await text(page, '#records')).includes('orders'), 'it is shown as a record, too');
+});
+
+await check('the demo upstream is changed, and refuses what cannot be', {}, async (page, complaints) => {
   await behave({});
   await page.fill('[name=requests]', '7');
   await page.fill('[name=intervalSeconds]', '2.5');
@@ -178,6 +188,27 @@ await check('the demo upstream is changed, and refuses what cannot be', {}, asyn
   await says(page, '#settings-done', 'Changed.');
   const { settings } = await (await fetch(`${url}upstream`)).json();
   assert.deepEqual(settings, { requests: 7, intervalSeconds: 2.5, failureShare: 0.125, delayMilliseconds: 40 });
+
+  await page.selectOption('[name=by]', 'key');
+  await page.fill('[name=burst]', '20');
+  await page.check('[name=omitRateLimit]');
+  await page.selectOption('[name=outage]', '503');
+  await page.fill('[name=outageSeconds]', '600');
+  await page.fill('[name=retryAfterSeconds]', '30');
+  await page.click('text="Change"');
+  await says(page, '#settings-done', 'Changed.');
+  assert.deepEqual((await (await fetch(`${url}upstream`)).json()).settings, {
+    ...settings, by: 'key', burst: 20, omitRateLimit: true, outage: { answer: '503', seconds: 600, retryAfterSeconds: 30 },
+  });
+  await page.selectOption('[name=outage]', 'cut');
+  await page.click('text="Change"');
+  await says(page, '#settings-error', 'nothing is announced');
+  assert.match(complaints.pop(), /400 \(Bad Request\)/); // which the browser notes down
+
+  await page.fill('[name=delayMilliseconds]', '77'); // not sent yet
+  await behave({ by: 'key', burst: 20, omitRateLimit: true, requests: 7, intervalSeconds: 2.5, failureShare: 0.125, delayMilliseconds: 40 });
+  await page.waitForFunction(() => document.querySelector('[name=outage]').value === '' && document.querySelector('[name=outageSeconds]').value === '');
+  assert.equal(await page.inputValue('[name=delayMilliseconds]'), '77');
 
   await page.fill('[name=failurePercent]', '101');
   await page.click('text="Change"');

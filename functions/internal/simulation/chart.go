@@ -1,4 +1,4 @@
-package main
+package simulation
 
 import (
 	"fmt"
@@ -20,37 +20,34 @@ const (
 type panel struct {
 	title string
 	text  string // how a value is written
-	value func(played, int) float64
+	value func(Played, int) float64
 }
 
-// chart draws what came of the strategies of a scenario: a bar for each, in three panels.
-func chart(p played) string {
-	panels := []panel{
-		{"calls per success", "%.2f", func(p played, n int) float64 { return p.worlds[n].measures.callsPerSuccess() }},
-		{"success in 60 s", "%.1f%%", func(p played, n int) float64 { return 100 * p.worlds[n].measures.shareSuccessful() }},
-		{"busiest second, x the rate", "%.1fx", func(p played, n int) float64 {
-			m := &p.worlds[n].measures
-			from := interval{0, p.end}
-			if end := p.upstream.outage.end; end > 0 {
-				from.begin = end
-			}
-			if p.names[n] == bound {
-				return 0
-			}
-			return p.peak(m, from)
-		}},
-	}
+var panels = []panel{
+	{"calls per success", "%.2f", func(p Played, n int) float64 { return p.Measures[n].CallsPerSuccess() }},
+	{"success in 60 s", "%.1f%%", func(p Played, n int) float64 { return 100 * p.Measures[n].ShareSuccessful() }},
+	{"busiest second, x the rate", "%.1fx", func(p Played, n int) float64 {
+		if p.Names[n] == Bound {
+			return 0
+		}
+		return p.Busiest(p.Measures[n], p.Upstream.Outage.End) // from the beginning if there is none
+	}},
+}
+
+// Chart draws what came of the strategies of a scenario, as an SVG: a bar for each, in three panels. Those whose name begins
+// with ours stand out.
+func (p Played) Chart(ours string) string {
 	var out strings.Builder
-	width, height := labelWidth+len(panels)*panelWidth+10, top+rowHeight*len(p.names)+8
+	width, height := labelWidth+len(panels)*panelWidth+10, top+rowHeight*len(p.Names)+8
 	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="sans-serif" font-size="11">`+"\n", width, height, width, height)
-	fmt.Fprintf(&out, `<rect width="%d" height="%d" fill="#fff"/><text x="8" y="16" font-size="13" font-weight="bold" fill="#222">%s</text>`+"\n", width, height, html.EscapeString(p.name))
-	for n, name := range p.names {
+	fmt.Fprintf(&out, `<rect width="%d" height="%d" fill="#fff"/><text x="8" y="16" font-size="13" font-weight="bold" fill="#222">%s</text>`+"\n", width, height, html.EscapeString(p.Name))
+	for n, name := range p.Names {
 		fmt.Fprintf(&out, `<text x="%d" y="%d" text-anchor="end" fill="#222">%s</text>`+"\n", labelWidth-8, top+rowHeight*n+barHeight-1, html.EscapeString(name))
 	}
 	for k, panel := range panels {
 		left, longest := labelWidth+k*panelWidth, 0.0
-		values := make([]float64, len(p.names))
-		for n := range p.names {
+		values := make([]float64, len(p.Names))
+		for n := range p.Names {
 			if v := panel.value(p, n); !math.IsNaN(v) && !math.IsInf(v, 0) {
 				values[n], longest = v, max(longest, v)
 			}
@@ -61,9 +58,9 @@ func chart(p played) string {
 				continue
 			}
 			colour := "#9aa5b1"
-			if strings.HasPrefix(p.names[n], "the gate") {
+			if strings.HasPrefix(p.Names[n], ours) {
 				colour = "#1f77b4"
-			} else if p.names[n] == bound {
+			} else if p.Names[n] == Bound {
 				colour = "#2ca02c"
 			}
 			y, length := top+rowHeight*n, v/longest*(panelWidth-60)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/internal/simulation"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
@@ -13,49 +14,42 @@ type parked struct{ until, at time.Duration }
 
 // parking lets one caller's Retry-After keep everybody away, and spreads them afterwards as the policy spreads one. Until
 // when is in an item of the table, which is read beside the requests, once a second.
-func parking(scope func(kind) string) func(*world) func(*request) {
+func parking(scope func(simulation.Kind) string) func(*world) func(*request) {
 	return func(w *world) func(*request) {
-		items := map[string]time.Duration{}
+		items, ring := map[string]time.Duration{}, perAccount(w)
 		return func(r *request) {
-			key := scope(r.kind)
-			decide := perAccount(epoch.Add(r.now()), w.random.Float64)
+			key := scope(r.Kind)
 			c, known := r.gateway.parked[key]
 			switch {
 			case !known:
 				w.store.reads++
-				c = parked{items[key], r.now()}
+				c = parked{items[key], r.Now()}
 				r.gateway.parked[key] = c
-			case r.now()-c.at > time.Second && c.until <= r.now():
-				w.start(w.now, func(p *process) {
+			case r.Now()-c.at > time.Second && c.until <= r.Now():
+				w.Start(w.Now(), func(p *simulation.Process) {
 					w.store.reads++
-					p.sleep(w.store.latency(p))
-					r.gateway.parked[key] = parked{items[key], p.now()}
+					p.Sleep(w.store.latency())
+					r.gateway.parked[key] = parked{items[key], p.Now()}
 				})
 			}
-			if wait := c.until - r.now(); wait > 0 {
-				wait += time.Duration(r.random() * float64(max(time.Second, wait/4)))
-				if wait > r.left()-retry.MinimumAttemptTime {
-					w.measures.refused++
+			if wait := c.until - r.Now(); wait > 0 {
+				wait += time.Duration(w.Random.Float64() * float64(max(time.Second, wait/4)))
+				if wait > r.Left()-retry.MinimumAttemptTime {
+					w.Measures.Refused++
 					return
 				}
-				r.sleep(wait)
+				r.Sleep(wait)
 			}
-			for address := w.random.IntN(proxies); ; address = (address + 1) % proxies {
-				result, ok := r.call(address)
-				if !ok || good(result) {
-					return
-				}
-				again, delay, _ := decide(result)
-				if told, ok := retryAfter(result); ok {
+			x := ring.Begin(r.Request)
+			for delay, again := time.Duration(0), true; again; {
+				var result retry.Result
+				result, delay, again = x.Attempt(delay)
+				if told, ok := simulation.RetryAfter(result); ok {
 					w.store.writes++
-					r.sleep(w.store.latency(r.process))
-					items[key] = max(items[key], r.now()+told)
-					r.gateway.parked[key] = parked{items[key], r.now()}
+					r.Sleep(w.store.latency())
+					items[key] = max(items[key], r.Now()+told)
+					r.gateway.parked[key] = parked{items[key], r.Now()}
 				}
-				if !again {
-					return
-				}
-				r.sleep(delay)
 			}
 		}
 	}
@@ -131,18 +125,18 @@ func awsAdaptive(oneProcess bool) func(*world) func(*request) {
 				a = r.gateway.client
 			}
 			for n := range retry.DefaultRateLimitAttempts {
-				for wait := a.take(r.now()); wait > 0 && r.left() > 0; wait = a.take(r.now()) {
-					r.sleep(max(wait, 10*time.Millisecond))
+				for wait := a.take(r.Now()); wait > 0 && r.Left() > 0; wait = a.take(r.Now()) {
+					r.Sleep(max(wait, 10*time.Millisecond))
 				}
-				result, ok := r.call(0)
+				result, ok := r.Call(0)
 				if !ok {
 					return
 				}
-				a.answered(r.now(), result.Status == http.StatusTooManyRequests)
-				if good(result) {
+				a.answered(r.Now(), result.Status == http.StatusTooManyRequests)
+				if simulation.Good(result) {
 					return
 				}
-				r.sleep(time.Duration(r.random() * min(20, math.Pow(2, float64(n))) * float64(time.Second)))
+				r.Sleep(time.Duration(w.Random.Float64() * min(20, math.Pow(2, float64(n))) * float64(time.Second)))
 			}
 		}
 	}
@@ -161,31 +155,25 @@ func (t *throttle) decay(now time.Duration) {
 }
 
 // sreThrottle is the policy behind such a throttle, in one process that makes all the calls. A call that it refuses ends
-// the request if it is the first one, and is a failure like another if not.
+// the request.
 func sreThrottle(w *world) func(*request) {
 	var t throttle
+	ring := perAccount(w)
 	return func(r *request) {
-		decide := perAccount(epoch.Add(r.now()), w.random.Float64)
-		for address := w.random.IntN(proxies); ; address = (address + 1) % proxies {
-			t.decay(r.now())
+		x := ring.Begin(r.Request)
+		for delay, again := time.Duration(0), true; again; {
+			r.Wait(delay)
+			t.decay(r.Now())
 			t.calls++
-			if r.random() < max(0, (t.calls-2*t.accepted)/(t.calls+1)) {
-				w.measures.refused++
+			if w.Random.Float64() < max(0, (t.calls-2*t.accepted)/(t.calls+1)) {
+				w.Measures.Refused++
 				return
 			}
-			result, ok := r.call(address)
-			if !ok {
-				return
-			}
-			if good(result) {
+			var result retry.Result
+			result, delay, again = x.Attempt(0)
+			if simulation.Good(result) {
 				t.accepted++
-				return
 			}
-			again, delay, _ := decide(result)
-			if !again {
-				return
-			}
-			r.sleep(delay)
 		}
 	}
 }
@@ -194,27 +182,45 @@ func sreThrottle(w *world) func(*request) {
 // of the last 10 s, and 10 per second. It knows all requests at once and for nothing, which no table can give.
 func budget(share float64) func(*world) func(*request) {
 	return func(w *world) func(*request) {
-		tokens, last := 100.0, time.Duration(0)
+		tokens, last, ring := 100.0, time.Duration(0), perAccount(w)
+		refill := func() {
+			passed := (w.Now() - last).Seconds()
+			tokens, last = min(100+share*2000, tokens*math.Exp(-passed/10)+10*passed), w.Now()
+		}
 		return func(r *request) {
-			decide := perAccount(epoch.Add(r.now()), w.random.Float64)
-			refill := func() {
-				tokens = min(100+share*2000, tokens*math.Exp(-(w.now-last).Seconds()/10)+10*(w.now-last).Seconds())
-				last = w.now
-			}
 			refill()
 			tokens += share
-			for address := w.random.IntN(proxies); ; address = (address + 1) % proxies {
-				result, ok := r.call(address)
-				if !ok || good(result) {
+			x := ring.Begin(r.Request)
+			for delay, again := time.Duration(0), true; again; tokens-- {
+				var result retry.Result
+				result, delay, again = x.Attempt(delay)
+				if simulation.Good(result) {
 					return
 				}
-				again, delay, _ := decide(result)
 				refill()
 				if !again || tokens < 1 {
 					return
 				}
-				tokens--
-				r.sleep(delay)
+			}
+		}
+	}
+}
+
+// hedge makes a second call from another address if the first takes longer than that, and lets the faster one win. What
+// fails is repeated as the policy has it.
+func hedge(after time.Duration) func(*world) func(*request) {
+	return func(w *world) func(*request) {
+		ring := perAccount(w)
+		return func(r *request) {
+			x, answered := ring.Begin(r.Request), false
+			second := (x.Address() + 1) % simulation.Proxies
+			r.Beside(after, func(b *simulation.Request) {
+				if !answered {
+					b.Call(second)
+				}
+			})
+			for delay, again := time.Duration(0), true; again && !r.Succeeded(); answered = true {
+				_, delay, again = x.Attempt(delay)
 			}
 		}
 	}
