@@ -184,7 +184,7 @@ func (i Item) pace(ms int64, s Settings) float64 {
 	case i.open() || i.parked():
 		p := max(minimumRamp, s.Breaker.RampUp*i.arrivals(ms))
 		if i.parked() && i.Outage == 0 {
-			p = max(p, float64(i.Ticket-i.Served)*second/release)
+			p = max(p, float64(min(i.Ticket-i.Served, releaseMost))*second/release)
 		}
 		if fixed := s.fixedRate(); fixed > 0 {
 			p = min(p, float64(fixed)/perSecond)
@@ -195,8 +195,12 @@ func (i Item) pace(ms int64, s Settings) float64 {
 }
 
 // release is how long it takes for those to be let go who waited for the moment that a limit named, in milliseconds: mostly a
-// whole quota is renewed then.
-const release = 2 * second
+// whole quota is renewed then. It is reckoned from no more of them than releaseMost: where a quota for fewer is renewed, those whose
+// turn comes within two seconds hear of the next limit too late.
+const (
+	release     = 2 * second
+	releaseMost = 50
+)
 
 // minimumRamp is the lowest rate, in tickets per second, at which those who waited are let go.
 const minimumRamp = 0.2
