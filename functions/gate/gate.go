@@ -50,6 +50,7 @@ type Gate struct {
 
 	table   tableClock
 	pending sync.WaitGroup
+	begun   sync.Once
 
 	mu     sync.Mutex
 	copies *simplelru.LRU[string, seen]
@@ -148,8 +149,13 @@ func (g *Gate) Now() time.Time { return g.clock.Now().Add(g.table.offset()) }
 
 func (g *Gate) now() int64 { return g.Now().UnixMilli() }
 
-// Look reads the items of a scope, unless they were seen less than a second ago. It is for the start of a process, which
-// knows nothing yet; [Visit.Wait] looks by itself, but beside the request.
+// Begin looks at the item of a scope before the first request of a process, and does nothing before all others. A process
+// that has just started knows nothing, and would be one of many that call in spite of what all others know.
+func (g *Gate) Begin(ctx context.Context, scope string) {
+	g.begun.Do(func() { g.Look(ctx, scope) })
+}
+
+// Look reads the item of a scope, unless it was seen less than a second ago. [Visit.Wait] looks by itself, but beside the request.
 func (g *Gate) Look(ctx context.Context, scope string) {
 	if g.settings.idle() {
 		return
@@ -215,7 +221,8 @@ func (g *Gate) patience(ctx context.Context) (context.Context, context.CancelFun
 var errContended = fmt.Errorf("gate: the item has changed %d times before the update could be made", updateTries)
 
 // change makes an update of an item that is worked out from the copy, and anew from the item if others were faster. decide
-// returns nil if there is nothing to change. The error says that nobody knows anything.
+// returns nil if there is nothing to change. The error says that nobody knows anything, or is errContended, with the item as it was
+// last.
 func (g *Gate) change(ctx context.Context, id string, decide func(Item) *Update) (i Item, applied bool, err error) {
 	c, _ := g.copy(id)
 	i = c.item
@@ -233,7 +240,7 @@ func (g *Gate) change(ctx context.Context, id string, decide func(Item) *Update)
 			return i, true, nil
 		}
 	}
-	return Item{}, false, errContended
+	return i, false, errContended
 }
 
 // changeSeen is change for a process that may not have seen the item, since the visit was begun in another one: where the copy

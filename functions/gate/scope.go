@@ -36,6 +36,20 @@ func (k Key) String() string {
 	return fmt.Sprintf("Key(%d)", int(k))
 }
 
+// keys are all that there are, the default one first.
+var keys = []Key{DefaultKey, ByCredential, ByRoute, 0}
+
+// ParseKey reads what [Key.String] writes.
+func ParseKey(text string) (Key, error) {
+	names := make([]string, len(keys))
+	for i, k := range keys {
+		if names[i] = k.String(); names[i] == text {
+			return k, nil
+		}
+	}
+	return 0, fmt.Errorf("gate: Key is %q, want one of %s", text, strings.Join(names, ", "))
+}
+
 const (
 	// digestBytes is how much of a credential's SHA-256 is in the name of a scope.
 	digestBytes = 16

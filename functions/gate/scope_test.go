@@ -46,3 +46,17 @@ func TestTheFirstSegmentOfAPath(t *testing.T) {
 		}
 	}
 }
+
+func TestAKeyIsReadAsItIsWritten(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]gate.Key{
+		"credential+route": gate.ByCredential | gate.ByRoute, "credential": gate.ByCredential, "route": gate.ByRoute, "upstream": 0,
+	} {
+		if key, err := gate.ParseKey(text); key != want || err != nil || key.String() != text {
+			t.Errorf("%q is read as %v, %v", text, key, err)
+		}
+	}
+	if _, err := gate.ParseKey("tenant"); err == nil || !strings.Contains(err.Error(), "credential+route, credential, route, upstream") {
+		t.Errorf("the error is %v, want one that lists what there is", err)
+	}
+}

@@ -247,7 +247,7 @@ func (v *Visit) next(ctx context.Context) (time.Duration, error) {
 		}
 		left := v.latest(now) - now
 		if i.open() {
-			if now >= i.Probe && v.ownFloor() == 0 && v.probe(ctx) {
+			if now >= i.Probe && left >= 0 && v.ownFloor() == 0 && v.probe(ctx) {
 				continue
 			}
 			if i = v.known; !i.open() {
@@ -440,7 +440,9 @@ const (
 // by itself; with [Observe] it always is.
 func (v *Visit) Limited(ctx context.Context, l Limit) bool {
 	g, s := v.gate, v.gate.settings
-	received, unknown := g.clock.Now(), v.bypass
+	received := g.clock.Now()
+	// Every request takes a ticket at a rate that is typed in, unless the item could not be used.
+	unknown := v.bypass || s.Mode == Fixed && v.state.Inside
 	if me := v.state.Probe; me != 0 { // who limits is there again
 		g.changeSeen(ctx, v.id(), func(i Item) *Update { return i.close(g.now(), me, s) })
 	}
@@ -469,8 +471,7 @@ func (v *Visit) Limited(ctx context.Context, l Limit) bool {
 		return u
 	})
 	if errors.Is(err, errContended) { // so many others tell of it that there is trouble for certain
-		c, _ := g.copy(v.id())
-		i, applied, err = c.item, false, nil
+		err = nil
 	}
 	if err != nil || unknown && !applied {
 		return v.elsewhere()

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -51,9 +50,6 @@ func (d *TextDuration) UnmarshalText(text []byte) error {
 	return err
 }
 
-// gateKeys are what limits can be counted by, as Gate names it.
-var gateKeys = []gate.Key{gate.DefaultKey, gate.ByCredential, gate.ByRoute, 0}
-
 // Idle says that the gate has nothing to do: there are no rates to keep to, and no breaker.
 func (g Gate) Idle() bool {
 	return (g.FlowControl.Mode == "" || g.FlowControl.Mode == gate.Off) && g.CircuitBreaker.Disabled
@@ -73,17 +69,12 @@ func (g Gate) Settings(policy retry.Policy) (gate.Settings, gate.Key, error) {
 	for _, p := range policy.WithDefaults().Each() {
 		s.Patience = max(s.Patience, p.Deadline)
 	}
-	key := gate.DefaultKey
-	if f.Key != "" {
-		at := slices.IndexFunc(gateKeys, func(k gate.Key) bool { return k.String() == f.Key })
-		if at < 0 {
-			names := make([]string, len(gateKeys))
-			for i, k := range gateKeys {
-				names[i] = k.String()
-			}
-			return s, 0, errors.Join(fmt.Errorf("key is %q; it must be one of %s", f.Key, strings.Join(names, ", ")), s.Validate())
-		}
-		key = gateKeys[at]
+	if f.Key == "" {
+		return s, gate.DefaultKey, s.Validate()
+	}
+	key, err := gate.ParseKey(f.Key)
+	if err != nil {
+		return s, 0, errors.Join(err, s.Validate())
 	}
 	return s, key, s.Validate()
 }
@@ -94,16 +85,22 @@ func WriteGate(g Gate) (string, error) {
 	return string(text), err
 }
 
-// GateFrom reads the gate from the environment: nil if there is none.
-func GateFrom(getenv func(string) string) (*Gate, error) {
+// A GateSetup is a gate as a function has read it.
+type GateSetup struct {
+	Settings gate.Settings
+	Key      gate.Key // what its scopes are by
+}
+
+// GateFrom reads the gate from the environment, under a policy: nil if there is none.
+func GateFrom(getenv func(string) string, policy retry.Policy) (*GateSetup, error) {
 	text := getenv(GateVariable)
 	if text == "" {
 		return nil, nil
 	}
-	g := new(Gate)
+	var g Gate
 	d := json.NewDecoder(strings.NewReader(text))
 	d.DisallowUnknownFields()
-	err := d.Decode(g)
+	err := d.Decode(&g)
 	if err == nil && d.More() {
 		err = errors.New("there is more behind it")
 	}
@@ -113,7 +110,11 @@ func GateFrom(getenv func(string) string) (*Gate, error) {
 	if getenv(TableVariable) == "" || getenv(RecordPrefixVariable) == "" {
 		return nil, fmt.Errorf("%s needs %s and %s: what callers know together is in the table", GateVariable, TableVariable, RecordPrefixVariable)
 	}
-	return g, nil
+	settings, key, err := g.Settings(policy)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", GateVariable, err)
+	}
+	return &GateSetup{settings, key}, nil
 }
 
 // A GatePass is what a request carries of its visit at the gate, from one function to the next.

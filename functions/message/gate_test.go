@@ -38,7 +38,7 @@ func TestAGateThatCannotBeReadIsRefusedWithWhatIsWrong(t *testing.T) {
 		`{"flowControl":{"period":60}}`:         "number",
 		`{"circuitBreaker":{"probeInterval":"1"}}`: "missing unit",
 	} {
-		if g, err := message.GateFrom(gateEnvironment(text)); err == nil || !strings.Contains(err.Error(), want) {
+		if g, err := message.GateFrom(gateEnvironment(text), retry.Default()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is read as %+v, error %v, want an error with %s", text, g, err, want)
 		}
 	}
@@ -52,12 +52,12 @@ func TestAGateNeedsTheTable(t *testing.T) {
 				return ""
 			}
 			return gateEnvironment(`{}`)(name)
-		})
+		}, retry.Default())
 		if err == nil || !strings.Contains(err.Error(), "GATE needs TABLE_NAME and RECORD_PREFIX") {
 			t.Errorf("without %s the error is %v", missing, err)
 		}
 	}
-	if g, err := message.GateFrom(func(string) string { return "" }); g != nil || err != nil {
+	if g, err := message.GateFrom(func(string) string { return "" }, retry.Default()); g != nil || err != nil {
 		t.Errorf("without a gate, %+v is read, error %v", g, err)
 	}
 }
@@ -79,11 +79,12 @@ func TestAGateIsReadAsItIsWritten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := message.GateFrom(gateEnvironment(text))
+		got, err := message.GateFrom(gateEnvironment(text), retry.Default())
 		if err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
-		if diff := cmp.Diff(want, *got); diff != "" {
+		settings, key, err := want.Settings(retry.Default())
+		if diff := cmp.Diff(&message.GateSetup{Settings: settings, Key: key}, got); diff != "" || err != nil {
 			t.Errorf("%s is read as something else (-want +got):\n%s", text, diff)
 		}
 	}
@@ -101,7 +102,7 @@ func TestSettingsOfAGateThatCannotBeNameAllThatIsWrong(t *testing.T) {
 	}
 	_, _, err := g.Settings(retry.Default())
 	for _, want := range []string{
-		`key is "tenant"; it must be one of credential+route, credential, route, upstream`, `Mode is "learned"`, "Breaker.FailureRate is 1.5",
+		`Key is "tenant", want one of credential+route, credential, route, upstream`, `Mode is "learned"`, "Breaker.FailureRate is 1.5",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the error is %v, want one with %s", err, want)

@@ -60,8 +60,8 @@ type Decision struct {
 	// Again: the part of Delay that is not our own.
 	Floor time.Duration
 
-	// Scope is what the limit binds, if the kind is RateLimit, as far as the next attempt goes: PerAccount, PerAddress, or
-	// Inferred, if that is a quick try.
+	// Scope is what the limit binds, if the kind is RateLimit, as far as the next attempt goes, or would go if there were one:
+	// PerAccount, PerAddress, or Inferred, if that is a quick try.
 	Scope Scope
 
 	// RetryAfter is how long whoever wants to send the request again should wait, if the outcome is Failed: as long as

@@ -96,7 +96,7 @@ func TestTheScopeIsWhatTheLimitBindsAsFarAsTheNextAttemptGoes(t *testing.T) {
 		"the policy says the address":             {policy: address, before: []int{429, 429}, status: 429, want: retry.PerAddress},
 		"the policy says the account":             {policy: account, status: 429, fields: []string{byAddress}, want: retry.PerAccount},
 		"one proxy has one address":               {policy: address, request: func(r *retry.Request) { r.Proxies = 1 }, status: 429, want: retry.PerAccount},
-		"no attempt follows":                      {policy: once, status: 429, want: retry.PerAccount},
+		"no attempt follows":                      {policy: once, status: 429, want: retry.Inferred},
 		"no attempt follows, by address":          {policy: onceByAddress, status: 429, want: retry.PerAddress},
 		"a server error":                          {policy: address, status: 503, fields: []string{"Retry-After: 5"}, want: ""},
 		"a server error at last":                  {policy: retry.Policy{ServerErrors: retry.Budget{Attempts: 1}}, status: 503, want: ""},

@@ -59,7 +59,7 @@ func (p Policy) Next(req Request, history []Attempt, result Result, random func(
 			Outcome:        Failed,
 			Reason:         reason,
 			Kind:           j.kind,
-			Scope:          j.bound(),
+			Scope:          j.binds(),
 			MaybeProcessed: !j.proof,
 			NotBefore:      j.notBefore,
 			RetryAfter:     retryAfter,
@@ -109,7 +109,7 @@ func (p Policy) Next(req Request, history []Attempt, result Result, random func(
 		MaybeProcessed: !j.proof,
 		Delay:          delay,
 		Floor:          max(0, floor),
-		Scope:          j.next(scope, n),
+		Scope:          j.binds(),
 		NotBefore:      j.notBefore,
 		Why:            fmt.Sprintf("%s: %s", j.subject, why),
 	}

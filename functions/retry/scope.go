@@ -58,19 +58,9 @@ func (j *judgement) limitedBy() Scope {
 	return Inferred
 }
 
-// bound returns what a rate limit binds if there is no next attempt, and nothing for other failures.
-func (j *judgement) bound() Scope {
-	switch {
-	case j.kind != RateLimit:
-		return ""
-	case j.limitedBy() == PerAddress && j.req.Proxies > 1:
-		return PerAddress
-	}
-	return PerAccount
-}
-
-// next returns what a rate limit binds as far as the next attempt goes, by what scope has returned.
-func (j *judgement) next(scope Scope, n int) Scope {
+// binds returns what a rate limit binds as far as a next attempt goes, or would go, and nothing for other failures.
+func (j *judgement) binds() Scope {
+	scope, n := j.scope()
 	switch {
 	case j.kind != RateLimit:
 		return ""

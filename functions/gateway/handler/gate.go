@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate"
-	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate/gatestore"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
@@ -17,72 +16,34 @@ import (
 // gateMember is the name of the gate in Proxy-Status.
 const gateMember = "gate"
 
-// gateClock is a clock of the gateway's as the gate wants it.
-type gateClock struct {
-	now   func() time.Time
-	sleep func(context.Context, time.Duration) error
-}
-
-func (c gateClock) Now() time.Time { return c.now() }
-
-func (c gateClock) Sleep(ctx context.Context, d time.Duration) error { return c.sleep(ctx, d) }
-
-// openGate makes the gate that the environment describes.
-func openGate(s settings, d Dependencies) (*gate.Gate, error) {
-	settings, _, err := s.gate.Settings(s.policy)
-	if err != nil {
-		return nil, err
-	}
-	options := []gate.Option{gate.WithPrefix(s.recordPrefix)}
-	if d.Clock != nil {
-		options = append(options, gate.WithClock(gateClock{d.Clock.Now, d.Clock.Sleep}))
-	}
-	if d.GateSilence > 0 {
-		options = append(options, gate.WithSilence(d.GateSilence))
-	}
-	if d.Random != nil {
-		options = append(options, gate.WithRandom(d.Random))
-	}
-	return gate.New(gatestore.New(d.DynamoDB, s.table), settings, options...)
-}
-
 // pass is what a call carries of the gate before it has come there. Nil if there is none.
 func (g *Gateway) pass(r *message.Request) *message.GatePass {
 	if g.gate == nil {
 		return nil
 	}
-	return &message.GatePass{Scope: message.GateScope(g.gateKey, g.policy, r, g.authReplaces)}
+	return &message.GatePass{Scope: message.GateScope(g.settings.gate.Key, g.policy, r, g.authReplaces)}
 }
 
-// visit begins the visit of a call at the gate. Nil if there is none.
-func (g *Gateway) visit(call *message.Call) *gate.Visit {
+// enter lets a call through the gate when it may call, and returns its visit: nil if there is no gate. The problem is that there is
+// no place for it.
+func (g *Gateway) enter(ctx context.Context, call *message.Call) (*gate.Visit, *problem) {
 	if call.Gate = g.pass(&call.Request); call.Gate == nil {
-		return nil
+		return nil, nil
 	}
+	g.gate.Begin(ctx, call.Gate.Scope)
 	policy := g.policy.For(call.Request.Method, call.Request.Path)
-	return g.gate.Visit(call.Gate.Scope, message.LatestAtGate(call.DeadlineTime(), policy))
-}
-
-// enter lets a call through the gate when it may call. The problem is that there is no place for it.
-//
-// A sandbox that has just started knows nothing, and would be one of many that call in spite of what all others know. So it looks
-// at the item before its first request. From then on it looks beside requests.
-func (g *Gateway) enter(ctx context.Context, v *gate.Visit, call *message.Call) *problem {
-	if v == nil {
-		return nil
-	}
-	g.coldLook.Do(func() { g.gate.Look(ctx, call.Gate.Scope) })
+	v := g.gate.Visit(call.Gate.Scope, message.LatestAtGate(call.DeadlineTime(), policy))
 	err := v.Wait(ctx)
 	var refusal *gate.Refusal
 	switch {
 	case errors.As(err, &refusal):
 		g.measure(ctx, v, v.Waited(), true)
-		return turnedAway(refusal)
+		return v, turnedAway(refusal)
 	case err != nil:
-		return engineUnavailable("The function's time is up before the request's turn came. The upstream was not called.")
+		return v, engineUnavailable("The function's time is up before the request's turn came. The upstream was not called.")
 	}
 	call.Gate.State, call.Gate.Waited, call.Gate.Ticket = v.State(), v.Waited().Milliseconds(), v.Ticket()
-	return nil
+	return v, nil
 }
 
 // leave takes in what an execution has seen of the gate, and says how long its request was held back there, for Proxy-Status.

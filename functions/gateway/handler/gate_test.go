@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -26,6 +25,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/dynamostore"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/internal/watchedgate"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
@@ -36,64 +36,10 @@ const (
 	ordersItem  = "gate#gateway#" + ordersScope + "#0"
 )
 
-// A sharedStore keeps in memory what gateways share. It notes what it is asked for: get, or the operation of an update.
-type sharedStore struct {
-	gate.MemoryStore
-	mu    sync.Mutex
-	noted []string
-	err   error
-}
-
-func (s *sharedStore) note(operation string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.noted = append(s.noted, operation)
-	return s.err
-}
-
-func (s *sharedStore) Get(ctx context.Context, id string) (gate.Reply, error) {
-	if err := s.note("get"); err != nil {
-		return gate.Reply{}, err
-	}
-	return s.MemoryStore.Get(ctx, id)
-}
-
-func (s *sharedStore) Update(ctx context.Context, id string, u gate.Update) (gate.Reply, error) {
-	if err := s.note(u.Operation); err != nil {
-		return gate.Reply{}, err
-	}
-	return s.MemoryStore.Update(ctx, id, u)
-}
-
-// asked is what the store was asked for since the last time.
-func (s *sharedStore) asked() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	noted := s.noted
-	s.noted = nil
-	return noted
-}
-
-// put makes the item of orders what it is to be, as others have left it.
-func (s *sharedStore) put(i gate.Item) { s.putAt(ordersItem, i) }
-
-func (s *sharedStore) putAt(id string, i gate.Item) {
-	u := gate.Update{Operation: "put"}
-	for _, a := range gate.Attributes() {
-		u.Changes = append(u.Changes, gate.Change{Attribute: a, Kind: gate.Set, Value: *i.Field(a)})
-	}
-	s.MemoryStore.Update(context.Background(), id, u)
-}
-
-func (s *sharedStore) item() gate.Item {
-	reply, _ := s.MemoryStore.Get(context.Background(), ordersItem)
-	return reply.Item
-}
-
 // A gateBench is a gateway with a gate. What its gate does beside a request, it does at once.
 type gateBench struct {
 	*bench
-	store       *sharedStore
+	store       *watchedgate.Store
 	lot         float64 // what the gate draws
 	interrupted error   // of each sleep at the gate
 }
@@ -102,19 +48,13 @@ var adaptive = message.Gate{FlowControl: message.GateFlowControl{Mode: gate.Adap
 
 func (b *bench) withGate(t testing.TB, g message.Gate) *gateBench {
 	t.Helper()
-	gated := &gateBench{bench: b, store: new(sharedStore), lot: 0.5}
+	gated := &gateBench{bench: b, store: &watchedgate.Store{ID: ordersItem}, lot: 0.5}
 	settings, key, err := g.Settings(b.policy)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.gateKey = key
-	sleep := func(ctx context.Context, d time.Duration) error {
-		if gated.interrupted != nil {
-			return gated.interrupted
-		}
-		return b.clock.Sleep(ctx, d)
-	}
-	b.gate, err = gate.New(gated.store, settings, gate.WithPrefix(b.recordPrefix), gate.WithClock(gateClock{b.clock.Now, sleep}),
+	b.settings.gate = &message.GateSetup{Settings: settings, Key: key}
+	b.gate, err = gate.New(gated.store, settings, gate.WithPrefix(b.recordPrefix), gate.WithClock(gated),
 		gate.WithRandom(func() float64 { return gated.lot }),
 		gate.WithBeside(func(ctx context.Context, do func(context.Context)) { do(ctx) }))
 	if err != nil {
@@ -123,24 +63,25 @@ func (b *bench) withGate(t testing.TB, g message.Gate) *gateBench {
 	return gated
 }
 
+// Now and Sleep are those of the gate's clock.
+func (b *gateBench) Now() time.Time { return b.clock.Now() }
+
+func (b *gateBench) Sleep(ctx context.Context, d time.Duration) error {
+	if b.interrupted != nil {
+		return b.interrupted
+	}
+	return b.clock.Sleep(ctx, d)
+}
+
 // queue is an item of which so many tickets wait, and have their time at a rate per second.
 func (b *gateBench) queue(waiting int64, perSecond float64) gate.Item {
-	now := b.clock.Now().UnixMilli()
-	rate := int64(1000 * perSecond)
-	return gate.Item{
-		Version: 5, Born: 77, Ticket: waiting, Since: now, Rate: rate, Opened: now - 30_000, ActiveUntil: now + 60_000, Best: rate, Sure: 1,
-		RoundStart: now, RoundWaiting: waiting, Expiration: now/1000 + 86_400,
-	}
+	return watchedgate.Queue(b.clock.Now(), waiting, perSecond)
 }
 
 // open is an item of an outage that nobody has announced, which began 10 s ago, and of which somebody has just tried whether it
 // is over.
 func (b *gateBench) open(waiting int64) gate.Item {
-	now := b.clock.Now().UnixMilli()
-	return gate.Item{
-		Version: 5, Born: 77, Ticket: waiting, Since: now - 10_000, Opened: now - 10_000, Outage: 1, Probe: now + 1000, Prober: 4,
-		Expiration: now/1000 + 86_400,
-	}
+	return watchedgate.Outage(b.clock.Now(), waiting, 4)
 }
 
 func (b *bench) forget() { b.logs = bytes.Buffer{} }
@@ -157,7 +98,7 @@ func TestAThousandRequestsOnAHealthyWayWriteNothingAndLookOncePerSecond(t *testi
 		}
 		b.clock.Sleep(t.Context(), 10*time.Millisecond)
 	}
-	asked := b.store.asked()
+	asked := b.store.Asked()
 	looks := 0
 	for _, operation := range asked {
 		if operation == "get" {
@@ -183,8 +124,8 @@ func TestAStoreThatFailsHoldsUpNoRequest(t *testing.T) {
 	t.Parallel()
 	engine := ends(ok)
 	b := newBench(t, engine).withGate(t, adaptive)
-	b.store.put(b.queue(400, 10))
-	b.store.err = errors.New("throttled")
+	b.store.Put(b.queue(400, 10))
+	b.store.Before = func(string) error { return errors.New("throttled") }
 	for range 5 {
 		if response := b.send(t, request("GET", "/orders")); response.StatusCode != 200 || strings.Contains(response.Headers["proxy-status"], "gate") {
 			t.Errorf("the answer is %d with %v", response.StatusCode, response.Headers)
@@ -231,7 +172,7 @@ func TestARequestThatFindsNoPlaceIsRefusedUncalledWithTheTrueRetryAfterAndItsKey
 	} {
 		b, engine := newRecordingBench(t, message.Response{StatusCode: 201, Body: "made"})
 		gated := b.withGate(t, c.gate)
-		gated.store.put(c.item(gated))
+		gated.store.Put(c.item(gated))
 		event := keyed("k", "tea")
 		if c.prefer != "" {
 			event.Headers["prefer"] = c.prefer
@@ -248,7 +189,7 @@ func TestARequestThatFindsNoPlaceIsRefusedUncalledWithTheTrueRetryAfterAndItsKey
 			t.Errorf("%s: the metrics are %s", name, &b.logs)
 		}
 		// Whoever comes again with the key, when there is nobody else, is let in, and has the answer recorded.
-		gated.store.put(gate.Item{})
+		gated.store.Put(gate.Item{})
 		b.clock.Sleep(t.Context(), 10*time.Second)
 		if again := b.send(t, event); again.StatusCode != 201 || len(engine.inputs) != 1 {
 			t.Errorf("%s: the key is not free: it is answered with %d %s after %d executions", name, again.StatusCode, again.Body, len(engine.inputs))
@@ -345,7 +286,7 @@ func TestARequestThatWaitedSaysSoAtTheEndOfProxyStatus(t *testing.T) {
 	t.Parallel()
 	engine := ends(ok)
 	b := newBench(t, engine).withGate(t, adaptive)
-	b.store.put(b.queue(31, 10))
+	b.store.Put(b.queue(31, 10))
 	response := b.send(t, request("GET", "/orders"))
 	if want := `proxy-1; received-status=200, gate; details="ticket 32 waited 3.1s"`; response.StatusCode != 200 || response.Headers["proxy-status"] != want {
 		t.Errorf("the answer is %d with Proxy-Status: %s, want 200 with %s", response.StatusCode, response.Headers["proxy-status"], want)
@@ -405,7 +346,7 @@ func TestARequestThatWaitedAndThenFailedOfItselfSaysSoToo(t *testing.T) {
 		"its output is something else":   {out: &sfn.StartSyncExecutionOutput{Status: types.SyncExecutionStatusSucceeded, Output: aws.String("tea")}, status: 502, problem: "engine-failed"},
 	} {
 		b := newBench(t, &fakeEngine{end: func(*message.Envelope) (*sfn.StartSyncExecutionOutput, error) { return c.out, c.err }}).withGate(t, adaptive)
-		b.store.put(b.queue(31, 10))
+		b.store.Put(b.queue(31, 10))
 		event := request("GET", "/orders")
 		event.Body = strings.Repeat("x", c.body)
 		response := b.send(t, event)
@@ -426,7 +367,7 @@ func TestAGateThatObservesHoldsNobodyBackAndMeasuresWhatItWouldHaveDone(t *testi
 		"an outage": func(b *gateBench) gate.Item { return b.open(5) },
 	} {
 		b := newBench(t, ends(ok)).withGate(t, message.Gate{FlowControl: message.GateFlowControl{Mode: gate.Observe}})
-		b.store.put(item(b))
+		b.store.Put(item(b))
 		response := b.send(t, request("GET", "/orders"))
 		if want := "proxy-1; received-status=200"; response.StatusCode != 200 || response.Headers["proxy-status"] != want || !b.clock.Now().Equal(noon) {
 			t.Errorf("%s: the answer is %d after %v, with Proxy-Status: %s", name, response.StatusCode, b.clock.Now().Sub(noon), response.Headers["proxy-status"])
@@ -456,8 +397,8 @@ func TestAReplayDoesNotComeToTheGate(t *testing.T) {
 	if want := `proxy-1; received-status=201, gate; details="ticket 4 waited 2s"`; first.Headers["proxy-status"] != want {
 		t.Fatalf("the first answer says %s", first.Headers["proxy-status"])
 	}
-	gated.store.put(gated.queue(500, 0.1))
-	gated.store.asked()
+	gated.store.Put(gated.queue(500, 0.1))
+	gated.store.Asked()
 	b.forget()
 	b.clock.Sleep(t.Context(), 5*time.Second)
 	before := b.clock.Now()
@@ -465,7 +406,7 @@ func TestAReplayDoesNotComeToTheGate(t *testing.T) {
 	if again.StatusCode != 201 || again.Headers["idempotent-replayed"] != "true" || again.Headers["proxy-status"] != "proxy-1; received-status=201" {
 		t.Errorf("the replay is %d with %v", again.StatusCode, again.Headers)
 	}
-	if asked := gated.store.asked(); len(asked) != 0 || !b.clock.Now().Equal(before) || len(engine.inputs) != 1 {
+	if asked := gated.store.Asked(); len(asked) != 0 || !b.clock.Now().Equal(before) || len(engine.inputs) != 1 {
 		t.Errorf("a replay asks the store for %q and takes %v", asked, b.clock.Now().Sub(before))
 	}
 }
@@ -474,7 +415,7 @@ func TestARequestWhoseTimeIsUpAtTheGateIsNotStartedAndItsKeyIsFree(t *testing.T)
 	t.Parallel()
 	b, engine := newRecordingBench(t, message.Response{StatusCode: 201})
 	gated := b.withGate(t, adaptive)
-	gated.store.put(gated.queue(30, 10))
+	gated.store.Put(gated.queue(30, 10))
 	gated.interrupted = context.DeadlineExceeded
 	wantProblem(t, b.send(t, keyed("k", "tea")), 503, "engine-unavailable")
 	if len(engine.inputs) != 0 {
@@ -506,10 +447,10 @@ func TestTheGatewayVotesForWhatSucceededUnlessTheProxiesHaveToldIt(t *testing.T)
 		if i.Version > 0 {
 			i.Failures, i.FailuresSince = 5, noon.Add(-500*time.Millisecond).UnixMilli()
 		}
-		b.store.put(i)
+		b.store.Put(i)
 		b.lot = 0.1
 		b.send(t, request("GET", "/orders"))
-		if asked := b.store.asked(); slices.Contains(asked, "succeed") != c.votes || slices.Contains(asked, "close") {
+		if asked := b.store.Asked(); slices.Contains(asked, "succeed") != c.votes || slices.Contains(asked, "close") {
 			t.Errorf("%s: the store is asked for %q, and whether it votes should be %v", name, asked, c.votes)
 		}
 	}
@@ -521,10 +462,10 @@ func TestTheOneThatTriesWhetherAnOutageIsOverTellsItsProxies(t *testing.T) {
 	b := newBench(t, engine).withGate(t, adaptive)
 	i := b.open(20)
 	i.Probe = noon.UnixMilli() - 1
-	b.store.put(i)
+	b.store.Put(i)
 	b.send(t, request("GET", "/orders"))
 	state := engine.call(t).Gate.State
-	if now := b.store.item(); state.Probe == 0 || state.Probe != now.Prober || now.Probe != noon.UnixMilli()+1000 {
+	if now := b.store.Item(); state.Probe == 0 || state.Probe != now.Prober || now.Probe != noon.UnixMilli()+1000 {
 		t.Errorf("the proxies are told %+v, and the item is %+v", state, now)
 	}
 }
@@ -536,7 +477,7 @@ func TestTheOneThatTriesAtTheEndOfItsTimeHasTimeLeftToComeToTheUpstream(t *testi
 	b := newBench(t, engine).withGate(t, adaptive)
 	i := b.open(20)
 	i.Probe = noon.UnixMilli() + 350
-	b.store.put(i)
+	b.store.Put(i)
 	b.send(t, request("GET", "/orders", "prefer", "wait=1"))
 	call := engine.call(t)
 	if left := call.DeadlineTime().Sub(b.clock.Now()); call.Gate.State.Probe == 0 || left != 600*time.Millisecond {
@@ -549,19 +490,19 @@ func TestWhatTheProxiesSawIsKnownToTheNextRequest(t *testing.T) {
 	t.Parallel()
 	engine := new(fakeEngine)
 	b := newBench(t, engine).withGate(t, adaptive)
-	b.store.put(b.queue(20, 10))
-	seen := b.store.item()
-	b.store.put(gate.Item{})
+	b.store.Put(b.queue(20, 10))
+	seen := b.store.Item()
+	b.store.Put(gate.Item{})
 	engine.end = func(*message.Envelope) (*sfn.StartSyncExecutionOutput, error) {
-		b.store.put(seen)
+		b.store.Put(seen)
 		out := *ok
 		out.Gate = &message.GateReport{Item: &seen}
 		return endedWith(&out), nil
 	}
 	b.send(t, request("GET", "/orders"))
-	b.store.asked()
+	b.store.Asked()
 	response := b.send(t, request("GET", "/orders"))
-	if asked, want := b.store.asked(), []string{"take", "get"}; len(asked) == 0 || asked[0] != "take" {
+	if asked, want := b.store.Asked(), []string{"take", "get"}; len(asked) == 0 || asked[0] != "take" {
 		t.Errorf("the second request asks for %q, want %q", asked, want)
 	}
 	if !strings.HasSuffix(response.Headers["proxy-status"], `gate; details="ticket 21 waited 2s"`) {
@@ -572,12 +513,12 @@ func TestWhatTheProxiesSawIsKnownToTheNextRequest(t *testing.T) {
 func TestASandboxThatStartsLooksBeforeItsFirstRequestAndBesideTheOthers(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, ends(ok)).withGate(t, adaptive)
-	b.store.put(b.queue(30, 10))
+	b.store.Put(b.queue(30, 10))
 	response := b.send(t, request("GET", "/orders"))
 	if !strings.Contains(response.Headers["proxy-status"], "ticket 31") {
 		t.Errorf("the first request of a sandbox says %s", response.Headers["proxy-status"])
 	}
-	b.store.putAt("gate#gateway#anonymous.%2Fcustomers#0", b.queue(30, 10))
+	b.store.PutAt("gate#gateway#anonymous.%2Fcustomers#0", b.queue(30, 10))
 	other := b.send(t, request("GET", "/customers"))
 	if strings.Contains(other.Headers["proxy-status"], "gate") {
 		t.Errorf("the first request of another scope says %s", other.Headers["proxy-status"])
@@ -591,13 +532,13 @@ func TestASandboxThatStartsLooksBeforeItsFirstRequestAndBesideTheOthers(t *testi
 func TestAnAsynchronousRequestIsAcceptedWithAPassAndWaitsBehindTheGateway(t *testing.T) {
 	b := newAsyncBench(t)
 	gated := b.withGate(t, adaptive)
-	gated.store.put(gated.queue(500, 0.1))
+	gated.store.Put(gated.queue(500, 0.1))
 	b.acceptedAt(t, request("POST", "/orders", "prefer", "respond-async"))
 	want := &message.GatePass{Scope: ordersScope}
 	if diff := cmp.Diff(want, b.startedLast(t).Call.Gate); diff != "" {
 		t.Errorf("the execution starts with another pass (-want +got):\n%s", diff)
 	}
-	if asked := gated.store.asked(); len(asked) != 0 || !b.clock.Now().Equal(noon) {
+	if asked := gated.store.Asked(); len(asked) != 0 || !b.clock.Now().Equal(noon) {
 		t.Errorf("to accept a request takes %v, and the store is asked for %q", b.clock.Now().Sub(noon), asked)
 	}
 }
@@ -681,7 +622,7 @@ func TestTheEnvironmentOfAGatewayHasAGateOnlyWithWhatItNeeds(t *testing.T) {
 		"without a table":    {map[string]string{"GATE": `{}`, "TABLE_NAME": ""}, []string{"GATE needs TABLE_NAME and RECORD_PREFIX"}},
 		"without a prefix":   {map[string]string{"GATE": `{}`, "RECORD_PREFIX": ""}, []string{"GATE needs TABLE_NAME and RECORD_PREFIX"}},
 		"wrong settings":     {map[string]string{"GATE": `{"flowControl":{"mode":"fixed"},"circuitBreaker":{"rampUp":1}}`}, []string{"GATE: ", "Rate is 0", "Breaker.RampUp is 1"}},
-		"a key that is none": {map[string]string{"GATE": `{"flowControl":{"key":"tenant"}}`}, []string{`key is "tenant"; it must be one of credential+route`}},
+		"a key that is none": {map[string]string{"GATE": `{"flowControl":{"key":"tenant"}}`}, []string{`Key is "tenant", want one of credential+route`}},
 	} {
 		_, err := settingsFrom(variables(c.changes))
 		for _, want := range c.want {
@@ -691,7 +632,7 @@ func TestTheEnvironmentOfAGatewayHasAGateOnlyWithWhatItNeeds(t *testing.T) {
 		}
 	}
 	s, err := settingsFrom(variables(map[string]string{"GATE": `{"flowControl":{"mode":"adaptive","key":"credential"}}`}))
-	if err != nil || s.gate == nil || s.gateKey != gate.ByCredential {
-		t.Errorf("the gate is %+v by %v, error %v", s.gate, s.gateKey, err)
+	if err != nil || s.gate == nil || s.gate.Key != gate.ByCredential {
+		t.Errorf("the gate is %+v, error %v", s.gate, err)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	mathrand "math/rand/v2"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -16,6 +15,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution/executionstore"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate/gatestore"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/dynamostore"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
@@ -60,9 +60,8 @@ type Dependencies struct {
 	// Clock is the time. Default: the system's.
 	Clock idempotency.Clock
 
-	// GateSilence is how long the table may take to answer at the gate before it is as if there were none, by the clock of the
-	// machine. Default: gate.DefaultSilence.
-	GateSilence time.Duration
+	// GateOptions change how the gate works, which has the Clock of the others. Default: none.
+	GateOptions []gate.Option
 
 	// Random gives numbers in [0, 1). Default: math/rand/v2.
 	Random func() float64
@@ -81,8 +80,7 @@ type Gateway struct {
 	executions  executions
 	bodies      Bodies // nil if none is kept in a bucket
 
-	gate     *gate.Gate // nil if there is none
-	coldLook sync.Once
+	gate *gate.Gate // nil if there is none
 
 	now    func() time.Time
 	sleep  func(context.Context, time.Duration) error
@@ -125,7 +123,8 @@ func newGateway(s settings, store idempotency.Store, d Dependencies) (*Gateway, 
 		g.random = d.Random
 	}
 	if s.gate != nil {
-		if g.gate, err = openGate(s, d); err != nil {
+		options := append([]gate.Option{gate.WithPrefix(s.recordPrefix), gate.WithClock(d.Clock)}, d.GateOptions...)
+		if g.gate, err = gate.New(gatestore.New(d.DynamoDB, s.table), s.gate.Settings, options...); err != nil {
 			return nil, fmt.Errorf("gateway: %w", err)
 		}
 	}
@@ -320,7 +319,6 @@ func (g *Gateway) respond(ctx context.Context, a arrival, started time.Time) out
 // carryOut answers a call: with what was recorded for an earlier one with its key, or by the state machine.
 func (g *Gateway) carryOut(ctx context.Context, call *message.Call, asked idempotencyhttp.Request, key string) outcome {
 	var record *idempotency.Record
-	v := g.visit(call)
 	if call.Recorded {
 		acquired, err := g.acquire(ctx, asked, key, call.DeadlineTime())
 		if err != nil {
@@ -331,7 +329,8 @@ func (g *Gateway) carryOut(ctx context.Context, call *message.Call, asked idempo
 		}
 		record = &acquired.Record
 	}
-	if refused := g.enter(ctx, v, call); refused != nil {
+	v, refused := g.enter(ctx, call)
+	if refused != nil {
 		g.release(ctx, record) // nothing was sent
 		return outcome{problem: refused}
 	}

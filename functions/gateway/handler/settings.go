@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
@@ -45,8 +44,7 @@ type settings struct {
 	callbackURL   string   // who is told of the end of asynchronous requests; empty for nobody
 	callbackHosts []string // those that callers may name in its place; without any, Callback-Url is not ours
 
-	gate    *message.Gate // nil if there is none
-	gateKey gate.Key      // what its scopes are by
+	gate *message.GateSetup // nil if there is none
 
 	bodiesBucket string // of large bodies; empty if there is none
 
@@ -98,12 +96,8 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	if s.recordPrefix = getenv(message.RecordPrefixVariable); s.recordPrefix == "" {
 		problem("%s is empty; it must be what the ids of records begin with", message.RecordPrefixVariable)
 	}
-	if s.gate, err = message.GateFrom(getenv); err != nil {
+	if s.gate, err = message.GateFrom(getenv, s.policy); err != nil {
 		problems = append(problems, err)
-	} else if s.gate != nil {
-		if _, s.gateKey, err = s.gate.Settings(s.policy); err != nil {
-			problem("%s: %w", message.GateVariable, err)
-		}
 	}
 	s.bodiesBucket = getenv(message.BodiesVariable)
 	fields := func(variable string) []string {

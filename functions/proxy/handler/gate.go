@@ -29,30 +29,10 @@ const (
 	comeBackShare    = 100
 )
 
-// openGate makes the gate that the environment describes.
-func openGate(s settings, d Dependencies) (*gate.Gate, error) {
-	settings, _, err := s.gate.Settings(s.policy)
-	if err != nil {
-		return nil, err
-	}
-	options := []gate.Option{gate.WithPrefix(s.recordPrefix)}
-	if d.Clock != nil {
-		options = append(options, gate.WithClock(d.Clock))
-	}
-	if d.GateSilence > 0 {
-		options = append(options, gate.WithSilence(d.GateSilence))
-	}
-	if d.Random != nil {
-		options = append(options, gate.WithRandom(d.Random))
-	}
-	return gate.New(d.Gate(s.table), settings, options...)
-}
-
 // A visit is a call at the gate. Nil is one without a gate.
 type visit struct {
 	*gate.Visit
 	pass *message.GatePass // as it came
-	mode gate.Mode
 }
 
 // visit goes on with the visit of a call.
@@ -60,8 +40,12 @@ func (p *Proxy) visit(call *message.Call) *visit {
 	if p.gate == nil || call.Gate == nil {
 		return nil
 	}
-	latest := message.LatestAtGate(call.DeadlineTime(), p.policy.For(call.Request.Method, call.Request.Path))
-	return &visit{p.gate.Resume(call.Gate.Scope, latest, call.Gate.State), call.Gate, p.gate.Settings().Mode}
+	return &visit{p.gate.Resume(call.Gate.Scope, p.latestAtGate(call), call.Gate.State), call.Gate}
+}
+
+// latestAtGate is the last moment at which the gate may let a call through.
+func (p *Proxy) latestAtGate(call *message.Call) time.Time {
+	return message.LatestAtGate(call.DeadlineTime(), p.policy.For(call.Request.Method, call.Request.Path))
 }
 
 // held is how long the call has been held back at the gate, and ticket the number of its last ticket.
@@ -159,7 +143,7 @@ func (p *Proxy) enter(ctx context.Context, v *visit, call *message.Call, history
 
 // timeLeftAtGate is how long a call can still wait, so that there is time left for an attempt.
 func (p *Proxy) timeLeftAtGate(call *message.Call) time.Duration {
-	return call.DeadlineTime().Add(-p.leastTime(call)).Sub(p.clock.Now())
+	return p.latestAtGate(call).Sub(p.clock.Now())
 }
 
 // leastComeBack is the shortest time after which an asynchronous call that there is nothing for now comes to the gate again.
@@ -172,12 +156,12 @@ func (p *Proxy) leastComeBack(call *message.Call) time.Duration {
 // which others may have been limited.
 func (p *Proxy) enterAgain(ctx context.Context, v *visit, call *message.Call, history []retry.Attempt) {
 	state := v.State()
-	if !state.Inside || state.NotBefore > 0 || len(history) > 0 || v.mode == gate.Observe {
+	if !state.Inside || state.NotBefore > 0 || len(history) > 0 || p.gate.Settings().Mode == gate.Observe {
 		return
 	}
-	p.coldLook.Do(func() { p.gate.Look(ctx, v.Scope()) })
+	p.gate.Begin(ctx, v.Scope())
 	if item, known := p.gate.Seen(v.Scope()); known && item.Active(p.gate.Now()) {
-		v.Visit = p.gate.Visit(v.Scope(), call.DeadlineTime().Add(-p.leastTime(call)))
+		v.Visit = p.gate.Visit(v.Scope(), p.latestAtGate(call))
 	}
 }
 
@@ -268,7 +252,7 @@ func (p *Proxy) tell(
 		v.Succeeded(ctx) // of all others the gateway tells, which has looked at the item meanwhile
 	}
 	if !queues {
-		if again && decision.Scope == retry.Inferred && (v.mode == gate.Adaptive || v.mode == gate.Fixed) {
+		if mode := p.gate.Settings().Mode; again && decision.Scope == retry.Inferred && (mode == gate.Adaptive || mode == gate.Fixed) {
 			// Nobody counts how many quick tries are made now, and each is earlier than was asked for.
 			decision = asTold()
 		}

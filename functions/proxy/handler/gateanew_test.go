@@ -17,7 +17,7 @@ import (
 func TestASandboxThatStartsHasARequestThatWasLetThroughTakeATicket(t *testing.T) {
 	t.Parallel()
 	r, u := answering(t, adaptive, retry.Policy{}, "200")
-	r.store.put(r.queue(10, 1))
+	r.store.Put(r.queue(10, 1))
 	final, delays := r.play(t, r.let(known))
 	if want := []time.Duration{5 * time.Second, 2500 * time.Millisecond, 1250 * time.Millisecond, 1250 * time.Millisecond}; !slices.Equal(delays, want) {
 		t.Errorf("behind 10 others at one a second the state machine is told to wait %v, want %v", delays, want)
@@ -34,12 +34,12 @@ func TestASandboxLooksBeforeItsFirstCallAndBeforeNoOther(t *testing.T) {
 	t.Parallel()
 	r, u := answering(t, adaptive, retry.Policy{}, "200")
 	r.at(t, 1, r.let(known))
-	r.store.put(r.queue(10, 1))
+	r.store.Put(r.queue(10, 1))
 	r.Sleep(t.Context(), time.Minute)
 	if out := r.at(t, 1, r.let(known)); out.Outcome != retry.Succeeded || len(u.calls()) != 2 {
 		t.Errorf("the second request of a sandbox ends %s after %d calls of the upstream, want the second one", out.Outcome, len(u.calls()))
 	}
-	if asked, want := r.store.asked(), []string{"get"}; !slices.Equal(asked, want) {
+	if asked, want := r.store.Asked(), []string{"get"}; !slices.Equal(asked, want) {
 		t.Errorf("two requests ask the store for %q, want %q", asked, want)
 	}
 }
@@ -47,8 +47,8 @@ func TestASandboxLooksBeforeItsFirstCallAndBeforeNoOther(t *testing.T) {
 func TestAStoreThatFailsHoldsUpNoSandboxThatStarts(t *testing.T) {
 	t.Parallel()
 	r, u := answering(t, adaptive, retry.Policy{}, "200")
-	r.store.put(r.queue(10, 1))
-	r.store.before = func(string) error { return errors.New("throttled") }
+	r.store.Put(r.queue(10, 1))
+	r.store.Before = func(string) error { return errors.New("throttled") }
 	if out := r.at(t, 1, r.let(known)); out.Outcome != retry.Succeeded || !slices.Equal(u.calls(), []time.Duration{0}) || out.Gate != nil {
 		t.Errorf("it ends %s after calls at %v, and says of the gate %+v", out.Outcome, u.calls(), out.Gate)
 	}
@@ -81,14 +81,14 @@ func TestARequestComesToTheGateAnewOnlyIfNothingIsKnownOfIt(t *testing.T) {
 		"at a gate that observes":                {observe, gate.State{Inside: true}, nil},
 	} {
 		r, u := answering(t, c.gate, retry.Policy{}, "200")
-		r.store.put(r.queue(10, 1))
-		r.gate.Tell("orders", 0, r.store.item())
+		r.store.Put(r.queue(10, 1))
+		r.gate.Tell("orders", 0, r.store.Item())
 		in := r.let(known, c.history...)
 		in.Call.Gate.State = c.state
 		if out := r.at(t, 1, in); out.Outcome != retry.Succeeded || len(u.calls()) != 1 {
 			t.Errorf("%s: it is %s after %d calls, want called at once", name, out.Outcome, len(u.calls()))
 		}
-		if asked := r.store.asked(); slices.Contains(asked, "take") {
+		if asked := r.store.Asked(); slices.Contains(asked, "take") {
 			t.Errorf("%s: the store is asked for %q", name, asked)
 		}
 	}
@@ -114,7 +114,7 @@ func TestWhoIsTurnedAwayBeforeItsFirstAttemptSaysWhyAndWhenToComeAgain(t *testin
 		},
 	} {
 		r, u := answering(t, c.gate, retry.Policy{}, "200")
-		r.store.put(c.item(r))
+		r.store.Put(c.item(r))
 		out := r.at(t, 1, r.let(known))
 		if out.Outcome != retry.Failed || out.Error != retry.DeadlineExceeded || len(out.Attempts) != 0 || len(u.calls()) != 0 {
 			t.Errorf("%s: it ends %s %s after %d calls", name, out.Outcome, out.Error, len(u.calls()))
@@ -133,12 +133,12 @@ func TestWhoIsTurnedAwayAfterAnAttemptIsNotSaidToBeUncalled(t *testing.T) {
 	t.Parallel()
 	r, u := answering(t, adaptive, retry.Policy{}, "429 2")
 	r.warm(t)
-	r.store.put(r.queue(10, 1))
+	r.store.Put(r.queue(10, 1))
 	first := r.at(t, 1, r.let(known))
 	r.Sleep(t.Context(), 6*time.Second)
-	slower := r.store.item()
+	slower := r.store.Item()
 	slower.Version, slower.Rate = slower.Version+1, 100
-	r.store.put(slower)
+	r.store.Put(slower)
 	if out := r.at(t, 2, *first); out.Outcome != retry.Failed || out.Gate == nil || out.Gate.Refused != "" || len(out.Attempts) != 1 || len(u.calls()) != 1 {
 		t.Errorf("it ends %s with %d attempts, and says of the gate %+v", out.Outcome, len(out.Attempts), out.Gate)
 	}
@@ -150,7 +150,7 @@ func TestAnAsynchronousRequestIsNotRefusedBeforeItsFirstAttempt(t *testing.T) {
 	few := adaptive
 	few.FlowControl.MaxWaiting = 5
 	r, u := answering(t, few, retry.Policy{}, "200")
-	r.store.put(r.queue(5, 1))
+	r.store.Put(r.queue(5, 1))
 	k, in := r.keep(t, known)
 	out := r.at(t, 1, in)
 	if out.Outcome != retry.Again || out.Gate != nil || out.Call.Gate.Refusals != 1 || k.now().State != execution.Waiting || len(u.calls()) != 0 {
@@ -182,7 +182,7 @@ func TestNoQuickTryIsMadeThatNobodyCounts(t *testing.T) {
 	} {
 		r, _ := answering(t, c.gate, retry.Policy{}, "429 2")
 		r.chance = func() float64 { return 0 } // no jitter above what was asked for
-		r.store.before = func(string) error { return c.fail }
+		r.store.Before = func(string) error { return c.fail }
 		out := r.at(t, 1, r.let(message.Request{Method: "GET", Path: "/orders"}))
 		if out.Outcome != retry.Again || delayOf(out) != c.want || !strings.Contains(out.Attempts[0].Why, c.says) {
 			t.Errorf("%s: it goes on as %s in %v, since %q; want %v, since %s", name, out.Outcome, delayOf(out), out.Attempts[0].Why, c.want, c.says)
@@ -190,5 +190,32 @@ func TestNoQuickTryIsMadeThatNobodyCounts(t *testing.T) {
 		if out.Call.Gate.Tried != c.counted {
 			t.Errorf("%s: whether what the quick try brings is told is %v, want %v", name, out.Call.Gate.Tried, c.counted)
 		}
+	}
+}
+
+// A proxy that takes the lease and then finds that there is no time left for an attempt leaves everybody waiting for the next one.
+func TestWhoComesAnewWithoutTimeForAnAttemptDoesNotTryWhetherAnOutageIsOver(t *testing.T) {
+	t.Parallel()
+	r, u := answering(t, adaptive, retry.Policy{}, "200")
+	i := r.open(1, 4)
+	i.Probe = r.Now().UnixMilli() // somebody may try
+	r.store.Put(i)
+	in := r.let(known)
+	in.Call.Deadline = r.Now().Add(590 * time.Millisecond).UnixMilli() // an attempt takes 500 ms, and it takes 100 to come to it
+	out := r.at(t, 1, in)
+	if slices.Contains(r.store.Asked(), "lease") || out.Outcome != retry.Failed || out.Gate == nil || out.Gate.Refused != gate.CircuitOpen || len(u.calls()) != 0 {
+		t.Errorf("it ends %s after %d calls, and says %+v of the gate", out.Outcome, len(u.calls()), out.Gate)
+	}
+}
+
+// Every request takes a ticket at a rate that is typed in. One that has none was let through because the table failed.
+func TestWhereTheTableFailsALimitIsWaitedForByThePolicyAtARateThatIsTypedInToo(t *testing.T) {
+	t.Parallel()
+	fixed := message.Gate{FlowControl: message.GateFlowControl{Mode: gate.Fixed, Rate: 10}}
+	r, _ := answering(t, fixed, retry.Policy{Scope: retry.PerAccount}, "429", "200")
+	r.store.Before = func(string) error { return errors.New("throttled") }
+	out := r.at(t, 1, r.let(known))
+	if out.Outcome != retry.Again || len(out.Attempts) != 1 || strings.Contains(out.Attempts[0].Why, "the gate") {
+		t.Errorf("it goes on as %s after %+v, want the policy's backoff", out.Outcome, out.Attempts)
 	}
 }

@@ -73,8 +73,8 @@ func TestAGateThatCannotBeUsedAndOneThatObservesAreAsIfThereWereNone(t *testing.
 					r, u := answering(t, c.gate, policy, answers...)
 					// The same at the same time, however often it was drawn before.
 					r.chance = func() float64 { return rand.New(rand.NewPCG(seed, uint64(r.Now().UnixMilli()))).Float64() }
-					r.store.put(r.queue(waiting, 2))
-					r.store.before = func(string) error { return c.fail }
+					r.store.Put(r.queue(waiting, 2))
+					r.store.Before = func(string) error { return c.fail }
 					in := r.let(request)
 					if async {
 						_, in = r.keep(t, request)
@@ -167,9 +167,9 @@ func TestNoAttemptGoesOutEarlyWhateverTheGateSays(t *testing.T) {
 		trouble := rapid.IntRange(0, 3).Draw(rt, "trouble")
 		if trouble > 0 {
 			nonsense++
-			r.store.put(anyItem(rt, r.Now()))
+			r.store.Put(anyItem(rt, r.Now()))
 		}
-		r.store.before = func(string) error {
+		r.store.Before = func(string) error {
 			switch n := rapid.IntRange(0, 19).Draw(rt, "store"); {
 			case trouble == 0:
 			case n == 17 || trouble == 3 && n > 9:
@@ -179,7 +179,7 @@ func TestNoAttemptGoesOutEarlyWhateverTheGateSays(t *testing.T) {
 				r.Sleep(t.Context(), 50*time.Millisecond)
 			case n == 11:
 				nonsense++
-				r.store.put(anyItem(rt, r.Now()))
+				r.store.Put(anyItem(rt, r.Now()))
 			}
 			return nil
 		}

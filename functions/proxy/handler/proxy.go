@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
@@ -49,9 +48,8 @@ type Dependencies struct {
 	// Clock is the time. Default: the system's. Timeouts of attempts pass by the system's clock in any case.
 	Clock Clock
 
-	// GateSilence is how long the table may take to answer at the gate before it is as if there were none, by the clock of the
-	// machine. Default: gate.DefaultSilence.
-	GateSilence time.Duration
+	// GateOptions change how the gate works, which has the Clock of the others. Default: none.
+	GateOptions []gate.Option
 
 	// Random gives numbers in [0, 1), for jitter. Default: math/rand/v2.
 	Random func() float64
@@ -78,7 +76,6 @@ type Proxy struct {
 	bodies      Bodies     // nil if none is kept in a bucket
 	callbacks   *Proxy     // makes callbacks; nil if there are none
 	gate        *gate.Gate // nil if there is none
-	coldLook    sync.Once  // at the gate
 }
 
 // New makes the proxy that the environment describes. The error lists all that is wrong with the environment.
@@ -110,7 +107,8 @@ func New(getenv func(string) string, d Dependencies) (*Proxy, error) {
 		p.executions = d.Executions(s.table, s.recordPrefix)
 	}
 	if s.gate != nil {
-		if p.gate, err = openGate(s, d); err != nil {
+		options := append([]gate.Option{gate.WithPrefix(s.recordPrefix), gate.WithClock(p.clock)}, d.GateOptions...)
+		if p.gate, err = gate.New(d.Gate(s.table), s.gate.Settings, options...); err != nil {
 			return nil, fmt.Errorf("proxy: %w", err)
 		}
 	}

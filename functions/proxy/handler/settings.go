@@ -24,10 +24,10 @@ type settings struct {
 	forwarding      message.Forwarding
 	policy          retry.Policy
 	recordTTL       time.Duration
-	table           string        // of what is known of asynchronous requests, and of the gate; empty if there are neither
-	gate            *message.Gate // nil if there is none
-	recordPrefix    string        // what the ids of its items begin with, and the keys of objects
-	bodiesBucket    string        // of large bodies; empty if there is none
+	table           string             // of what is known of asynchronous requests, and of the gate; empty if there are neither
+	gate            *message.GateSetup // nil if there is none
+	recordPrefix    string             // what the ids of its items begin with, and the keys of objects
+	bodiesBucket    string             // of large bodies; empty if there is none
 	auth            message.UpstreamAuth
 	callbackSecret  string            // signs callbacks; empty if there are none
 	secretCache     time.Duration     // how long secrets are kept; zero for the default
@@ -94,12 +94,8 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	if s.table != "" && s.recordPrefix == "" {
 		problem("%s is empty; with %s it must be what the ids of items begin with", message.RecordPrefixVariable, message.TableVariable)
 	}
-	if s.gate, err = message.GateFrom(getenv); err != nil {
+	if s.gate, err = message.GateFrom(getenv, s.policy); err != nil {
 		problems = append(problems, err)
-	} else if s.gate != nil {
-		if _, _, err := s.gate.Settings(s.policy); err != nil {
-			problem("%s: %w", message.GateVariable, err)
-		}
 	}
 	if s.forwarding.Async() && s.table == "" {
 		problem("%s is true, and %s is empty: what is known of asynchronous requests is in the table", message.AsyncVariable, message.TableVariable)

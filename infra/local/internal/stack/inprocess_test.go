@@ -325,7 +325,7 @@ func newWholeIn(t fataler, policy string, random func() float64, clocks off, mor
 		})
 		g, err := gateway.New(getenv(""), gateway.Dependencies{
 			Engine: engine, AsyncEngine: engine, DynamoDB: table,
-			Log: discard, Clock: wrong{sleeper{w.clock}, off}, Random: random, GateSilence: patience,
+			Log: discard, Clock: wrong{sleeper{w.clock}, off}, Random: random, GateOptions: []gate.Option{gate.WithRandom(random), gate.WithSilence(patience)},
 		})
 		if err != nil {
 			t.Fatalf("%v", err)
@@ -336,7 +336,7 @@ func newWholeIn(t fataler, policy string, random func() float64, clocks off, mor
 	w.newProxy = func(i int) lambda.Handler {
 		p, err := proxy.New(getenv(fmt.Sprintf("proxy-%d", i+1)), proxy.Dependencies{
 			Log: discard, Clock: wrong{sleeper{w.clock}, clocks.proxies[i]}, Random: random, Secrets: vault{},
-			Gate: func(name string) gate.Store { return gatestore.New(table, name) }, GateSilence: patience,
+			Gate: func(name string) gate.Store { return gatestore.New(table, name) }, GateOptions: []gate.Option{gate.WithRandom(random), gate.WithSilence(patience)},
 			Executions: func(name, prefix string) proxy.Executions { return executionstore.New(table, name, prefix) },
 			Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 				dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+i))}} // each proxy has an address
