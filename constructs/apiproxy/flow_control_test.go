@@ -247,15 +247,14 @@ func TestFlowControlAndTheBreakerReachTheFunctionsAsTheyReadThem(t *testing.T) {
 		template := synthesise(app)["Shop"]
 		for _, function := range template.functions() {
 			told := environment(function)
-			read, err := message.GateFrom(func(name string) string { return told[name] })
+			read, err := message.GateFrom(func(name string) string { return told[name] }, retry.Default())
 			if err != nil || read == nil {
 				t.Fatalf("%s: %s is told %v: %v", name, function.name(), told, err)
 			}
-			settings, key, err := read.Settings(retry.Default())
-			if err != nil || key != c.key {
-				t.Errorf("%s: %s has the key %v, want %v; %v", name, function.name(), key, c.key, err)
+			if read.Key != c.key {
+				t.Errorf("%s: %s has the key %v, want %v", name, function.name(), read.Key, c.key)
 			}
-			if diff := cmp.Diff(c.want, settings); diff != "" {
+			if diff := cmp.Diff(c.want, read.Settings); diff != "" {
 				t.Errorf("%s: %s (-want +got):\n%s", name, function.name(), diff)
 			}
 			if told["RECORD_PREFIX"] != "Orders" || told["TABLE_NAME"] != "${"+template.the(tableType).id+"}" {

@@ -71,7 +71,8 @@ func (r *RetryingApiProxy) MetricUndelivered(props *awscloudwatch.MetricOptions)
 // that the number of its samples is how many. The statistic is the average, unless props say otherwise.
 //
 // This metric, MetricGateRefused, MetricGateRate and MetricCircuitState are told of by the functions in their logs. Each costs
-// as much as a custom metric does, for each hour in which it has a value; it has none while nothing is wrong. It panics if FlowControl is Off and CircuitBreaker is Disabled.
+// as much as a custom metric does, for each hour in which it has a value; it has none while nothing is wrong. It panics if FlowControl
+// is Off and CircuitBreaker is Disabled.
 func (r *RetryingApiProxy) MetricGateWait(props *awscloudwatch.MetricOptions) awscloudwatch.Metric {
 	return r.gateMetric("MetricGateWait", message.MetricGateWait, awscloudwatch.Stats_AVERAGE(), props)
 }

@@ -23,7 +23,7 @@ func short(world string) bool {
 func TestTheGateKeepsWhatIsPromised(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("-short: the worlds take seconds")
+		t.Skip("skipped: -short; the worlds take seconds")
 	}
 	for _, p := range promises {
 		if !short(p.world) || p.unreached != "" {

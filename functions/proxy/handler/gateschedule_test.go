@@ -38,6 +38,21 @@ func anyScope(rt *rapid.T) retry.Scope {
 	return rapid.SampledFrom([]retry.Scope{retry.Inferred, retry.PerAddress, retry.PerAccount}).Draw(rt, "scope")
 }
 
+// drawn is a request, and what it meets.
+type drawn struct {
+	answers []string
+	request message.Request
+	async   bool
+	scope   retry.Scope
+	waiting int64
+	seed    uint64
+}
+
+// A fataler is a test, or a property of one.
+type fataler interface {
+	Fatalf(format string, args ...any)
+}
+
 // With flow control, a gate that cannot be used has one thing more: no quick try is made that nobody counts. So it is as if there
 // were no gate, and the policy took limits to be by account.
 func TestAGateThatCannotBeUsedAndOneThatObservesAreAsIfThereWereNone(t *testing.T) {
@@ -57,27 +72,21 @@ func TestAGateThatCannotBeUsedAndOneThatObservesAreAsIfThereWereNone(t *testing.
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			waits, quickTries := 0, 0
-			rapid.Check(t, func(rt *rapid.T) {
-				answers := rapid.SliceOfN(anyAnswer(), 1, 8).Draw(rt, "answers")
-				request, async := anyRequest(rt), rapid.Bool().Draw(rt, "async")
-				policy := retry.Policy{Scope: anyScope(rt)}
-				waiting := rapid.Int64Range(0, 300).Draw(rt, "waiting")
-				seed := rapid.Uint64().Draw(rt, "seed")
-
+			compare := func(ft fataler, d drawn) {
 				// play is the way of a request, without a gate or with one.
 				play := func(without bool) (told []*message.Envelope, calls []time.Duration) {
-					policy := policy
+					policy := retry.Policy{Scope: d.scope}
 					if without && !c.quickTries && policy.Scope == retry.Inferred {
 						policy.Scope = retry.PerAccount
 					}
-					r, u := answering(t, c.gate, policy, answers...)
+					r, u := answering(t, c.gate, policy, d.answers...)
 					// The same at the same time, however often it was drawn before.
-					r.chance = func() float64 { return rand.New(rand.NewPCG(seed, uint64(r.Now().UnixMilli()))).Float64() }
-					r.store.Put(r.queue(waiting, 2))
+					r.chance = func() float64 { return rand.New(rand.NewPCG(d.seed, uint64(r.Now().UnixMilli()))).Float64() }
+					r.store.Put(r.queue(d.waiting, 2))
 					r.store.Before = func(string) error { return c.fail }
-					in := r.let(request)
-					if async {
-						_, in = r.keep(t, request)
+					in := r.let(d.request)
+					if d.async {
+						_, in = r.keep(t, d.request)
 					}
 					if without {
 						in.Call.Gate = nil
@@ -101,17 +110,25 @@ func TestAGateThatCannotBeUsedAndOneThatObservesAreAsIfThereWereNone(t *testing.
 							return told, u.calls()
 						}
 					}
-					rt.Fatal("the state machine goes round and round")
+					ft.Fatalf("the state machine goes round and round")
 					return nil, nil
 				}
 				want, wantCalls := play(true)
 				got, gotCalls := play(false)
 				if diff := cmp.Diff(want, got); diff != "" {
-					rt.Fatalf("the state machine is told something else (-without a gate +with one):\n%s", diff)
+					ft.Fatalf("the state machine is told something else (-without a gate +with one):\n%s", diff)
 				}
 				if diff := cmp.Diff(wantCalls, gotCalls); diff != "" {
-					rt.Fatalf("the upstream is called at other times (-without a gate +with one):\n%s", diff)
+					ft.Fatalf("the upstream is called at other times (-without a gate +with one):\n%s", diff)
 				}
+			}
+			// A limit of which nothing is known, which whatever is drawn below may not have in it.
+			compare(t, drawn{answers: []string{"429 1", "429 1", "200"}, request: message.Request{Method: http.MethodGet, Path: "/orders"}, scope: retry.Inferred})
+			rapid.Check(t, func(rt *rapid.T) {
+				compare(rt, drawn{
+					rapid.SliceOfN(anyAnswer(), 1, 8).Draw(rt, "answers"), anyRequest(rt), rapid.Bool().Draw(rt, "async"), anyScope(rt),
+					rapid.Int64Range(0, 300).Draw(rt, "waiting"), rapid.Uint64().Draw(rt, "seed"),
+				})
 			})
 			if waits == 0 || (quickTries > 0) != c.quickTries {
 				t.Errorf("the schedules have %d more attempts, and %d quick tries; whether there are any should be %v", waits, quickTries, c.quickTries)

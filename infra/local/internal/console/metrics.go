@@ -2,8 +2,8 @@ package console
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/embeddedmetrics"
@@ -54,12 +54,7 @@ func (all metrics) take(m embeddedmetrics.Metric) {
 // sorted copies all metrics, by name.
 func (all metrics) sorted() []Metric {
 	list := make([]Metric, 0, len(all))
-	keys := make([]string, 0, len(all))
-	for key := range all {
-		keys = append(keys, key)
-	}
-	slices.SortFunc(keys, strings.Compare)
-	for _, key := range keys {
+	for _, key := range slices.Sorted(maps.Keys(all)) {
 		list = append(list, *all[key])
 	}
 	return list

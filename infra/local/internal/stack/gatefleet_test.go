@@ -29,6 +29,13 @@ type fleet struct {
 	early   int
 }
 
+// takesSeconds skips a test of a fleet in a quick run.
+func takesSeconds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: -short; it sends thousands of requests, which takes seconds")
+	}
+}
+
 // newFleet starts a fleet with a gate, as JSON; empty for none.
 func newFleet(t *testing.T, gate, policy string, seed uint64) *fleet {
 	t.Helper()
@@ -187,8 +194,11 @@ func (f *fleet) calling(t *testing.T, what string, bursts ...burst) fleetTally {
 
 func TestTwoHundredCallersKeepALimitOfTwentyASecond(t *testing.T) {
 	t.Parallel()
-	calls := 0
-	for seed := range uint64(4) {
+	calls, seeds := 0, 4
+	if testing.Short() {
+		seeds = 1
+	}
+	for seed := range uint64(seeds) {
 		off := newFleet(t, noGate, "", seed)
 		off.limits(20, 20, false)
 		without := off.calling(t, "without a gate", burst{200, 0, 8 * time.Second})
@@ -204,12 +214,13 @@ func TestTwoHundredCallersKeepALimitOfTwentyASecond(t *testing.T) {
 			t.Errorf("seed %d: without a gate %v; the test is too easy", seed, without)
 		}
 	}
-	if calls > 4*224 {
-		t.Errorf("there were %d calls for 800 successes, want at most 1.12 for each", calls)
+	if calls > seeds*224 && !testing.Short() {
+		t.Errorf("there were %d calls for %d successes, want at most 1.12 for each", calls, 200*seeds)
 	}
 }
 
 func TestNobodyIsEarlyWhereTheLimitIsKnownToBeByAccount(t *testing.T) {
+	takesSeconds(t)
 	t.Parallel()
 	f := newFleet(t, adaptiveGate, `{"scope":"per-account"}`, 7)
 	f.limits(20, 20, false)
@@ -232,6 +243,7 @@ func TestALimitByAddressBelowItsSumIsHardlyMet(t *testing.T) {
 }
 
 func TestAboveALimitByAddressCallersQueue(t *testing.T) {
+	takesSeconds(t)
 	t.Parallel()
 	f := newFleet(t, adaptiveGate, `{"scope":"per-address"}`, 3)
 	f.limits(10, 10, true)
@@ -245,6 +257,7 @@ func TestAboveALimitByAddressCallersQueue(t *testing.T) {
 }
 
 func TestATableThatIsThrottledHalfOfTheTimeIsNoWorseThanNoGate(t *testing.T) {
+	takesSeconds(t)
 	t.Parallel()
 	for _, share := range []float64{0.5, 1} {
 		calls := map[string]int{}
@@ -279,6 +292,7 @@ func (f *fleet) down(from, to time.Duration) {
 }
 
 func TestAfterAnOutageThoseWhoWaitedDoNotComeAllAtOnce(t *testing.T) {
+	takesSeconds(t)
 	t.Parallel()
 	const rate = 20
 	traffic := burst{90 * rate, 0, 90 * time.Second}
@@ -298,6 +312,7 @@ func TestAfterAnOutageThoseWhoWaitedDoNotComeAllAtOnce(t *testing.T) {
 }
 
 func TestErrorsOfHalfOfTheCallsStopNobody(t *testing.T) {
+	takesSeconds(t)
 	t.Parallel()
 	calls := map[string]fleetTally{}
 	for _, gate := range []string{noGate, `{}`} {
