@@ -11,6 +11,9 @@ SHELL := bash
 export CDK_VALIDATION ?= false
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION ?= 18,20
 
+# What was compiled in one clone serves in another, and in the bundling of the handlers.
+export GOFLAGS := $(strip -trimpath $(GOFLAGS))
+
 # Variants of the stack, handed to the CDK as context: make deploy UPSTREAM=https://api.example.com PROXIES=5
 CONTEXT := $(foreach name,UPSTREAM UPSTREAM_AUTH POLICY VENDOR ASYNC LARGEBODIES DEADLETTERS CALLBACK CALLBACK_HOSTS FLOW_CONTROL FLOW_KEY MAX_WAITING CIRCUIT_BREAKER QUEUE PROXIES ARCHITECTURE AUTH,$(if $($(name)),-c '$(shell echo $(name) | tr -d _ | tr A-Z a-z)=$($(name))'))
 
