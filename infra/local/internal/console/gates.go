@@ -90,20 +90,9 @@ func splitItemID(id string) (prefix, scope string, shard int, ok bool) {
 
 // gates lists the items of gates in all tables: those that are active first, then those that were last.
 func gates(tables *dynamodb.Store, now time.Time) ([]Gate, error) {
-	list := []Gate{}
-	if tables == nil {
-		return list, nil
-	}
-	for _, name := range tables.TableNames() {
-		items, err := tables.Items(name)
-		if err != nil {
-			return nil, err
-		}
-		for _, text := range items {
-			if g, ok := newGate(text, now); ok {
-				list = append(list, g)
-			}
-		}
+	list, err := itemsOf(tables, now, newGate)
+	if err != nil {
+		return nil, err
 	}
 	slices.SortStableFunc(list, func(a, b Gate) int {
 		if a.Active != b.Active {
@@ -118,9 +107,9 @@ func gates(tables *dynamodb.Store, now time.Time) ([]Gate, error) {
 }
 
 func (c *Console) getGates(rw http.ResponseWriter, _ *http.Request) {
+	_, tables := c.watched()
 	c.mu.Lock()
 	measured := c.metrics.sorted()
-	tables := c.tables
 	c.mu.Unlock()
 	list, err := gates(tables, c.config.Now())
 	if err != nil {

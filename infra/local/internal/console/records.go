@@ -107,20 +107,9 @@ func newRecord(text json.RawMessage, now time.Time) (record Record, ok bool) {
 
 // records lists the idempotency records of all tables, those that live longest first.
 func records(tables *dynamodb.Store, now time.Time) ([]Record, error) {
-	list := []Record{}
-	if tables == nil {
-		return list, nil
-	}
-	for _, name := range tables.TableNames() {
-		items, err := tables.Items(name)
-		if err != nil {
-			return nil, err
-		}
-		for _, text := range items {
-			if record, ok := newRecord(text, now); ok {
-				list = append(list, record)
-			}
-		}
+	list, err := itemsOf(tables, now, newRecord)
+	if err != nil {
+		return nil, err
 	}
 	slices.SortStableFunc(list, func(a, b Record) int { return b.Expiration.Compare(a.Expiration) })
 	return list[:min(len(list), MaxRecords)], nil
