@@ -184,7 +184,7 @@ func (i Item) pace(ms int64, s Settings) float64 {
 	case i.open() || i.parked():
 		p := max(minimumRamp, s.Breaker.RampUp*i.arrivals(ms))
 		if i.parked() && i.Outage == 0 {
-			p = max(p, float64(min(i.Ticket-i.Served, releaseMost))*second/release)
+			p = max(p, i.release())
 		}
 		if fixed := s.fixedRate(); fixed > 0 {
 			p = min(p, float64(fixed)/perSecond)
@@ -194,13 +194,22 @@ func (i Item) pace(ms int64, s Settings) float64 {
 	return 0
 }
 
-// release is how long it takes for those to be let go who waited for the moment that a limit named, in milliseconds: mostly a
-// whole quota is renewed then. It is reckoned from no more of them than releaseMost: where a quota for fewer is renewed, those whose
-// turn comes within two seconds hear of the next limit too late.
 const (
-	release     = 2 * second
-	releaseMost = 50
+	// releaseAtOnce is how many may go in a tenth of a second, which is releaseTime in milliseconds, when the moment has come that a
+	// limit named.
+	releaseAtOnce = 50
+	releaseTime   = second / 10
 )
+
+// release is the rate, in tickets per second, at which those are let go at least who waited for the moment that a limit named.
+// Mostly a whole quota is renewed then. Where it is one for fewer, those whose turn comes within shortWait hear of the next limit
+// too late, however they are spread over it; so no more than releaseAtOnce have their turn in that time.
+func (i Item) release() float64 {
+	if waiting := i.Ticket - i.Served; waiting <= releaseAtOnce {
+		return float64(waiting) * second / releaseTime
+	}
+	return releaseAtOnce * second / shortWait
+}
 
 // minimumRamp is the lowest rate, in tickets per second, at which those who waited are let go.
 const minimumRamp = 0.2
