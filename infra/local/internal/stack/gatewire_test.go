@@ -28,15 +28,18 @@ func everyFunction(name, value string) []setting {
 // asItPasses has waits take as long as they are: whoever shares a gate shares the time.
 func asItPasses(_ testing.TB, c *config) { c.Speed = 1 }
 
-// A throttled upstream limits requests by token buckets, one for all or one for each address, and says no more of it than
-// Retry-After in whole seconds. It counts its calls, and those that came before the moment that it had named.
+// A throttled upstream limits requests by token buckets, one for all or one for each address, or by a window, and says no more of it
+// than Retry-After in whole seconds. It counts its calls, and those that came before the moment that it had named.
 type throttledUpstream struct {
 	rate, burst float64
 	byAddress   bool
+	window      time.Duration            // in which burst requests may be made, and then none until its end; zero for buckets
 	down        func(time.Duration) bool // whether it fails, so long after the first call
 
 	mu      sync.Mutex
 	begun   time.Time
+	ends    time.Time // of the window
+	inside  float64   // requests in it
 	buckets map[string]*tokenBucket
 	until   map[string]time.Time
 	calls   int
@@ -72,13 +75,7 @@ func (u *throttledUpstream) judge(r *http.Request) (answer, told int) {
 	if u.down != nil && u.down(now.Sub(u.begun)) {
 		return http.StatusServiceUnavailable, 0
 	}
-	if u.rate == 0 {
-		return http.StatusOK, 0
-	}
-	if u.buckets[address] == nil {
-		u.buckets[address] = &tokenBucket{rate: u.rate, burst: u.burst}
-	}
-	ok, left := u.buckets[address].take(now)
+	ok, left := u.take(address, now)
 	if ok {
 		return http.StatusOK, 0
 	}
@@ -87,16 +84,34 @@ func (u *throttledUpstream) judge(r *http.Request) (answer, told int) {
 	return http.StatusTooManyRequests, told
 }
 
-// asked300 sends requests, spread over a time, each with a path of its own, and returns how they were answered.
-func asked300(t *testing.T, s *stack.Stack, over time.Duration) map[int]int {
-	t.Helper()
-	const requests = 300
+// take makes a request, if it may be made, and says otherwise when one may be.
+func (u *throttledUpstream) take(address string, now time.Time) (ok bool, left time.Duration) {
+	switch {
+	case u.window > 0:
+		if now.After(u.ends) {
+			u.ends, u.inside = now.Add(u.window), 0
+		}
+		u.inside++
+		return u.inside <= u.burst, u.ends.Sub(now)
+	case u.rate == 0:
+		return true, 0
+	}
+	if u.buckets[address] == nil {
+		u.buckets[address] = &tokenBucket{rate: u.rate, burst: u.burst}
+	}
+	return u.buckets[address].take(now)
+}
+
+// askedAll sends requests, spread over a time, each with a path of its own. It returns how they were answered, and how long each
+// took, the shortest first.
+func askedAll(s *stack.Stack, requests int, over time.Duration) (statuses map[int]int, took []time.Duration) {
 	var mu sync.Mutex
-	statuses := map[int]int{}
+	statuses = map[int]int{}
 	var all sync.WaitGroup
 	for i := range requests {
 		all.Go(func() {
-			time.Sleep(over * time.Duration(i) / requests)
+			time.Sleep(over * time.Duration(i) / time.Duration(requests))
+			began := time.Now()
 			response, err := http.Get(fmt.Sprintf("%s/orders/%d", s.URL(), i))
 			status := 0
 			if err == nil {
@@ -106,11 +121,13 @@ func asked300(t *testing.T, s *stack.Stack, over time.Duration) map[int]int {
 			}
 			mu.Lock()
 			statuses[status]++
+			took = append(took, time.Since(began))
 			mu.Unlock()
 		})
 	}
 	all.Wait()
-	return statuses
+	slices.Sort(took)
+	return statuses, took
 }
 
 // On a machine that is busy with other tests the table is silent for longer than the gate waits, and then it is as if there were
@@ -133,7 +150,7 @@ func TestThreeHundredCallersThroughTheirGate(t *testing.T) {
 			t.Parallel()
 			u := c.upstream
 			s := start(t, serve(t, u.ServeHTTP), c.settings...)
-			statuses := asked300(t, s, 6*time.Second)
+			statuses, _ := askedAll(s, 300, 6*time.Second)
 			u.mu.Lock()
 			defer u.mu.Unlock()
 			t.Logf("%d calls, %d of them early, answered with %v; in each second %v", u.calls, u.early, statuses, u.seconds)
@@ -199,4 +216,29 @@ func BenchmarkHealthyPath(b *testing.B) {
 	b.ReportMetric(at(1, 0.99)/at(0, 0.99), "p99-ratio")
 	b.ReportMetric(float64(writes.Load()), "writes")
 	b.ReportMetric(float64(reads.Load()), "reads")
+}
+
+// BenchmarkAHundredAtOnce sends a hundred requests in the same moment to an upstream that lets sixty through in ten seconds, with and
+// without a gate, in sandboxes that are new and in those that are there already.
+func BenchmarkAHundredAtOnce(b *testing.B) {
+	for _, c := range []struct{ name, gate string }{{"with", adaptiveGate}, {"without", noGate}} {
+		b.Run(c.name, func(b *testing.B) {
+			u := &throttledUpstream{burst: 60, window: 10 * time.Second}
+			s := start(b, serve(b, u.ServeHTTP), append(everyFunction("GATE", c.gate), asItPasses)...)
+			for b.Loop() {
+				for _, sandboxes := range []string{"new", "warm"} {
+					u.mu.Lock()
+					before, early := u.calls, u.early
+					u.mu.Unlock()
+					statuses, took := askedAll(s, 100, 0)
+					u.mu.Lock()
+					b.ReportMetric(float64(u.calls-before)/float64(max(1, statuses[http.StatusOK])), "calls/success-"+sandboxes)
+					b.ReportMetric(float64(u.early-early), "early-"+sandboxes)
+					u.mu.Unlock()
+					b.ReportMetric(took[len(took)*99/100].Seconds(), "p99-s-"+sandboxes)
+					time.Sleep(u.window) // the next hundred meet a window of their own
+				}
+			}
+		})
+	}
 }
