@@ -20,6 +20,7 @@ const (
 	RecordPrefixVariable   = "RECORD_PREFIX"       // of a proxy, also where bodies can be large
 	BodiesVariable         = "LARGE_BODIES_BUCKET" // only where bodies can be large
 	AsyncVariable          = "ASYNC"               // only where requests can be asynchronous
+	MetricsVariable        = "METRICS"             // off leaves metrics out of the logs
 	GateVariable           = "GATE"                // with TABLE_NAME and RECORD_PREFIX; not where flow control and the circuit breaker are off
 
 	StateMachineVariable     = "STATE_MACHINE_ARN" // the gateway
@@ -54,6 +55,7 @@ const (
 	SecretCacheVariable     = "UPSTREAM_SECRET_CACHE"
 	FixedFieldsVariable     = "UPSTREAM_HEADERS"
 	AuthorityVariable       = "UPSTREAM_CERTIFICATE_AUTHORITY"
+	AddressProbeVariable    = "ADDRESS_PROBE_URL" // answers with the address that it was called from
 	CallbackSecretVariable  = "CALLBACK_SECRET"
 )
 

@@ -21,4 +21,41 @@ const (
 	// MetricCircuitState is 0 while the circuit is closed, 1 while it is open, and 0.5 while those who waited are let go. It is
 	// written with each request that came to the gate in a time of trouble.
 	MetricCircuitState = "CircuitState"
+
+	// MetricProxyDimension tells the proxies apart, beside the other two, of metrics that say so.
+	MetricProxyDimension = "Proxy"
+
+	// MetricRequests counts the requests that the gateway answered, and MetricRequestTime is how long each took, in milliseconds.
+	MetricRequests    = "Requests"
+	MetricRequestTime = "RequestTime"
+
+	// MetricReplays counts answers from a record, MetricConflicts requests whose key was in use (409) or belonged to another payload
+	// (422), and MetricRefused the other requests that were answered with a problem below 500.
+	MetricReplays   = "Replays"
+	MetricConflicts = "Conflicts"
+	MetricRefused   = "Refused"
+
+	// MetricUnavailable counts problems that are ours: engine-unavailable, engine-failed, proxies without room and their like. The
+	// upstream has no part in them.
+	MetricUnavailable = "Unavailable"
+
+	// MetricUpstreamFailed counts requests that were given up on: the upstream gave no final answer in the attempts or the time that
+	// there were. MetricDeadlinesExceeded counts those among them whose time was up, and MetricOutcomesUnknown those that the upstream
+	// may have carried out all the same.
+	MetricUpstreamFailed    = "UpstreamFailed"
+	MetricDeadlinesExceeded = "DeadlinesExceeded"
+	MetricOutcomesUnknown   = "OutcomesUnknown"
+
+	// MetricAttempts counts attempts, MetricRetries those that were not the first of their request, and MetricRateLimits those that
+	// the upstream refused for a limit. Each also has the dimension MetricProxyDimension. MetricAttemptTime is how long each took, and
+	// MetricRetryWait the wait that was decided on after it, both in milliseconds.
+	MetricAttempts    = "Attempts"
+	MetricRetries     = "Retries"
+	MetricRateLimits  = "RateLimits"
+	MetricAttemptTime = "AttemptTime"
+	MetricRetryWait   = "RetryWait"
+
+	// MetricAddresses is how many addresses the proxies have called from, as far as a gateway has lately seen. There is none unless
+	// AddressProbeVariable is set.
+	MetricAddresses = "Addresses"
 )

@@ -6,6 +6,9 @@ type Attempt struct {
 	// Proxy is the name of the proxy that made the attempt, such as proxy-2.
 	Proxy string `json:"proxy"`
 
+	// Address is the address that the proxy calls from, if it knows: an IP address, as another host sees it.
+	Address string `json:"address,omitempty"`
+
 	// Start is when the attempt began, in milliseconds since the Unix epoch. Zero if it is not known, because the
 	// proxy was lost.
 	Start int64 `json:"start,omitempty"`
