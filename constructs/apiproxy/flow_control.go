@@ -200,8 +200,6 @@ func tellOfGate(r *RetryingApiProxy, props RetryingApiProxyProps, environment ma
 		return false
 	}
 	environment[message.GateVariable] = jsii.String(gateJSON(props))
-	environment[message.TableVariable] = r.Table.TableName()
-	environment[message.RecordPrefixVariable] = jsii.String(recordPrefix(r, props))
 	return true
 }
 

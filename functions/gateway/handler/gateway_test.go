@@ -111,6 +111,7 @@ func newBench(t testing.TB, e Engine) *bench {
 		policy:          retry.Default(),
 		table:           "records",
 		recordPrefix:    "gateway",
+		metrics:         message.MetricSource{Table: "records", Prefix: "gateway"},
 	}, b.store, Dependencies{
 		Engine: e,
 		Log:    slog.New(slog.NewJSONHandler(&b.logs, nil)),
@@ -435,7 +436,7 @@ func TestTheLogTellsOfTheRequestWithoutWhatIsInIt(t *testing.T) {
 		"no connection": func() (*sfn.StartSyncExecutionOutput, error) { return nil, errors.New("connection reset") },
 	} {
 		b := newBench(t, &fakeEngine{end: func(*message.Envelope) (*sfn.StartSyncExecutionOutput, error) { return end() }})
-		event := request("POST", "/secret", "authorization", "Bearer secret", "idempotency-key", "secret-key")
+		event := request("POST", "/orders", "authorization", "Bearer secret", "idempotency-key", "secret-key")
 		event.RawQueryString, event.Body, event.Cookies = "token=secret", "secret", []string{"session=secret"}
 		b.send(t, event)
 		if strings.Contains(b.logs.String(), "secret") {

@@ -52,6 +52,7 @@ func newBench(t testing.TB, baseURL string) *bench {
 		baseURL:         base,
 		allowedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
 		policy:          retry.Default(),
+		metrics:         message.MetricSource{Table: "records", Prefix: "gateway"},
 	}, Dependencies{
 		Log:    slog.New(slog.NewJSONHandler(&b.logs, nil)),
 		Clock:  b,
@@ -371,7 +372,7 @@ func TestWhatTheAttemptDidIsLoggedWithoutWhatWasSentOrReceived(t *testing.T) {
 		w.WriteHeader(429)
 		fmt.Fprint(w, "secret")
 	}))
-	for _, path := range []string{"/secret", "/broken"} {
+	for _, path := range []string{"/orders", "/broken"} {
 		b.invoke(t, b.call(message.Request{
 			Method: "GET", Path: path, Query: "token=secret", Body: "secret",
 			Headers: map[string]string{"authorization": "Bearer secret", "cookie": "session=secret"},
