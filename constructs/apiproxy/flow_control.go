@@ -184,14 +184,13 @@ func gateJSON(props RetryingApiProxyProps) string {
 	return text
 }
 
-// gateRoom is about what the environment takes for flow control and circuit breaker, in bytes. There is room for the name of the table
-// beside that.
+// gateRoom is about what the environment takes for flow control and circuit breaker, in bytes.
 func (p RetryingApiProxyProps) gateRoom() int {
 	if p.gate().Idle() {
 		return 0
 	}
 	text, _ := message.WriteGate(p.gate()) // what cannot be written is a problem of its own
-	return len(text) + len(p.RecordPrefix)
+	return len(text)
 }
 
 // tellOfGate adds flow control and circuit breaker to the environment of a function, and says whether there is any.
