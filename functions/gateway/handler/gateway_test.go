@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/internal/logline"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
@@ -121,6 +122,7 @@ func newBench(t testing.TB, e Engine) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { logline.ReadPage(t, logPage).Compare(t, b.logs.String()) }) // no test writes a line that is not promised
 	return b
 }
 

@@ -141,8 +141,10 @@ func (g *Gateway) tellLosses(ctx context.Context, call *message.Call, attempts [
 		if i == len(attempts)-1 {
 			outcome = retry.Failed
 		}
+		lost := attempts[i]
+		lost.Wait = 0 // the state machine went on at once
 		m := g.metrics.At(g.now())
-		m.Attempt(i+1, attempts[i], outcome)
-		g.tell(ctx, slog.LevelWarn, message.AttemptText, append(message.AttemptAttributes(call, i+1, attempts[i], outcome), m.Attributes()...)...)
+		m.Attempt(i+1, lost, outcome)
+		g.tell(ctx, slog.LevelWarn, message.AttemptText, append(message.AttemptAttributes(call, i+1, lost, outcome), m.Attributes()...)...)
 	}
 }
