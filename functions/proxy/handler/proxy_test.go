@@ -22,6 +22,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/internal/logline"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
@@ -58,6 +59,7 @@ func newBench(t testing.TB, baseURL string) *bench {
 		Clock:  b,
 		Random: func() float64 { return 0.5 },
 	})
+	t.Cleanup(func() { logline.ReadPage(t, logPage).Compare(t, b.logs.String()) }) // no test writes a line that is not promised
 	return b
 }
 
@@ -385,7 +387,7 @@ func TestWhatTheAttemptDidIsLoggedWithoutWhatWasSentOrReceived(t *testing.T) {
 		Msg, Proxy, Outcome, Why string
 		Attempt, Status          int
 	}
-	if err := json.NewDecoder(&b.logs).Decode(&line); err != nil {
+	if err := json.NewDecoder(strings.NewReader(b.logs.String())).Decode(&line); err != nil {
 		t.Fatal(err)
 	}
 	if line.Msg != "attempt" || line.Attempt != 1 || line.Proxy != "proxy-1" || line.Status != 429 || line.Outcome != "retry" || line.Why == "" {
