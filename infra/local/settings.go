@@ -199,7 +199,8 @@ var ofThisStack = []string{"CALLBACK_HOSTS", "POLICY", "PROXIES", "SHARING", "UP
 
 // listed splits a list with commas between.
 func listed(text string) []string {
-	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+	var fields []string
+	return append(fields, strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })...)
 }
 
 // selection is what is run of the stack. Function URLs that are not the chosen one are on the ports after those of the endpoints.
