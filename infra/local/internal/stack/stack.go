@@ -18,6 +18,7 @@ import (
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudformation"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudwatchlogs"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/datafile"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/dynamodb"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
@@ -140,6 +141,7 @@ type Stack struct {
 	SecretsManager *secretsmanager.Store
 	S3             *s3.Store
 	SQS            *sqs.Store
+	Logs           *cloudwatchlogs.Store
 
 	url       string
 	urls      map[string]string // those of all function URLs, by their logical ids
@@ -231,12 +233,14 @@ func Start(config Config) (_ *Stack, err error) {
 	if err := s.createQueues(config); err != nil {
 		return nil, err
 	}
+	s.keepLogs(&config)
 	if err := s.createFunctions(config); err != nil {
 		return nil, err
 	}
 	if err := s.createStateMachines(config); err != nil {
 		return nil, err
 	}
+	s.logStateMachines()
 
 	if config.Prepare != nil {
 		config.Prepare(s)
@@ -256,6 +260,7 @@ func Start(config Config) (_ *Stack, err error) {
 		secretsManager: s.faults.Handler(faults.SecretsManager, s.SecretsManager),
 		s3:             s.faults.Handler(faults.S3, s.S3),
 		sqs:            s.faults.Handler(faults.SQS, s.SQS),
+		logs:           s.Logs,
 	}).guarded(), config.EndpointIdleTimeout)
 	if err := s.startEventSources(config); err != nil {
 		return nil, err

@@ -76,6 +76,7 @@ type StateMachine struct {
 	ARN        string
 	Type       string // STANDARD or EXPRESS
 	Definition string
+	LogGroup   string // where its executions are logged, or empty
 }
 
 // A Table is an AWS::DynamoDB::GlobalTable with one replica.

@@ -97,7 +97,7 @@ func TestEveryKindOfResourceIsRead(t *testing.T) {
 			},
 			{
 				Name: "Shop-Patient", ARN: "arn:aws:states:us-east-1:000000000000:stateMachine:Shop-Patient", Type: "STANDARD",
-				Definition: `{"Comment":"patient"}`,
+				Definition: `{"Comment":"patient"}`, LogGroup: "/shop/gateway",
 			},
 		},
 		Tables: []cloudformation.Table{{

@@ -174,8 +174,8 @@ func init() {
 			load:       loadSecret,
 		},
 		"AWS::StepFunctions::StateMachine": {
-			used:    []string{"StateMachineName", "StateMachineType", "DefinitionString"},
-			without: []string{"RoleArn", "LoggingConfiguration", "TracingConfiguration", "EncryptionConfiguration", "Tags"},
+			used:    []string{"StateMachineName", "StateMachineType", "DefinitionString", "LoggingConfiguration"},
+			without: []string{"RoleArn", "TracingConfiguration", "EncryptionConfiguration", "Tags"},
 			ref:     stateMachineARN,
 			attributes: attributes{
 				"Arn":                    stateMachineARN,
@@ -360,7 +360,14 @@ func loadURL(l *loader, r *resource, properties map[string]any) error {
 }
 
 func loadStateMachine(l *loader, r *resource, properties map[string]any) error {
-	var p struct{ StateMachineName, StateMachineType, DefinitionString string }
+	var p struct {
+		StateMachineName, StateMachineType, DefinitionString string
+		LoggingConfiguration                                 struct {
+			Destinations         []struct{ CloudWatchLogsLogGroup struct{ LogGroupArn string } }
+			IncludeExecutionData bool   // nothing is logged with it
+			Level                string // of anything but OFF, all is logged
+		}
+	}
 	if err := into(properties, &p); err != nil {
 		return err
 	}
@@ -376,6 +383,10 @@ func loadStateMachine(l *loader, r *resource, properties map[string]any) error {
 	}
 	if machine.Type == "" {
 		machine.Type = "STANDARD"
+	}
+	if to := p.LoggingConfiguration.Destinations; len(to) > 0 && p.LoggingConfiguration.Level != "OFF" {
+		_, group, _ := strings.Cut(to[0].CloudWatchLogsLogGroup.LogGroupArn, ":log-group:")
+		machine.LogGroup = strings.TrimSuffix(group, ":*")
 	}
 	l.stack.StateMachines = append(l.stack.StateMachines, machine)
 	return nil
