@@ -18,6 +18,7 @@ import (
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudformation"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudwatch"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudwatchlogs"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/datafile"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/dynamodb"
@@ -142,6 +143,7 @@ type Stack struct {
 	S3             *s3.Store
 	SQS            *sqs.Store
 	Logs           *cloudwatchlogs.Store
+	CloudWatch     *cloudwatch.Store
 
 	url       string
 	urls      map[string]string // those of all function URLs, by their logical ids
@@ -234,6 +236,9 @@ func Start(config Config) (_ *Stack, err error) {
 		return nil, err
 	}
 	s.keepLogs(&config)
+	if err := s.keepMetrics(&config); err != nil {
+		return nil, err
+	}
 	if err := s.createFunctions(config); err != nil {
 		return nil, err
 	}
@@ -261,6 +266,7 @@ func Start(config Config) (_ *Stack, err error) {
 		s3:             s.faults.Handler(faults.S3, s.S3),
 		sqs:            s.faults.Handler(faults.SQS, s.SQS),
 		logs:           s.Logs,
+		cloudWatch:     s.CloudWatch,
 	}).guarded(), config.EndpointIdleTimeout)
 	if err := s.startEventSources(config); err != nil {
 		return nil, err

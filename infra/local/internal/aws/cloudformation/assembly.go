@@ -32,6 +32,7 @@ type Stack struct {
 	Queues        []Queue
 	EventSources  []EventSource
 	URLs          []URL
+	MetricFilters []MetricFilter
 	Outputs       map[string]string
 
 	// LeftOut are the resources that are not run, by their logical ids.
@@ -103,6 +104,20 @@ type URL struct {
 	Qualifier    string // the alias that is invoked, or empty
 	AuthType     string // AWS_IAM or NONE
 	CORS         *CORS  // nil if there is none
+}
+
+// A MetricFilter is an AWS::Logs::MetricFilter: each line of a log that matches a pattern adds a value to a metric.
+type MetricFilter struct {
+	ID       string // the logical id
+	LogGroup string // the name of the log group
+	Pattern  string
+	Adds     []Addition
+}
+
+// An Addition is what a line adds.
+type Addition struct {
+	Namespace, Metric, Unit string
+	Value                   float64
 }
 
 // A CORS says which pages of other origins may call a URL, as the property Cors has it.

@@ -147,7 +147,14 @@ func TestEveryKindOfResourceIsRead(t *testing.T) {
 			MaxAge:           new(int),
 		}}},
 		Outputs: map[string]string{"Url": "http://127.0.0.1:8787/"},
-		LeftOut: []cloudformation.LeftOut{{ID: "Counted", Type: "AWS::Logs::MetricFilter"}, {ID: "GivenUp", Type: "AWS::CloudWatch::Alarm"}},
+		MetricFilters: []cloudformation.MetricFilter{{
+			ID: "Counted", LogGroup: "/shop/gateway", Pattern: "{ $.a = 1 }",
+			Adds: []cloudformation.Addition{{Namespace: "RetryingApiProxy", Metric: "orders-Failed", Unit: "Count", Value: 1}},
+		}},
+		LeftOut: []cloudformation.LeftOut{
+			{ID: "CountedByField", Type: "AWS::Logs::MetricFilter", Reason: "its value is $.bytes; numbers without dimensions are counted here"},
+			{ID: "GivenUp", Type: "AWS::CloudWatch::Alarm"},
+		},
 	}
 	if diff := cmp.Diff(want, stack); diff != "" {
 		t.Errorf("the stack is not what the template says (-want +got):\n%s", diff)

@@ -93,6 +93,13 @@ func init() {
 				return arn("logs", "log-group:"+fmt.Sprint(name)+":*"), err
 			}},
 		},
+		"AWS::Logs::MetricFilter": {
+			used:    []string{"FilterPattern", "LogGroupName", "MetricTransformations"},
+			without: []string{"FilterName", "ApplyOnTransformedLogs", "EmitSystemFieldDimensions", "FieldSelectionCriteria"},
+			with:    []string{"LogGroupName"},
+			ref:     logicalName,
+			load:    loadMetricFilter,
+		},
 		"AWS::DynamoDB::GlobalTable": {
 			used:    []string{"TableName", "AttributeDefinitions", "KeySchema", "TimeToLiveSpecification", "Replicas"},
 			without: []string{"BillingMode", "SSESpecification", "StreamSpecification", "WriteOnDemandThroughputSettings"},

@@ -20,10 +20,8 @@ const noUnit = "None"
 
 // A Metric is what was measured of one metric at one moment.
 type Metric struct {
-	Namespace, Name string
-
 	// Unit is one of CloudWatch's units, such as Milliseconds. Empty stands for None.
-	Unit string
+	Namespace, Name, Unit string
 
 	// Dimensions are the names and values that tell it from other metrics of the name.
 	Dimensions map[string]string
