@@ -43,6 +43,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -258,7 +259,7 @@ func sayLeftOut(out io.Writer, template *cloudformation.Stack, all bool) {
 		if !all && !left.Asked && left.Reason == "" && len(left.NeededBy) == 0 {
 			continue
 		}
-		line := fmt.Sprintf("left out  %s (%s)", left.ID, left.Type)
+		line := fmt.Sprintf("left out  %s (%s)", cmp.Or(left.Path, left.ID), left.Type)
 		if left.Reason != "" {
 			line += ": " + left.Reason
 		}

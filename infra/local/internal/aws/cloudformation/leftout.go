@@ -119,12 +119,12 @@ func matches(pattern, kind string) bool {
 	return pattern == kind || several && strings.HasPrefix(kind, beginning)
 }
 
-// withoutIt says how to do without a resource or an output that is not known here; empty if the caller cannot say it.
-func (l *loader) withoutIt(id string) string {
+// withoutIt says how to do without a resource or an output that is not known here, by its name; empty if the caller cannot say it.
+func (l *loader) withoutIt(name string) string {
 	if l.options.SkipBy == "" {
 		return ""
 	}
-	return fmt.Sprintf("; "+l.options.SkipBy+" leaves it out", id)
+	return fmt.Sprintf("; "+l.options.SkipBy+" leaves it out", name)
 }
 
 // placeholder is what stands in the place of a reference to a resource that is left out: to itself, or to an attribute. It is

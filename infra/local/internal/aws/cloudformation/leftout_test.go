@@ -28,11 +28,11 @@ func skipping(t *testing.T, name, metadata string, skip ...string) (*cloudformat
 }
 
 func TestWhatIsNotKnownIsNamedWithTheWayToDoWithoutIt(t *testing.T) {
-	_, err := skipping(t, "surroundings.json", `{}`, "AWS::Pipes::*")
+	_, err := skipping(t, "surroundings.json", `{"/Prod/Shop/Files/Uploads/Resource":[{"type":"aws:cdk:logicalId","data":"Uploads"}]}`, "AWS::Pipes::*")
 	problems(t, err,
 		`resource Jobs (AWS::SQS::Queue) has the property FifoQueue, which is not known here; SKIP=Jobs leaves it out`,
 		`resource Stream has type AWS::Kinesis::Stream, which is not known here; SKIP=Stream leaves it out`,
-		`resource Uploads (AWS::S3::Bucket) has the property CorsConfiguration, which is not known here; SKIP=Uploads leaves it out`,
+		`resource Uploads (AWS::S3::Bucket) has the property CorsConfiguration, which is not known here; SKIP=Files/Uploads leaves it out`,
 		`output Zones: intrinsic function Fn::GetAZs is not known here; SKIP=Zones leaves it out`,
 	)
 }

@@ -1,6 +1,7 @@
 package cloudformation
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -215,7 +216,9 @@ func kindOf(r *resource) (kind, error) {
 func (l *loader) load(r *resource) {
 	l.loading = r
 	defer func() { l.loading = nil }()
-	problem := func(format string, args ...any) { l.problem("%w%s", fmt.Errorf(format, args...), l.withoutIt(r.id)) }
+	problem := func(format string, args ...any) {
+		l.problem("%w%s", fmt.Errorf(format, args...), l.withoutIt(cmp.Or(r.path, r.id)))
+	}
 	k, err := kindOf(r)
 	if err != nil {
 		problem("%w", err)
