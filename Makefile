@@ -49,6 +49,8 @@ help: ## show this list
 	@echo "    SECRETS=file.json holds the secrets in Secrets Manager by their names, as strings or objects; it is read again when it changes"
 	@echo "    AUTH=AWS_IAM has the URL take signed requests only; signatures are not verified"
 	@echo "    SHARING=off|gate says whether requests share what the upstream tells any of them of its limits, and queue by it; docs/gate.md"
+	@echo "    ASSEMBLY=../shop/cdk.out runs the stack in this cloud assembly; INSTANCE=Orders is the RetryingApiProxy of it that is served at ADDR,"
+	@echo "      and SKIP=AWS::Kinesis::*,Uploads are what is left out: types of resources, logical ids, or paths of constructs; docs/testing.md"
 	@echo "    FREEZE=off lets functions run on between invocations, such as under a debugger"
 	@echo "  Variants, for synth, diff, deploy, destroy: UPSTREAM=https://… (default https://httpbin.org) UPSTREAM_AUTH=… POLICY=… VENDOR=… (as for local) ASYNC=true LARGEBODIES=true DEADLETTERS=true CALLBACK=https://… CALLBACK_HOSTS=host,… FLOW_CONTROL=off|adaptive|observe|fixed:50/1s:80 FLOW_KEY=credential+route|credential|route|upstream MAX_WAITING=500 CIRCUIT_BREAKER=on|off QUEUE=true PROXIES=3 ARCHITECTURE=arm64|x86_64 AUTH=AWS_IAM|NONE"
 	@echo "  Variants, for redrive: LETTERS=queue-URL GATEWAY=name:live (outputs of the stack; make local prints them) ONE=execution RESEND=true ENDPOINT=http://127.0.0.1:8788"

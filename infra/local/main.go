@@ -33,19 +33,28 @@
 //	             service, as are lambda., stepfunctions., sqs., secretsmanager. and s3. (default: none)
 //	SHARING      off or gate: whether requests share what the upstream tells any of them of its limits, and queue by it;
 //	             docs/gate.md (default: that of the stack)
+//	ASSEMBLY     a directory with a cloud assembly, such as ../shop/cdk.out, whose stack is run in the place of this
+//	             repository's. Without an UPSTREAM its proxies call the demo
+//	INSTANCE     the RetryingApiProxy that is served at ADDR, if the stack has several: the path of its construct below the
+//	             stack's, such as Orders. The others are served at the ports after those of the endpoints
+//	SKIP         parts of the stack that are left out, with commas between: types of resources such as AWS::Kinesis::Stream, or
+//	             AWS::Kinesis::* for all that begin so, logical ids, or paths of constructs
 //	FREEZE       off lets the functions run on between invocations, such as under a debugger (default: they are frozen)
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -53,6 +62,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/assembly"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/attemptlog"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudformation"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/stepfunctions/asl"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/console"
@@ -139,24 +149,19 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 		return err
 	}
 	defer os.RemoveAll(dir)
-	fmt.Fprintln(stdout, "synthesising the stack (the first time this compiles the CDK, which takes minutes)")
-	if err := assembly.Synthesise(ctx, dir, s.context()); err != nil {
-		return err
-	}
-	template, err := stack.Load(dir, listener)
-	if err != nil {
-		return err
-	}
-	binaries, err := assembly.NativeBinaries(ctx, template)
-	if err != nil {
-		return err
+	assembled := s.assembly
+	if assembled == "" {
+		assembled = dir
+		fmt.Fprintln(stdout, "synthesising the stack (the first time this compiles the CDK, which takes minutes)")
+		if err := assembly.Synthesise(ctx, dir, s.context()); err != nil {
+			return err
+		}
 	}
 
 	printer := attemptlog.New(stdout)
 	shown := console.New(console.Config{Upstream: upstream, Demo: demonstration, Speed: s.speed})
 	var handler http.Handler
-	running, err := stack.Start(stack.Config{
-		Template:         template,
+	config := stack.Config{
 		Listener:         listener,
 		EndpointListener: endpointListener,
 		Upstream:         upstream,
@@ -164,7 +169,6 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 		SourceAddresses:  true,
 		Speed:            s.speed,
 		DataFile:         s.dataFile,
-		Binaries:         binaries,
 		Concurrency:      s.concurrency,
 		Faults:           s.faults,
 		KeepRunning:      s.keepRunning,
@@ -174,13 +178,25 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 		Signed:               s.signed,
 		Log:                  logTo(ctx, stderr, s.verbose, shown.Measured),
 		Middleware: func(url http.Handler) http.Handler {
-			handler = shown.Middleware(printer.Middleware(url))
-			return handler
+			wrapped := shown.Middleware(printer.Middleware(url))
+			if handler == nil { // it is the one at ADDR
+				handler = wrapped
+			}
+			return wrapped
 		},
 		Prepare: func(s *stack.Stack) {
 			watch(s, printer, shown)
 		},
-	})
+	}
+	if err := config.Load(assembled, s.selection()); err != nil {
+		return err
+	}
+	defer config.Close()
+	if config.Binaries, err = assembly.NativeBinaries(ctx, config.Template); err != nil {
+		return err
+	}
+	sayLeftOut(stdout, config.Template, s.verbose)
+	running, err := stack.Start(config)
 	if err != nil {
 		return err
 	}
@@ -203,6 +219,10 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 	fmt.Fprintln(stdout, "upstream ", s.describeUpstream(upstream))
 	fmt.Fprintln(stdout, "endpoints", running.Endpoint(), "(for --endpoint-url of the AWS CLI)")
 	fmt.Fprintln(stdout, "console  ", consoleURL+console.Path, "(shows in a browser what happens to requests)")
+	others := running.Others()
+	for _, name := range slices.Sorted(maps.Keys(others)) {
+		fmt.Fprintln(stdout, "url      ", others[name], "("+name+")")
+	}
 	for _, q := range running.Template.Queues {
 		switch {
 		case q.Redrive != nil: // another one has its dead letters
@@ -232,9 +252,27 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 	return nil
 }
 
+// sayLeftOut names what of the stack is not run. What stands around functions, and is never run here, is for those who want to
+// read everything, unless something is told a made-up name of it.
+func sayLeftOut(out io.Writer, template *cloudformation.Stack, all bool) {
+	for _, left := range template.LeftOut {
+		if !all && !left.Asked && left.Reason == "" && len(left.NeededBy) == 0 {
+			continue
+		}
+		line := fmt.Sprintf("left out  %s (%s)", cmp.Or(left.Path, left.ID), left.Type)
+		if left.Reason != "" {
+			line += ": " + left.Reason
+		}
+		if len(left.NeededBy) > 0 {
+			line += "; a made-up name stands for it in " + strings.Join(left.NeededBy, ", ")
+		}
+		fmt.Fprintln(out, line)
+	}
+}
+
 // gatewayOf is the gateway of a stack, as whoever invokes it names it.
 func gatewayOf(s *stack.Stack) string {
-	url := s.Template.URLs[0]
+	url := s.Chosen()
 	return url.FunctionName + ":" + url.Qualifier
 }
 

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -286,4 +287,57 @@ func request(t *testing.T, url string) (status int, proxyStatus, body string) {
 		t.Fatal(err)
 	}
 	return response.StatusCode, response.Header.Get("Proxy-Status"), string(text)
+}
+
+// The shop has three RetryingApiProxy and other resources; see its main.go.
+func TestAnotherStackWithSeveralInstancesIsServed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: the CDK app is not run")
+	}
+	dir := filepath.Join(t.TempDir(), "cdk.out")
+	architecture := "x86_64"
+	if runtime.GOARCH == "arm64" {
+		architecture = "arm64"
+	}
+	command := exec.Command("go", "run", "./internal/stack/testdata/shop", architecture)
+	command.Env = append(os.Environ(), "CDK_OUTDIR="+dir, "CDK_VALIDATION=false", `CDK_CONTEXT_JSON={"@aws-cdk/core:validateAgainstDefaultRules":false}`)
+	if output, err := command.CombinedOutput(); err != nil || !bytes.Contains(output, []byte("done")) {
+		t.Fatalf("go run ./internal/stack/testdata/shop: %v\n%s", err, output)
+	}
+
+	unchosen := startProgram(t, "ADDR=127.0.0.1:0", "ASSEMBLY="+dir, "SKIP=Bucket,AWS::Kinesis::*")
+	if _, more := <-unchosen.lines; more {
+		t.Error("it prints something without an instance")
+	}
+	_ = unchosen.command.Wait()
+	if said := unchosen.stderr.String(); !strings.Contains(said, "those of Eu/Search, Orders, Payments") || !strings.Contains(said, "INSTANCE=Eu/Search") {
+		t.Errorf("without an instance it says %q", said)
+	}
+
+	p := startProgram(t, "ADDR=127.0.0.1:0", "ASSEMBLY="+dir, "INSTANCE=Orders", "SKIP=Bucket,AWS::Kinesis::*")
+	if line := p.await(t, "AWS::Lambda::Function"); !strings.Contains(line, "left out  Report") || !strings.Contains(line, "its runtime is python3.13") {
+		t.Errorf("of the function in Python it says %q", line)
+	}
+	if line := p.await(t, "AWS::SNS::Topic"); !strings.Contains(line, "a made-up name stands for it in Echo") {
+		t.Errorf("of the topic it says %q", line)
+	}
+	_, payments, _ := strings.Cut(p.await(t, "(Payments)"), "http://")
+	payments, _, _ = strings.Cut("http://"+payments, " ")
+	_, orders, _ := strings.Cut(p.await(t, "ready "), " ")
+	for name, url := range map[string]string{"Orders": orders, "Payments": payments} {
+		answer, err := http.Get(url + "/status/404")
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.Header.Get("Proxy-Status") == "" {
+			t.Errorf("%s at %s answers %d without Proxy-Status", name, url, answer.StatusCode)
+		}
+		if line := p.await(t, "GET /status/404 ->"); !strings.Contains(line, "attempt") {
+			t.Errorf("of the request to %s it says %q", name, line)
+		}
+	}
+	if code := p.end(t, os.Interrupt); code != 0 {
+		t.Errorf("the exit code is %d", code)
+	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/faults"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack"
 )
 
 // defaultAddress is where the function URL listens.
@@ -58,6 +59,13 @@ type settings struct {
 	// signed has the URL take signed requests only.
 	signed bool
 
+	// assembly is the directory of a cloud assembly that is run in the place of this repository's stack. Empty stands for that.
+	assembly string
+
+	// instance is the RetryingApiProxy that is served at the address, and skip names what is left out of the stack.
+	instance string
+	skip     []string
+
 	// sharing is off or gate: whether requests share what they know of the upstream's limits. Empty stands for what the stack
 	// says.
 	sharing string
@@ -75,6 +83,9 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 		secretsFile: getenv("SECRETS"),
 		caFile:      getenv("CA"),
 		sharing:     getenv("SHARING"),
+		assembly:    getenv("ASSEMBLY"),
+		instance:    getenv("INSTANCE"),
+		skip:        listed(getenv("SKIP")),
 
 		upstreamAuthText: getenv("UPSTREAM_AUTH"),
 
@@ -113,7 +124,7 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 			problem("CALLBACK is not usable: %w; give an https URL, or one of http at a loopback address, such as http://127.0.0.1:9000/", err)
 		}
 	}
-	for _, host := range strings.FieldsFunc(getenv("CALLBACK_HOSTS"), func(r rune) bool { return r == ',' || r == ' ' }) {
+	for _, host := range listed(getenv("CALLBACK_HOSTS")) {
 		s.callbackHosts = append(s.callbackHosts, host)
 		if err := message.CheckCallbackHost(host); err != nil {
 			problem("CALLBACK_HOSTS: %w", err)
@@ -168,12 +179,45 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	default:
 		problem("SHARING is %q; give off or gate, or nothing for what the stack has by default", s.sharing)
 	}
+	if s.assembly != "" {
+		for _, name := range ofThisStack {
+			if getenv(name) != "" {
+				problem("%s is for the stack of this repository, and ASSEMBLY names another one; set it there", name)
+			}
+		}
+	}
 	if s.proxies != "" {
 		if n, err := strconv.Atoi(s.proxies); err != nil || n < 1 {
 			problem("PROXIES is %q; give a whole number from 1", s.proxies)
 		}
 	}
 	return s, errors.Join(problems...)
+}
+
+// ofThisStack are the variables that change how this repository's stack is synthesised.
+var ofThisStack = []string{"CALLBACK_HOSTS", "POLICY", "PROXIES", "SHARING", "UPSTREAM_AUTH", "VENDOR"}
+
+// listed splits a list with commas between.
+func listed(text string) []string {
+	var fields []string
+	return append(fields, strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })...)
+}
+
+// selection is what is run of the stack. Function URLs that are not the chosen one are on the ports after those of the endpoints.
+func (s settings) selection() stack.Selection {
+	next := addressAfter(addressAfter(s.address))
+	return stack.Selection{
+		Instance: s.instance, Skip: s.skip, InstanceBy: "INSTANCE=%s", SkipBy: "SKIP=%s",
+		Listen: func() (net.Listener, error) {
+			listener, err := net.Listen("tcp", next)
+			if err != nil {
+				host, _, _ := net.SplitHostPort(s.address)
+				listener, err = net.Listen("tcp", net.JoinHostPort(host, "0"))
+			}
+			next = addressAfter(next)
+			return listener, err
+		},
+	}
 }
 
 // policyFrom reads the policy in a file, and puts it over the presets of vendors, whose names have commas between them.
@@ -194,7 +238,7 @@ func policyFrom(file, vendors string) (*retry.Policy, error) {
 	}
 	if vendors != "" {
 		var err error
-		if preset, err = retry.Vendor(strings.FieldsFunc(vendors, func(r rune) bool { return r == ',' || r == ' ' })...); err != nil {
+		if preset, err = retry.Vendor(listed(vendors)...); err != nil {
 			problems = append(problems, fmt.Errorf("VENDOR: %w", err))
 		}
 	}

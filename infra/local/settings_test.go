@@ -2,9 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -184,6 +186,45 @@ func TestAnAddressThatOtherMachinesReachIsKnown(t *testing.T) {
 	} {
 		if got := (settings{address: address}).loopback(); got != want {
 			t.Errorf("%s is taken for an address of this machine alone: %v, want %v", address, got, want)
+		}
+	}
+}
+
+func TestAnotherStackIsRunAsItIs(t *testing.T) {
+	s, err := settingsFrom(environ(map[string]string{"ASSEMBLY": "../shop/cdk.out", "INSTANCE": "Orders", "SKIP": "AWS::Kinesis::*, Uploads,Reports/Daily"}))
+	want := settings{
+		address: "127.0.0.1:8787", speed: 1, assembly: "../shop/cdk.out", instance: "Orders", skip: []string{"AWS::Kinesis::*", "Uploads", "Reports/Daily"},
+	}
+	if diff := cmp.Diff(want, s, cmp.AllowUnexported(settings{})); err != nil || diff != "" {
+		t.Errorf("the settings are not what the environment says, %v (-want +got):\n%s", err, diff)
+	}
+	for name, value := range map[string]string{
+		"PROXIES": "2", "VENDOR": "shopify", "SHARING": "gate", "CALLBACK_HOSTS": "hooks.example.com", "POLICY": "settings_test.go",
+	} {
+		_, err := settingsFrom(environ(map[string]string{"ASSEMBLY": "../shop/cdk.out", name: value}))
+		if err == nil || !strings.Contains(err.Error(), name+" is for the stack of this repository") {
+			t.Errorf("with %s, which changes how a stack is synthesised, the error is %v", name, err)
+		}
+	}
+}
+
+func TestOtherFunctionURLsAreOnThePortsAfterTheEndpoints(t *testing.T) {
+	first, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	// The second port after the address is the one that is taken already.
+	port := first.Addr().(*net.TCPAddr).Port
+	listen := settings{address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port-2))}.selection().Listen
+	for range 2 {
+		listener, err := listen()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+		if at := listener.Addr().(*net.TCPAddr); at.Port == port || !at.IP.IsLoopback() {
+			t.Errorf("it listens at %s, want another port of 127.0.0.1", at)
 		}
 	}
 }

@@ -34,8 +34,8 @@ type Bench struct {
 }
 
 // Load runs the stack in the cloud assembly in dir, such as cdk.out, until the test ends. The assembly holds one stack, with
-// the resources of one RetryingApiProxy, secrets if it has some, and nothing else: what cannot be run here is named, and
-// fails the test at once. Functions that were compiled for another machine are compiled for this one, which needs the go
+// one RetryingApiProxy or several (see [Instance]), and what stands around them. What cannot be run here is named, and fails
+// the test at once, unless it is left out (see [Skip]). Functions that were compiled for another machine are compiled for this one, which needs the go
 // command and may take some time at first.
 //
 // When the test ends, replies of the upstream that were not asked for fail it; and if it has failed, its log says what was
@@ -82,9 +82,10 @@ func Load(t testing.TB, dir string, options ...Option) *Bench {
 		Secrets:             s.secrets,
 		Log:                 b.logged,
 	}
-	if config.Template, err = stack.Load(dir, listener); err != nil {
+	if err = config.Load(dir, s.selection()); err != nil {
 		t.Fatalf("stacktest: %v", err)
 	}
+	t.Cleanup(config.Close)
 	if config.Binaries, err = assembly.NativeBinaries(t.Context(), config.Template); err != nil {
 		t.Fatalf("stacktest: %v", err)
 	}
@@ -119,6 +120,20 @@ func (b *Bench) Received() []Received {
 	return append([]Received(nil), b.upstream.received...)
 }
 
+// URL is where the RetryingApiProxy is that Run calls, for clients of the test's own. It has no slash at its end.
+func (b *Bench) URL() string { return b.stack.URL() }
+
+// URLOf is where another RetryingApiProxy of the stack is, or another function that has a function URL, by what [Instance]
+// would name it. It has no slash at its end. A name that none has fails the test at once.
+func (b *Bench) URLOf(name string) string {
+	b.t.Helper()
+	url, err := b.stack.URLOf(name)
+	if err != nil {
+		b.t.Fatalf("stacktest: %v", err)
+	}
+	return url
+}
+
 // Run sends a request to the stack's endpoint and returns when there is an answer. It may be called from several
 // goroutines at once. That the request fails is a result; what fails the test is a request that cannot be sent.
 func (b *Bench) Run(request Request) *Run {
@@ -133,7 +148,14 @@ func (b *Bench) Run(request Request) *Run {
 }
 
 func (b *Bench) run(request Request) (*Run, error) {
-	sent, err := request.to(b.stack.URL())
+	url, err := b.stack.URL(), error(nil)
+	if request.instance != "" {
+		url, err = b.stack.URLOf(request.instance)
+	}
+	if err != nil {
+		return nil, err
+	}
+	sent, err := request.to(url)
 	if err != nil {
 		return nil, err
 	}

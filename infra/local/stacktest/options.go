@@ -12,6 +12,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudformation"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/faults"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack"
 )
 
 // An Option changes the stack that a bench runs.
@@ -26,6 +27,8 @@ type settings struct {
 	clocksAhead         map[string]time.Duration
 	http2               bool
 	secrets             map[string]string
+	instance            string
+	skip                []string
 
 	// certificates is a file of authorities that the proxies trust, or empty.
 	certificates string
@@ -97,6 +100,28 @@ func Secrets(values map[string]string) Option {
 		}
 		maps.Copy(s.secrets, values)
 	}
+}
+
+// Instance says which RetryingApiProxy of the stack [Bench.Run] calls, if there are several: the path of its construct below
+// the stack's, such as Orders, or what the logical id of its function URL begins with. The others run, too; see [Request.To].
+func Instance(name string) Option {
+	return func(s *settings) { s.instance = name }
+}
+
+// Skip leaves parts of the stack out: resources of a type, such as AWS::Kinesis::Stream, where a * at the end stands for all
+// types that begin so; a resource, or an output, by its logical id; or all that is in a construct, by its path below the
+// stack's, such as Reports. Versions, aliases and function URLs are left out with their function.
+//
+// Left out unasked are resources for which nothing runs here, such as alarms, dashboards, networks and topics, and functions
+// in languages that cannot be run here. A function whose environment refers to what is left out is told a made-up name in the
+// place of its own. The option can be given several times.
+func Skip(names ...string) Option {
+	return func(s *settings) { s.skip = append(s.skip, names...) }
+}
+
+// selection is what is run of the stack.
+func (s settings) selection() stack.Selection {
+	return stack.Selection{Instance: s.instance, Skip: s.skip, InstanceBy: `stacktest.Instance("%s")`, SkipBy: `stacktest.Skip("%s")`}
 }
 
 // faults reads the shares of calls that fail.

@@ -14,6 +14,7 @@ type Request struct {
 	method, target string
 	header         http.Header
 	body           string
+	instance       string
 }
 
 // Get is a GET request. The target is a path, with a query if there is one.
@@ -54,6 +55,12 @@ func (r Request) Wait(d time.Duration) Request {
 
 // Attempts sets how many attempts the caller wants at most: Prefer: attempts=N.
 func (r Request) Attempts(n int) Request { return r.Header("Prefer", "attempts="+strconv.Itoa(n)) }
+
+// To names the RetryingApiProxy that it is sent to, as [Instance] would. Default: the one that Instance chose, or the only one.
+func (r Request) To(instance string) Request {
+	r.instance = instance
+	return r
+}
 
 // String is the method and the target.
 func (r Request) String() string { return r.method + " " + r.target }

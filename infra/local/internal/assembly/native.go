@@ -23,7 +23,7 @@ func NativeBinaries(ctx context.Context, stack *cloudformation.Stack) (map[strin
 		}
 		importPath, _ := f.Metadata[gobuild.ImportPathMetadata].(string)
 		if importPath == "" {
-			return nil, fmt.Errorf("assembly: function %s was compiled for Linux on %s, and the template does not say from what; this machine is %s on %s",
+			return nil, fmt.Errorf("assembly: function %s was compiled for Linux on %s, and the template does not say from what; this machine is %s on %s. Skip it, if nothing needs it",
 				f.Name, f.Architecture, runtime.GOOS, runtime.GOARCH)
 		}
 		dir, err := gobuild.ForHost(ctx, importPath)

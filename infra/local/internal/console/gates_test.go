@@ -109,7 +109,7 @@ func TestMetricsKeepTheLastValueAndTheSum(t *testing.T) {
 	for i := range console.MaxMetrics + 10 {
 		s.shown.Measured(line(fmt.Sprint(i), "1", after(0)))
 	}
-	if s.get("gates", &got); len(got.Metrics) != 100 {
-		t.Errorf("there are %d metrics, want 100 at most", len(got.Metrics))
+	if s.get("gates", &got); len(got.Metrics) != 500 {
+		t.Errorf("there are %d metrics, want 500 at most", len(got.Metrics))
 	}
 }

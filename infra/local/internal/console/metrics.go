@@ -9,8 +9,9 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/embeddedmetrics"
 )
 
-// MaxMetrics is how many metrics are shown. Of more, those that come later are left out.
-const MaxMetrics = 100
+// MaxMetrics is how many metrics are shown: those of six instances with twenty proxies each, some of which each proxy has for
+// itself. Of more, those that come later are left out.
+const MaxMetrics = 500
 
 // A Metric is what is shown of a metric that functions have measured.
 type Metric struct {

@@ -26,22 +26,20 @@ func (s *Stack) clocksAhead(clocks map[string]time.Duration) (func(invoked strin
 		}
 		return ahead
 	}
-	var gateway time.Duration
-	byARN := map[string]time.Duration{}
+	byARN := map[string]time.Duration{} // ahead of the gateway's of the instance
 	var names []string
-	for _, f := range s.Template.Functions {
-		_, calls := f.Environment[message.UpstreamVariable]
-		_, starts := f.Environment[message.StateMachineVariable]
-		switch {
-		case calls:
-			byARN[f.ARN] = of(f.Name)
-		case starts:
-			gateway = of(f.Name)
-		default:
-			continue
+	for _, instance := range s.instances {
+		gateway := of(instance.Gateway)
+		names = append(names, s.ShortName(instance.Gateway))
+		for _, f := range s.Template.Functions {
+			if _, calls := f.Environment[message.UpstreamVariable]; calls && slices.Contains(instance.Proxies, f.Name) {
+				byARN[f.ARN] = of(f.Name) - gateway
+				names = append(names, s.ShortName(f.Name))
+			}
 		}
-		names = append(names, s.ShortName(f.Name))
 	}
+	slices.Sort(names)
+	names = slices.Compact(names) // instances share them
 	var problems []error
 	for _, name := range slices.Sorted(maps.Keys(unknown)) {
 		problems = append(problems, fmt.Errorf("stack: Config.ClocksAhead names %q; the functions with a clock are %s",
@@ -50,7 +48,7 @@ func (s *Stack) clocksAhead(clocks map[string]time.Duration) (func(invoked strin
 	return func(invoked string) time.Duration {
 		for arn, ahead := range byARN {
 			if invoked == arn || strings.HasPrefix(invoked, arn+":") { // with an alias or a version
-				return ahead - gateway
+				return ahead
 			}
 		}
 		return 0

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudwatch"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudwatchlogs"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/secretsmanager"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/sqs"
@@ -14,7 +15,7 @@ import (
 
 // endpoints answers for the AWS services that the stack uses, told apart by what their protocols put into a request.
 type endpoints struct {
-	lambda, stepFunctions, dynamoDB, secretsManager, s3, sqs, logs http.Handler
+	lambda, stepFunctions, dynamoDB, secretsManager, s3, sqs, logs, cloudWatch http.Handler
 }
 
 // signedForS3 is in the Authorization of a request to S3: the end of the scope of the credential. Nothing else tells it
@@ -60,12 +61,14 @@ func (e *endpoints) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.sqs.ServeHTTP(w, r)
 	case strings.HasPrefix(target, cloudwatchlogs.TargetPrefix):
 		e.logs.ServeHTTP(w, r)
+	case strings.HasPrefix(target, cloudwatch.TargetPrefix), strings.HasPrefix(r.URL.Path, cloudwatch.PathPrefix):
+		e.cloudWatch.ServeHTTP(w, r)
 	case strings.HasPrefix(r.URL.Path, "/2015-03-31/functions"):
 		e.lambda.ServeHTTP(w, r)
 	default:
 		refuse(w, http.StatusNotImplemented, "UnknownOperationException",
-			fmt.Sprintf("%s %s %s is not an operation of Lambda, Step Functions, DynamoDB, Secrets Manager, S3, SQS or CloudWatch Logs, which are what runs here; "+
-				"S3 is asked by signed requests, and SQS in its JSON protocol", r.Method, r.URL.Path, target))
+			fmt.Sprintf("%s %s %s is not an operation of Lambda, Step Functions, DynamoDB, Secrets Manager, S3, SQS, CloudWatch or CloudWatch Logs, which are what runs here; "+
+				"S3 is asked by signed requests, SQS in its JSON protocol, and CloudWatch in its CBOR or JSON protocol", r.Method, r.URL.Path, target))
 	}
 }
 

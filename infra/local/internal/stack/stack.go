@@ -18,6 +18,7 @@ import (
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudformation"
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudwatch"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudwatchlogs"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/datafile"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/dynamodb"
@@ -40,6 +41,11 @@ type Config struct {
 	// Listener is where the function URL is served: the one that the template was loaded with. Start takes it over, and
 	// closes it even if it fails.
 	Listener net.Listener
+
+	// chosen is the logical id of the function URL that is served at Listener, and others are where those of the template are
+	// served that are not it, by their logical ids. Load sets both.
+	chosen string
+	others map[string]net.Listener
 
 	// EndpointListener is where the AWS endpoints are served. Start takes it over too. Default: a free port of 127.0.0.1.
 	EndpointListener net.Listener
@@ -114,7 +120,8 @@ type Config struct {
 	// Log receives what the functions write and what the host says of them. Default: nothing is logged.
 	Log func(lambda.LogEvent)
 
-	// Middleware, if it is set, wraps the handler of the function URL.
+	// Middleware, if it is set, wraps the handlers of the function URLs of gateways, or of the only one that there is: first
+	// that of the URL at Listener.
 	Middleware func(url http.Handler) http.Handler
 
 	// Prepare, if it is set, is called when everything is there, before executions in the DataFile go on and requests are
@@ -136,13 +143,17 @@ type Stack struct {
 	S3             *s3.Store
 	SQS            *sqs.Store
 	Logs           *cloudwatchlogs.Store
+	CloudWatch     *cloudwatch.Store
 
-	url      string
-	endpoint string
-	prefix   string // of the functions' names
-	faults   *faults.Injector
-	file     *datafile.File
-	closers  []func()
+	url       string
+	urls      map[string]string // those of all function URLs, by their logical ids
+	chosen    cloudformation.URL
+	endpoint  string
+	prefix    string // of the names of all functions
+	instances []*Instance
+	faults    *faults.Injector
+	file      *datafile.File
+	closers   []func()
 }
 
 // awsHost is the host under which the functions reach the AWS endpoints, through HTTP_PROXY. An address would not do:
@@ -156,9 +167,15 @@ const s3Host = "s3." + awsHost
 // those that go to it all the same come from functions.
 const queueBaseURL = "http://" + awsHost
 
-// Load reads the cloud assembly in dir, for a stack whose function URL is served at a listener.
+// Load reads the cloud assembly in dir, for a stack whose only function URL is served at a listener. [Config.Load] is for one
+// that may have several.
 func Load(dir string, functionURL net.Listener) (*cloudformation.Stack, error) {
-	return cloudformation.Load(dir, cloudformation.Options{FunctionURL: urlOf(functionURL) + "/", QueueBaseURL: queueBaseURL})
+	c := Config{Listener: functionURL}
+	if err := c.Load(dir, Selection{}); err != nil {
+		return nil, err
+	}
+	c.Close() // Start says that there are others
+	return c.Template, nil
 }
 
 // urlOf is where a listener can be reached from this machine. One that listens on all addresses is not reached under the
@@ -174,9 +191,13 @@ func urlOf(listener net.Listener) string {
 // Start runs a stack. The error says all that is wrong with the template, or what this machine lacks.
 func Start(config Config) (_ *Stack, err error) {
 	s := &Stack{
-		Template: config.Template, prefix: sharedPrefix(config.Template.Functions), faults: faults.New(config.Faults),
+		Template: config.Template, prefix: sharedPrefix(config.Template.Functions), instances: instancesOf(config.Template),
+		urls: map[string]string{}, faults: faults.New(config.Faults),
 	}
 	s.takeOver(config.Listener)
+	for _, listener := range config.others {
+		s.takeOver(listener)
+	}
 	if config.EndpointListener != nil {
 		s.takeOver(config.EndpointListener)
 	}
@@ -188,8 +209,8 @@ func Start(config Config) (_ *Stack, err error) {
 	if config.Clock != nil && config.Speed != 0 {
 		return nil, errors.New("stack: Config has a Clock and a Speed; give one of them")
 	}
-	if len(s.Template.URLs) != 1 {
-		return nil, fmt.Errorf("stack: the template has %d function URLs; one can be served", len(s.Template.URLs))
+	if err := s.listeners(&config); err != nil {
+		return nil, err
 	}
 	if config.EndpointListener == nil {
 		if config.EndpointListener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
@@ -197,7 +218,7 @@ func Start(config Config) (_ *Stack, err error) {
 		}
 		s.takeOver(config.EndpointListener)
 	}
-	s.url, s.endpoint = urlOf(config.Listener), urlOf(config.EndpointListener)
+	s.url, s.endpoint = s.urls[s.chosen.ID], urlOf(config.EndpointListener)
 
 	if err := s.openFile(config.DataFile); err != nil {
 		return nil, err
@@ -215,6 +236,9 @@ func Start(config Config) (_ *Stack, err error) {
 		return nil, err
 	}
 	s.keepLogs(&config)
+	if err := s.keepMetrics(&config); err != nil {
+		return nil, err
+	}
 	if err := s.createFunctions(config); err != nil {
 		return nil, err
 	}
@@ -228,20 +252,12 @@ func Start(config Config) (_ *Stack, err error) {
 	}
 	s.StepFunctions.Resume()
 
-	endpoint := s.Template.URLs[0]
-	function := endpoint.FunctionName
-	if endpoint.Qualifier != "" {
-		function += ":" + endpoint.Qualifier
+	s.serveURL(config, s.chosen, config.Listener)
+	for _, url := range s.Template.URLs {
+		if url.ID != s.chosen.ID {
+			s.serveURL(config, url, config.others[url.ID])
+		}
 	}
-	authType := lambda.AuthNone
-	if config.Signed {
-		authType = lambda.AuthType(endpoint.AuthType)
-	}
-	url := lambda.FunctionURL(s.Lambda, function, lambda.URLConfig{AuthType: authType, CORS: (*lambda.CORS)(endpoint.CORS)})
-	if config.Middleware != nil {
-		url = config.Middleware(url)
-	}
-	s.serve(config.Listener, url, config.URLIdleTimeout)
 	s.serve(config.EndpointListener, (&endpoints{
 		lambda:         s.faults.Handler(faults.Lambda, s.Lambda),
 		stepFunctions:  s.faults.Handler(faults.StepFunctions, s.StepFunctions),
@@ -250,6 +266,7 @@ func Start(config Config) (_ *Stack, err error) {
 		s3:             s.faults.Handler(faults.S3, s.S3),
 		sqs:            s.faults.Handler(faults.SQS, s.SQS),
 		logs:           s.Logs,
+		cloudWatch:     s.CloudWatch,
 	}).guarded(), config.EndpointIdleTimeout)
 	if err := s.startEventSources(config); err != nil {
 		return nil, err
@@ -257,8 +274,68 @@ func Start(config Config) (_ *Stack, err error) {
 	return s, nil
 }
 
-// URL is the function URL, without a slash at its end. It takes unsigned requests.
+// URL is the function URL at Config.Listener, without a slash at its end. It takes unsigned requests.
 func (s *Stack) URL() string { return s.url }
+
+// URLOf is the function URL of an instance, or of another function that has one, without a slash at its end. The name is as
+// in [Selection.Instance].
+func (s *Stack) URLOf(name string) (string, error) {
+	url, err := newNames(s.Template).find(name)
+	return s.urls[url.ID], err
+}
+
+// Chosen is what the template says of the function URL at Config.Listener.
+func (s *Stack) Chosen() cloudformation.URL { return s.chosen }
+
+// Others are the function URLs that are not the one at Config.Listener, without slashes at their ends, by the names that
+// [Stack.URLOf] takes.
+func (s *Stack) Others() map[string]string {
+	named, others := newNames(s.Template), map[string]string{}
+	for _, url := range s.Template.URLs {
+		if url.ID != s.chosen.ID {
+			others[named.of(url)] = s.urls[url.ID]
+		}
+	}
+	return others
+}
+
+// listeners notes where each function URL is served.
+func (s *Stack) listeners(config *Config) error {
+	if config.chosen == "" && len(s.Template.URLs) == 1 {
+		config.chosen = s.Template.URLs[0].ID
+	}
+	for _, url := range s.Template.URLs {
+		listener := config.others[url.ID]
+		if url.ID == config.chosen {
+			s.chosen, listener = url, config.Listener
+		}
+		if listener == nil {
+			return fmt.Errorf("stack: the template has %d function URLs, and nothing listens for that of %s", len(s.Template.URLs), url.FunctionName)
+		}
+		s.urls[url.ID] = urlOf(listener)
+	}
+	if s.chosen.ID == "" {
+		return fmt.Errorf("stack: the template has %d function URLs; one can be served", len(s.Template.URLs))
+	}
+	return nil
+}
+
+// serveURL serves a function URL.
+func (s *Stack) serveURL(config Config, url cloudformation.URL, listener net.Listener) {
+	function := url.FunctionName
+	if url.Qualifier != "" {
+		function += ":" + url.Qualifier
+	}
+	authType := lambda.AuthNone
+	if config.Signed {
+		authType = lambda.AuthType(url.AuthType)
+	}
+	handler := lambda.FunctionURL(s.Lambda, function, lambda.URLConfig{AuthType: authType, CORS: (*lambda.CORS)(url.CORS)})
+	if config.Middleware != nil && (url.ID == s.chosen.ID || s.instanceOf(url.FunctionName) != nil) {
+		handler = config.Middleware(handler)
+	}
+	s.serve(listener, handler, config.URLIdleTimeout)
+}
 
 // Endpoint is where the AWS APIs are, for --endpoint-url of the AWS CLI.
 func (s *Stack) Endpoint() string { return s.endpoint }
@@ -412,6 +489,9 @@ func (s *Stack) createFunctions(config Config) error {
 				environment[message.AllowedNetworksVariable] = loopbackAddresses(config.Upstream, auth.TokenURL)
 			}
 		}
+		if own := environment[message.UpstreamVariable]; s.isOwn(own) { // such as that of an upstream of the stack
+			environment[message.AllowedNetworksVariable] = strings.Trim(environment[message.AllowedNetworksVariable]+","+loopbackAddresses(own), ",")
+		}
 		if _, told := environment[message.CallbackURLVariable]; told && config.CallbackURL != "" {
 			environment[message.CallbackURLVariable] = config.CallbackURL
 		}
@@ -453,6 +533,16 @@ func (s *Stack) createFunctions(config Config) error {
 		}))
 	}
 	return errors.Join(problems...)
+}
+
+// isOwn says whether a URL is a function URL of the stack, or below one.
+func (s *Stack) isOwn(url string) bool {
+	for _, own := range s.urls {
+		if url == own || strings.HasPrefix(url, own+"/") {
+			return true
+		}
+	}
+	return false
 }
 
 // callbackReceivers lists the loopback addresses of those who are called back.
@@ -515,26 +605,6 @@ func (s *Stack) upstreams(config Config) (map[string]string, error) {
 	}
 	return urls, nil
 }
-
-// ShortName is the name of a function less what the names of all functions begin with: gateway, proxy-1.
-func (s *Stack) ShortName(function string) string { return strings.TrimPrefix(function, s.prefix) }
-
-// sharedPrefix is what the names of all functions begin with, up to a hyphen.
-func sharedPrefix(functions []cloudformation.Function) string {
-	if len(functions) == 0 {
-		return ""
-	}
-	prefix := upToHyphen(functions[0].Name)
-	for _, f := range functions {
-		for !strings.HasPrefix(f.Name, prefix) {
-			prefix = upToHyphen(strings.TrimSuffix(prefix, "-"))
-		}
-	}
-	return prefix
-}
-
-// upToHyphen is a name up to its last hyphen, with it.
-func upToHyphen(name string) string { return name[:strings.LastIndex(name, "-")+1] }
 
 func (s *Stack) createStateMachines(config Config) error {
 	functions, tables, queues := s.Integrations()

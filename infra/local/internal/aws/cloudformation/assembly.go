@@ -1,11 +1,13 @@
 package cloudformation
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -30,13 +32,18 @@ type Stack struct {
 	Queues        []Queue
 	EventSources  []EventSource
 	URLs          []URL
+	MetricFilters []MetricFilter
 	Outputs       map[string]string
+
+	// LeftOut are the resources that are not run, by their logical ids.
+	LeftOut []LeftOut
 }
 
 // A Function is an AWS::Lambda::Function.
 type Function struct {
 	Name        string
 	ARN         string
+	Path        string // of its construct below the stack's, such as Orders/gateway; empty if the assembly does not say
 	Environment map[string]string
 	Timeout     time.Duration
 	MemoryMiB   int
@@ -90,10 +97,27 @@ type Key struct {
 
 // A URL is an AWS::Lambda::Url.
 type URL struct {
+	ID           string // the logical id
+	Path         string // of its construct below the stack's; empty if the assembly does not say
+	Address      string // what the template is told that it is, as Options has it
 	FunctionName string
 	Qualifier    string // the alias that is invoked, or empty
 	AuthType     string // AWS_IAM or NONE
 	CORS         *CORS  // nil if there is none
+}
+
+// A MetricFilter is an AWS::Logs::MetricFilter: each line of a log that matches a pattern adds a value to a metric.
+type MetricFilter struct {
+	ID       string // the logical id
+	LogGroup string // the name of the log group
+	Pattern  string
+	Adds     []Addition
+}
+
+// An Addition is what a line adds.
+type Addition struct {
+	Namespace, Metric, Unit string
+	Value                   float64
 }
 
 // A CORS says which pages of other origins may call a URL, as the property Cors has it.
@@ -105,8 +129,18 @@ type CORS struct {
 
 // Options says what the template does not know.
 type Options struct {
-	// FunctionURL is the address under which the stack's function URL will be reached.
-	FunctionURL string
+	// FunctionURLs are the addresses under which the stack's function URLs will be reached, by their logical ids. One that is
+	// not among them is an empty text.
+	FunctionURLs map[string]string
+
+	// Skip names resources that are left out: by a type, such as AWS::Kinesis::Stream, which may end in * for all that begin
+	// so; by a logical id; or by the path of a construct below the stack's, for all that is in it. Outputs can be named by
+	// their ids.
+	Skip []string
+
+	// SkipBy is how a caller writes what to skip, with %s in the place of the name. It is said where something is not known
+	// here. Empty says nothing of it.
+	SkipBy string
 
 	// QueueBaseURL is what the URLs of queues begin with, without a slash at its end.
 	QueueBaseURL string
@@ -121,6 +155,9 @@ func Load(dir string, options Options) (*Stack, error) {
 				TemplateFile string
 				StackName    string
 			}
+			Metadata               constructs
+			AdditionalMetadataFile string
+			DisplayName            string
 		}
 	}
 	if err := readJSON(filepath.Join(dir, "manifest.json"), &manifest); err != nil {
@@ -153,19 +190,38 @@ func Load(dir string, options Options) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loader{stack: &Stack{Name: name, Outputs: map[string]string{}}, resources: document.Resources, assets: assets, options: options}
-	for _, id := range sortedKeys(document.Resources) {
-		document.Resources[id].id = id
+	described := artifact.Metadata
+	if file := artifact.AdditionalMetadataFile; file != "" {
+		if err := readJSON(filepath.Join(dir, file), &described); err != nil {
+			return nil, err
+		}
+	}
+	paths := described.paths(cmp.Or(artifact.DisplayName, names[0]))
+	l := &loader{
+		stack: &Stack{Name: name, Outputs: map[string]string{}}, resources: document.Resources, assets: assets, options: options,
+		leftOut: map[string]*LeftOut{},
 	}
 	for _, id := range sortedKeys(document.Resources) {
-		l.load(document.Resources[id])
+		document.Resources[id].id, document.Resources[id].path = id, paths[id]
+	}
+	l.leaveOut(sortedKeys(document.Outputs))
+	for _, id := range sortedKeys(document.Resources) {
+		if l.leftOut[id] == nil {
+			l.load(document.Resources[id])
+		}
 	}
 	for _, id := range sortedKeys(document.Outputs) {
+		if slices.Contains(options.Skip, id) {
+			continue
+		}
 		value, err := l.text(document.Outputs[id].Value)
 		if err != nil {
-			l.problem("output %s: %w", id, err)
+			l.problem("output %s: %w%s", id, err, l.withoutIt(id))
 		}
 		l.stack.Outputs[id] = value
+	}
+	for _, id := range sortedKeys(l.leftOut) {
+		l.stack.LeftOut = append(l.stack.LeftOut, *l.leftOut[id])
 	}
 	if err := errors.Join(l.problems...); err != nil {
 		return nil, fmt.Errorf("template: %s cannot be run here:\n%w", artifact.Properties.TemplateFile, err)

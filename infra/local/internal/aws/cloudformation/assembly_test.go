@@ -31,7 +31,7 @@ func loadText(t *testing.T, text string) (*cloudformation.Stack, string, error) 
 		"Shop.assets.json":   `{"files":{"aaaa":{"source":{"path":"asset.aaaa"}},"bbbb":{"source":{"path":"asset.bbbb"}}}}`,
 		"Shop.template.json": text,
 	})
-	stack, err := cloudformation.Load(dir, cloudformation.Options{FunctionURL: "http://127.0.0.1:8787/", QueueBaseURL: "http://aws.local"})
+	stack, err := cloudformation.Load(dir, cloudformation.Options{FunctionURLs: map[string]string{"Url": "http://127.0.0.1:8787/"}, QueueBaseURL: "http://aws.local"})
 	return stack, dir, err
 }
 
@@ -138,7 +138,7 @@ func TestEveryKindOfResourceIsRead(t *testing.T) {
 		}, {
 			Name: "plain-000000000000", ARN: "arn:aws:s3:::plain-000000000000",
 		}},
-		URLs: []cloudformation.URL{{FunctionName: "shop-gateway", AuthType: "AWS_IAM", CORS: &cloudformation.CORS{
+		URLs: []cloudformation.URL{{ID: "Url", Address: "http://127.0.0.1:8787/", FunctionName: "shop-gateway", AuthType: "AWS_IAM", CORS: &cloudformation.CORS{
 			AllowCredentials: true,
 			AllowHeaders:     []string{"Content-Type", "Idempotency-Key"},
 			AllowMethods:     []string{"GET", "POST"},
@@ -147,6 +147,14 @@ func TestEveryKindOfResourceIsRead(t *testing.T) {
 			MaxAge:           new(int),
 		}}},
 		Outputs: map[string]string{"Url": "http://127.0.0.1:8787/"},
+		MetricFilters: []cloudformation.MetricFilter{{
+			ID: "Counted", LogGroup: "/shop/gateway", Pattern: "{ $.a = 1 }",
+			Adds: []cloudformation.Addition{{Namespace: "RetryingApiProxy", Metric: "orders-Failed", Unit: "Count", Value: 1}},
+		}},
+		LeftOut: []cloudformation.LeftOut{
+			{ID: "CountedByField", Type: "AWS::Logs::MetricFilter", Reason: "its value is $.bytes; numbers without dimensions are counted here"},
+			{ID: "GivenUp", Type: "AWS::CloudWatch::Alarm"},
+		},
 	}
 	if diff := cmp.Diff(want, stack); diff != "" {
 		t.Errorf("the stack is not what the template says (-want +got):\n%s", diff)
@@ -222,9 +230,8 @@ func TestAllThatIsNotKnownIsNamedInOneError(t *testing.T) {
 		`resource AFunction, property Environment: Fn::GetAtt Table.StreamArn: that attribute of AWS::DynamoDB::GlobalTable is not known here`,
 		`resource Answering (AWS::Lambda::EventSourceMapping): its FunctionResponseTypes has ReportAll; Lambda knows ReportBatchItemFailures`,
 		`resource BFunction (AWS::Lambda::Function) has the property Layers, which is not known here`,
-		`resource BFunction (AWS::Lambda::Function) has the property VpcConfig, which is not known here`,
 		`resource BFunction (AWS::Lambda::Function): its code cccc.zip is not an asset of the cloud assembly`,
-		`resource CFunction (AWS::Lambda::Function): runtime nodejs22.x with handler index.handler cannot be run here; provided.al2023 with bootstrap can`,
+		`resource CFunction (AWS::Lambda::Function): handler index.handler of runtime provided.al2023 cannot be run here; bootstrap can`,
 		`resource Fifo (AWS::SQS::Queue) has the property ContentBasedDeduplication, which is not known here`,
 		`resource Fifo (AWS::SQS::Queue) has the property FifoQueue, which is not known here`,
 		`resource Filtered (AWS::Lambda::EventSourceMapping) has the property FilterCriteria, which is not known here`,
@@ -232,10 +239,10 @@ func TestAllThatIsNotKnownIsNamedInOneError(t *testing.T) {
 		`resource Many (AWS::DynamoDB::GlobalTable): it has 2 replicas; one can be run here`,
 		`resource Nested (AWS::DynamoDB::GlobalTable): json: unknown field "KinesisStreamSpecification"`,
 		`resource OnlySometimes depends on condition IsProduction; conditions are not known here`,
+		`resource Pipe has type AWS::Pipes::Pipe, which is not known here`,
 		`resource Stream (AWS::Lambda::EventSourceMapping): its event source arn:aws:kinesis:us-east-1:000000000000:stream/s is no SQS queue; only those can be run here`,
-		`resource Topic has type AWS::SNS::Topic, which is not known here`,
 		`output Missing: a Ref to Nowhere: there is no such resource`,
-		`output TopicArn: resource Topic has type AWS::SNS::Topic, which is not known here`,
+		`output PipeArn: resource Pipe has type AWS::Pipes::Pipe, which is not known here`,
 	)
 	if !strings.Contains(err.Error(), "Shop.template.json") {
 		t.Errorf("the error is %q, want the template named", err)

@@ -13,8 +13,7 @@ func TestWhatABucketHasThatIsNotKnownIsNamed(t *testing.T) {
 		"C":{"Type":"AWS::S3::Bucket","Properties":{"LifecycleConfiguration":{"Rules":[{"Status":"Enabled","ExpirationInDays":0}]}}},
 		"D":{"Type":"AWS::S3::Bucket","Properties":{"LifecycleConfiguration":{"Rules":[{"Status":"Enabled","Transitions":[]}]}}},
 		"E":{"Type":"AWS::S3::Bucket","Properties":{"LifecycleConfiguration":{"Rules":[{"Status":"Enabled","ExpirationInDays":1},{"ExpirationInDays":1}]}}},
-		"F":{"Type":"AWS::S3::Bucket","Properties":{"LifecycleConfiguration":{"Rules":[{"Status":"Enabled","ExpirationDate":"2026-01-01"}]}}},
-		"G":{"Type":"AWS::S3::BucketPolicy","Properties":{"Bucket":"b","PolicyDocument":{},"Policy":{}}}
+		"F":{"Type":"AWS::S3::Bucket","Properties":{"LifecycleConfiguration":{"Rules":[{"Status":"Enabled","ExpirationDate":"2026-01-01"}]}}}
 	},"Outputs":{"Website":{"Value":{"Fn::GetAtt":["A","WebsiteURL"]}}}}`)
 	problems(t, err,
 		`resource A (AWS::S3::Bucket) has the property NotificationConfiguration, which is not known here`,
@@ -24,7 +23,6 @@ func TestWhatABucketHasThatIsNotKnownIsNamed(t *testing.T) {
 		`resource D (AWS::S3::Bucket): json: unknown field "Transitions"`,
 		`resource E (AWS::S3::Bucket): its lifecycle rule 2 has the Status ""; CloudFormation takes Enabled or Disabled`,
 		`resource F (AWS::S3::Bucket): json: unknown field "ExpirationDate"`,
-		`resource G (AWS::S3::BucketPolicy) has the property Policy, which is not known here`,
 		`output Website: Fn::GetAtt A.WebsiteURL: that attribute of AWS::S3::Bucket is not known here`,
 	)
 }

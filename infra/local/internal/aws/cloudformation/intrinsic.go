@@ -101,6 +101,9 @@ func (l *loader) ref(id string) (any, error) {
 	if !found {
 		return nil, fmt.Errorf("a Ref to %s: there is no such resource", id)
 	}
+	if l.leftOut[id] != nil {
+		return l.placeholder(r, "")
+	}
 	kind, err := kindOf(r)
 	if err != nil {
 		return nil, err
@@ -125,6 +128,9 @@ func (l *loader) getAtt(argument any) (any, error) {
 	r, found := l.resources[id]
 	if !found {
 		return nil, fmt.Errorf("Fn::GetAtt %v: there is no such resource", argument)
+	}
+	if l.leftOut[id] != nil {
+		return l.placeholder(r, attribute)
 	}
 	kind, err := kindOf(r)
 	if err != nil {

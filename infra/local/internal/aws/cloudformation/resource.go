@@ -1,6 +1,7 @@
 package cloudformation
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -12,6 +13,9 @@ import (
 // A resource is an entry of the template's Resources.
 type resource struct {
 	id string
+
+	// path is that of its construct below the stack's; empty if the assembly does not say.
+	path string
 
 	Type       string
 	Properties map[string]any
@@ -26,6 +30,10 @@ type loader struct {
 	assets    map[string]string
 	options   Options
 	problems  []error
+
+	// leftOut are the resources that are not run, by their ids, and loading is the one that is loaded now, if one is.
+	leftOut map[string]*LeftOut
+	loading *resource
 }
 
 func (l *loader) problem(format string, args ...any) {
@@ -38,12 +46,15 @@ type kind struct {
 	used []string
 
 	// without are the properties that have none, because nothing here does what they are about: permissions,
-	// encryption, log delivery, tracing, descriptions.
+	// encryption, log delivery, tracing, descriptions. Of a kind that has no load, nothing runs, whatever its properties say.
 	without []string
 
 	// ref and attributes are what Ref and Fn::GetAtt give.
 	ref        func(*loader, *resource) (any, error)
 	attributes map[string]func(*loader, *resource) (any, error)
+
+	// with are the properties that refer to what the resource is of. It is left out with that.
+	with []string
 
 	// load adds the resource to the stack. Nil if there is nothing to run.
 	load func(l *loader, r *resource, properties map[string]any) error
@@ -54,67 +65,41 @@ var kinds map[string]kind
 
 func init() {
 	kinds = map[string]kind{
-		"AWS::CDK::Metadata": {without: []string{"Analytics"}},
+		"AWS::CDK::Metadata": {},
 		"AWS::IAM::Role": {
-			without:    []string{"AssumeRolePolicyDocument", "ManagedPolicyArns", "Policies", "Description", "RoleName", "Tags", "Path", "MaxSessionDuration"},
 			ref:        logicalName,
 			attributes: attributes{"Arn": func(l *loader, r *resource) (any, error) { return "arn:aws:iam::" + AccountID + ":role/" + r.id, nil }},
 		},
-		"AWS::IAM::Policy": {
-			without: []string{"PolicyDocument", "PolicyName", "Roles", "Users", "Groups"},
-			ref:     logicalName,
-		},
-		"AWS::Lambda::Permission": {
-			without: []string{"Action", "FunctionName", "Principal", "FunctionUrlAuthType", "InvokedViaFunctionUrl", "SourceArn", "SourceAccount"},
-			ref:     logicalName,
-		},
+		"AWS::IAM::Policy":        {ref: logicalName},
+		"AWS::Lambda::Permission": {ref: logicalName},
 		"AWS::KMS::Key": {
-			without:    []string{"KeyPolicy", "Description", "Enabled", "EnableKeyRotation", "RotationPeriodInDays", "PendingWindowInDays", "MultiRegion", "Tags"},
 			ref:        logicalName,
 			attributes: attributes{"Arn": func(l *loader, r *resource) (any, error) { return arn("kms", "key/"+r.id), nil }},
 		},
-		"AWS::KMS::Alias": {
-			without: []string{"AliasName", "TargetKeyId"},
-			ref:     physicalName("AliasName"),
-		},
-		"AWS::CloudWatch::Alarm": {
-			without: []string{
-				"ActionsEnabled", "AlarmActions", "AlarmDescription", "AlarmName", "ComparisonOperator", "DatapointsToAlarm", "Dimensions",
-				"EvaluateLowSampleCountPercentile", "EvaluationPeriods", "ExtendedStatistic", "InsufficientDataActions", "MetricName",
-				"Metrics", "Namespace", "OKActions", "Period", "Statistic", "Threshold", "ThresholdMetricId", "TreatMissingData", "Unit", "Tags",
-			},
-			ref:        logicalName,
-			attributes: attributes{"Arn": func(l *loader, r *resource) (any, error) { return arn("cloudwatch", "alarm:"+r.id), nil }},
-		},
+		"AWS::KMS::Alias": {ref: physicalName("AliasName")},
 		// Nothing fires here by itself: whoever tests such a trigger hands the function its event.
 		"AWS::Events::Rule": {
-			without:    []string{"Description", "EventBusName", "EventPattern", "Name", "RoleArn", "ScheduleExpression", "State", "Tags", "Targets"},
 			ref:        physicalName("Name"),
 			attributes: attributes{"Arn": func(l *loader, r *resource) (any, error) { return arn("events", "rule/"+r.id), nil }},
 		},
 		"AWS::Scheduler::Schedule": {
-			without: []string{
-				"Description", "EndDate", "FlexibleTimeWindow", "GroupName", "KmsKeyArn", "Name", "ScheduleExpression",
-				"ScheduleExpressionTimezone", "StartDate", "State", "Target",
-			},
 			ref:        physicalName("Name"),
 			attributes: attributes{"Arn": func(l *loader, r *resource) (any, error) { return arn("scheduler", "schedule/default/"+r.id), nil }},
 		},
-		"AWS::Lambda::EventInvokeConfig": {
-			without: []string{"DestinationConfig", "FunctionName", "MaximumEventAgeInSeconds", "MaximumRetryAttempts", "Qualifier"},
-			ref:     logicalName,
-		},
+		"AWS::Lambda::EventInvokeConfig": {ref: logicalName},
 		"AWS::Logs::LogGroup": {
-			without: []string{"LogGroupName", "RetentionInDays", "KmsKeyId", "Tags", "LogGroupClass"},
-			ref:     physicalName("LogGroupName"),
+			ref: physicalName("LogGroupName"),
 			attributes: attributes{"Arn": func(l *loader, r *resource) (any, error) {
 				name, err := physicalName("LogGroupName")(l, r)
 				return arn("logs", "log-group:"+fmt.Sprint(name)+":*"), err
 			}},
 		},
 		"AWS::Logs::MetricFilter": {
-			without: []string{"FilterName", "FilterPattern", "LogGroupName", "MetricTransformations", "ApplyOnTransformedLogs"},
+			used:    []string{"FilterPattern", "LogGroupName", "MetricTransformations"},
+			without: []string{"FilterName", "ApplyOnTransformedLogs", "EmitSystemFieldDimensions", "FieldSelectionCriteria"},
+			with:    []string{"LogGroupName"},
 			ref:     logicalName,
+			load:    loadMetricFilter,
 		},
 		"AWS::DynamoDB::GlobalTable": {
 			used:    []string{"TableName", "AttributeDefinitions", "KeySchema", "TimeToLiveSpecification", "Replicas"},
@@ -128,21 +113,22 @@ func init() {
 		},
 		"AWS::Lambda::Function": {
 			used:       []string{"FunctionName", "Code", "Environment", "Timeout", "MemorySize", "Handler", "Runtime", "Architectures", "PackageType", "ReservedConcurrentExecutions", "LoggingConfig", "TracingConfig"},
-			without:    []string{"Role", "Description", "Tags", "KmsKeyArn"},
+			without:    []string{"Role", "Description", "Tags", "KmsKeyArn", "VpcConfig"},
 			ref:        physicalName("FunctionName"),
 			attributes: attributes{"Arn": functionARN},
 			load:       loadFunction,
 		},
 		"AWS::Lambda::Version": {
-			used: []string{"FunctionName"},
-			ref:  func(l *loader, r *resource) (any, error) { return functionARNOf(l, r, "1") },
+			used: []string{"FunctionName"}, with: []string{"FunctionName"},
+			ref: func(l *loader, r *resource) (any, error) { return functionARNOf(l, r, "1") },
 			attributes: attributes{
 				"Version":     func(*loader, *resource) (any, error) { return "1", nil },
 				"FunctionArn": func(l *loader, r *resource) (any, error) { return functionARNOf(l, r, "1") },
 			},
 		},
 		"AWS::Lambda::Alias": {
-			used: []string{"FunctionName", "FunctionVersion", "Name"},
+			used: []string{"FunctionName", "FunctionVersion", "Name"}, without: []string{"Description", "ProvisionedConcurrencyConfig"},
+			with: []string{"FunctionName"},
 			ref: func(l *loader, r *resource) (any, error) {
 				name, err := l.text(r.Properties["Name"])
 				if err != nil {
@@ -152,10 +138,10 @@ func init() {
 			},
 		},
 		"AWS::Lambda::Url": {
-			used: []string{"AuthType", "TargetFunctionArn", "Qualifier", "Cors"},
-			ref:  func(l *loader, r *resource) (any, error) { return l.text(r.Properties["TargetFunctionArn"]) },
+			used: []string{"AuthType", "TargetFunctionArn", "Qualifier", "Cors"}, with: []string{"TargetFunctionArn"},
+			ref: func(l *loader, r *resource) (any, error) { return l.text(r.Properties["TargetFunctionArn"]) },
 			attributes: attributes{
-				"FunctionUrl": func(l *loader, r *resource) (any, error) { return l.options.FunctionURL, nil },
+				"FunctionUrl": func(l *loader, r *resource) (any, error) { return l.options.FunctionURLs[r.id], nil },
 				"FunctionArn": func(l *loader, r *resource) (any, error) { return l.text(r.Properties["TargetFunctionArn"]) },
 			},
 			load: loadURL,
@@ -163,6 +149,7 @@ func init() {
 		"AWS::Lambda::EventSourceMapping": {
 			used:       []string{"EventSourceArn", "FunctionName", "BatchSize", "MaximumBatchingWindowInSeconds", "FunctionResponseTypes", "ScalingConfig", "Enabled"},
 			without:    []string{"KmsKeyArn", "Tags"},
+			with:       []string{"FunctionName", "EventSourceArn"},
 			ref:        logicalName,
 			attributes: attributes{"Id": logicalName},
 			load:       loadEventSource,
@@ -175,10 +162,7 @@ func init() {
 			attributes: attributes{"Arn": bucketARN, "DomainName": bucketDomainName},
 			load:       loadBucket,
 		},
-		"AWS::S3::BucketPolicy": {
-			without: []string{"Bucket", "PolicyDocument"},
-			ref:     logicalName,
-		},
+		"AWS::S3::BucketPolicy": {ref: logicalName},
 		"AWS::SQS::Queue": {
 			used: []string{
 				"QueueName", "VisibilityTimeout", "MessageRetentionPeriod", "DelaySeconds", "ReceiveMessageWaitTimeSeconds", "MaximumMessageSize",
@@ -189,10 +173,7 @@ func init() {
 			attributes: attributes{"Arn": queueARN, "QueueName": queueName, "QueueUrl": queueURL},
 			load:       loadQueue,
 		},
-		"AWS::SQS::QueuePolicy": {
-			without: []string{"PolicyDocument", "Queues"},
-			ref:     logicalName,
-		},
+		"AWS::SQS::QueuePolicy": {ref: logicalName},
 		"AWS::SecretsManager::Secret": {
 			used:       []string{"Name", "Description", "SecretString", "GenerateSecretString", "Tags"},
 			without:    []string{"KmsKeyId", "ReplicaRegions", "Type"},
@@ -231,31 +212,37 @@ func kindOf(r *resource) (kind, error) {
 	return k, nil
 }
 
-// load checks a resource and adds what it stands for to the stack.
+// load checks a resource and adds what it stands for to the stack. A problem with it says how to do without it.
 func (l *loader) load(r *resource) {
+	l.loading = r
+	defer func() { l.loading = nil }()
+	problem := func(format string, args ...any) {
+		l.problem("%w%s", fmt.Errorf(format, args...), l.withoutIt(cmp.Or(r.path, r.id)))
+	}
 	k, err := kindOf(r)
 	if err != nil {
-		l.problem("%w", err)
+		problem("%w", err)
 		return
 	}
 	if r.Condition != "" && r.Type != "AWS::CDK::Metadata" {
-		l.problem("resource %s depends on condition %s; conditions are not known here", r.id, r.Condition)
+		problem("resource %s depends on condition %s; conditions are not known here", r.id, r.Condition)
 	}
+	runs := k.load != nil || len(k.used) > 0
 	var unknown []string
 	for name := range r.Properties {
-		if !slices.Contains(k.used, name) && !slices.Contains(k.without, name) {
+		if runs && !slices.Contains(k.used, name) && !slices.Contains(k.without, name) {
 			unknown = append(unknown, name)
 		}
 	}
 	sort.Strings(unknown)
 	for _, name := range unknown {
-		l.problem("resource %s (%s) has the property %s, which is not known here", r.id, r.Type, name)
+		problem("resource %s (%s) has the property %s, which is not known here", r.id, r.Type, name)
 	}
 	properties := make(map[string]any, len(k.used))
 	for _, name := range k.used {
 		if value, given := r.Properties[name]; given {
 			if properties[name], err = l.evaluate(value); err != nil {
-				l.problem("resource %s, property %s: %w", r.id, name, err)
+				problem("resource %s, property %s: %w", r.id, name, err)
 				return
 			}
 		}
@@ -264,7 +251,7 @@ func (l *loader) load(r *resource) {
 		return
 	}
 	if err := k.load(l, r, properties); err != nil {
-		l.problem("resource %s (%s): %w", r.id, r.Type, err)
+		problem("resource %s (%s): %w", r.id, r.Type, err)
 	}
 }
 
@@ -296,8 +283,8 @@ func loadFunction(l *loader, r *resource, properties map[string]any) error {
 	if err := into(properties, &p); err != nil {
 		return err
 	}
-	if p.Runtime != "provided.al2023" || p.Handler != "bootstrap" {
-		return fmt.Errorf("runtime %s with handler %s cannot be run here; provided.al2023 with bootstrap can", p.Runtime, p.Handler)
+	if p.Handler != handler {
+		return fmt.Errorf("handler %s of runtime %s cannot be run here; %s can", p.Handler, p.Runtime, handler)
 	}
 	hash := strings.TrimSuffix(p.Code.S3Key, ".zip")
 	code, found := l.assets[hash]
@@ -311,6 +298,7 @@ func loadFunction(l *loader, r *resource, properties map[string]any) error {
 	function := Function{
 		Name:                name.(string),
 		ARN:                 arn("lambda", "function:"+name.(string)),
+		Path:                r.path,
 		Environment:         p.Environment.Variables,
 		Timeout:             time.Duration(p.Timeout * float64(time.Second)),
 		MemoryMiB:           p.MemorySize,
@@ -334,7 +322,7 @@ func loadFunction(l *loader, r *resource, properties map[string]any) error {
 		function.Architecture = p.Architectures[0]
 	}
 	for _, other := range l.resources {
-		if other.Type != "AWS::Lambda::Alias" {
+		if other.Type != "AWS::Lambda::Alias" || l.leftOut[other.id] != nil {
 			continue
 		}
 		if of, err := l.text(other.Properties["FunctionName"]); err != nil || of != function.Name {
@@ -377,7 +365,7 @@ func loadURL(l *loader, r *resource, properties map[string]any) error {
 		}
 	}
 	name := p.TargetFunctionArn[strings.LastIndex(p.TargetFunctionArn, ":")+1:]
-	l.stack.URLs = append(l.stack.URLs, URL{FunctionName: name, Qualifier: p.Qualifier, AuthType: p.AuthType, CORS: p.Cors})
+	l.stack.URLs = append(l.stack.URLs, URL{ID: r.id, Path: r.path, Address: l.options.FunctionURLs[r.id], FunctionName: name, Qualifier: p.Qualifier, AuthType: p.AuthType, CORS: p.Cors})
 	return nil
 }
 

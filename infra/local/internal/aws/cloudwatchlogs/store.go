@@ -31,6 +31,8 @@ type Store struct {
 	events []event              // of all groups, as they came
 	first  int                  // number of the first of them, counted from the start
 	bytes  int
+
+	filters []filter
 }
 
 // An event is a line.
@@ -70,6 +72,11 @@ func (s *Store) Put(groupName, stream string, at time.Time, message string) {
 	}
 	s.first += drop
 	s.events = s.events[drop:]
+	for _, f := range s.filters {
+		if f.group == groupName && f.matches(message) {
+			f.matched(at, message)
+		}
+	}
 }
 
 // A selection is of events.

@@ -1,0 +1,92 @@
+package stack_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack"
+)
+
+// cloudWatch asks the stack's CloudWatch, as SDKs do.
+func cloudWatch(t *testing.T, s *stack.Stack, operation string, input, output any) {
+	t.Helper()
+	text, err := json.Marshal(input)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.NewRequest(http.MethodPost, s.Endpoint(), strings.NewReader(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("X-Amz-Target", "GraniteServiceVersion20100801."+operation)
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(response.Body).Decode(output); err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%s %s is answered with %d: %v", operation, text, response.StatusCode, err)
+	}
+}
+
+// summed is what a metric comes to in the last hour.
+func summed(t *testing.T, s *stack.Stack, namespace, name string, dimensions map[string]string) (sum float64) {
+	t.Helper()
+	list := []map[string]string{}
+	for name, value := range dimensions {
+		list = append(list, map[string]string{"Name": name, "Value": value})
+	}
+	var found struct{ Datapoints []struct{ Sum float64 } }
+	cloudWatch(t, s, "GetMetricStatistics", map[string]any{
+		"Namespace": namespace, "MetricName": name, "Dimensions": list, "Period": 60, "Statistics": []string{"Sum"},
+		"StartTime": time.Now().Add(-time.Hour).Unix(), "EndTime": time.Now().Add(time.Minute).Unix(),
+	}, &found)
+	for _, point := range found.Datapoints {
+		sum += point.Sum
+	}
+	return sum
+}
+
+// The construct has a metric filter for them, which looks at the log of the state machine.
+func TestRequestsThatFailedAreCountedByTheirMetricFilter(t *testing.T) {
+	t.Parallel()
+	s := start(t, play(t, status(http.StatusNotFound), status(http.StatusServiceUnavailable), status(http.StatusServiceUnavailable)).URL,
+		policy(`{"serverErrors":{"attempts":2,"base":"1ms","max":"1ms"}}`))
+	get(t, s, "/not/there")
+	var listed struct{ Metrics []struct{ MetricName string } }
+	if cloudWatch(t, s, "ListMetrics", map[string]any{"Namespace": "RetryingApiProxy"}, &listed); fmt.Sprint(listed) != "{[]}" {
+		t.Errorf("after a final answer there are the metrics %v", listed)
+	}
+	get(t, s, "/down")
+	var failed string
+	cloudWatch(t, s, "ListMetrics", map[string]any{"Namespace": "RetryingApiProxy"}, &listed)
+	for _, m := range listed.Metrics {
+		if strings.HasSuffix(m.MetricName, "-Failed") {
+			failed = m.MetricName
+		}
+	}
+	if n := summed(t, s, "RetryingApiProxy", failed, nil); failed == "" || n != 1 {
+		t.Errorf("of the metrics %v, %s is %v, want one request that failed", listed, failed, n)
+	}
+}
+
+func TestMetricsThatFunctionsLogAreToldByCloudWatch(t *testing.T) {
+	t.Parallel()
+	s, err := startShop(t, "", stack.Selection{Instance: "Eu/Search", Skip: notKnown})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/a", "/b", "/c"} {
+		post(t, s.URL()+path, path)
+	}
+	if n := summed(t, s, "Echo", "Calls", map[string]string{"Method": "POST"}); n != 3 {
+		t.Errorf("the function has counted %v calls, want 3", n)
+	}
+	if n := summed(t, s, "Echo", "Calls", nil); n != 0 {
+		t.Errorf("without its dimension there are %v calls, want none", n)
+	}
+}
