@@ -2,7 +2,6 @@ package stack_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -56,21 +55,24 @@ func TestRequestsThatFailedAreCountedByTheirMetricFilter(t *testing.T) {
 	t.Parallel()
 	s := start(t, play(t, status(http.StatusNotFound), status(http.StatusServiceUnavailable), status(http.StatusServiceUnavailable)).URL,
 		policy(`{"serverErrors":{"attempts":2,"base":"1ms","max":"1ms"}}`))
+	failedMetric := func() (name string) {
+		var listed struct{ Metrics []struct{ MetricName string } }
+		cloudWatch(t, s, "ListMetrics", map[string]any{"Namespace": "RetryingApiProxy"}, &listed)
+		for _, m := range listed.Metrics {
+			if strings.HasSuffix(m.MetricName, "-Failed") {
+				name = m.MetricName
+			}
+		}
+		return name
+	}
 	get(t, s, "/not/there")
-	var listed struct{ Metrics []struct{ MetricName string } }
-	if cloudWatch(t, s, "ListMetrics", map[string]any{"Namespace": "RetryingApiProxy"}, &listed); fmt.Sprint(listed) != "{[]}" {
-		t.Errorf("after a final answer there are the metrics %v", listed)
+	if name := failedMetric(); name != "" {
+		t.Errorf("after a final answer there is the metric %s", name)
 	}
 	get(t, s, "/down")
-	var failed string
-	cloudWatch(t, s, "ListMetrics", map[string]any{"Namespace": "RetryingApiProxy"}, &listed)
-	for _, m := range listed.Metrics {
-		if strings.HasSuffix(m.MetricName, "-Failed") {
-			failed = m.MetricName
-		}
-	}
+	failed := failedMetric()
 	if n := summed(t, s, "RetryingApiProxy", failed, nil); failed == "" || n != 1 {
-		t.Errorf("of the metrics %v, %s is %v, want one request that failed", listed, failed, n)
+		t.Errorf("the metric %q is %v, want one request that failed", failed, n)
 	}
 }
 
@@ -88,5 +90,29 @@ func TestMetricsThatFunctionsLogAreToldByCloudWatch(t *testing.T) {
 	}
 	if n := summed(t, s, "Echo", "Calls", nil); n != 0 {
 		t.Errorf("without its dimension there are %v calls, want none", n)
+	}
+}
+
+func TestWhatLambdaMeasuresIsToldByCloudWatch(t *testing.T) {
+	t.Parallel()
+	s := start(t, play(t, status(http.StatusOK), status(http.StatusNotFound), status(http.StatusNotImplemented)).URL, crashing("proxy-1"), withoutBackoff)
+	for _, path := range []string{"/a", "/b", "/c"} {
+		get(t, s, path)
+	}
+	names := map[string]string{}
+	for _, f := range s.Lambda.Functions() {
+		names[s.ShortName(f.Name)] = f.Name
+	}
+	for _, c := range []struct {
+		function, name string
+		want           float64
+	}{
+		{"gateway", "UrlRequestCount", 3}, {"gateway", "Url4xxCount", 1}, {"gateway", "Url5xxCount", 1}, {"gateway", "Errors", 0},
+		{"gateway", "Invocations", 3}, {"proxy-1", "Errors", 3}, {"proxy-1", "Invocations", 3}, {"proxy-2", "Errors", 0}, {"proxy-3", "Invocations", 0},
+		{"gateway", "Throttles", 0},
+	} {
+		if n := summed(t, s, "AWS/Lambda", c.name, map[string]string{"FunctionName": names[c.function]}); n != c.want {
+			t.Errorf("%s of %s are %v, want %v", c.name, c.function, n, c.want)
+		}
 	}
 }
