@@ -40,8 +40,8 @@ const (
 	MetricUnavailable = "Unavailable"
 
 	// MetricUpstreamFailed counts requests that were given up on: the upstream gave no final answer in the attempts or the time that
-	// there were. MetricDeadlinesExceeded counts those among them whose time was up, and MetricOutcomesUnknown those that the upstream
-	// may have carried out all the same.
+	// there were. MetricDeadlinesExceeded counts those among them whose time was up, and MetricOutcomesUnknown those, also of
+	// MetricUnavailable, that the upstream may have carried out all the same.
 	MetricUpstreamFailed    = "UpstreamFailed"
 	MetricDeadlinesExceeded = "DeadlinesExceeded"
 	MetricOutcomesUnknown   = "OutcomesUnknown"

@@ -1,11 +1,13 @@
 package logline_test
 
 import (
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,5 +72,33 @@ func TestThePageListsTheMetricsAsTheCodeNamesThem(t *testing.T) {
 	}
 	if !maps.Equal(named, listed) || !named[message.MetricRequests] {
 		t.Errorf("the code names %v, and the page %v", named, listed)
+	}
+}
+
+func TestThePageCountsTheMetricsThatArePaidFor(t *testing.T) {
+	t.Parallel()
+	const proxies = 3
+	healthy, all := 0, 0
+	for _, row := range logline.ReadPage(t, page).Rows(t, "Metrics") {
+		n := 1
+		if row[4] == "yes" {
+			n += proxies
+		}
+		all += n
+		if slices.Contains([]string{message.MetricRequests, message.MetricRequestTime, message.MetricAttempts, message.MetricAttemptTime}, row[0]) {
+			healthy += n
+		}
+	}
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := strings.Join(strings.Fields(string(text)), " ")
+	for _, want := range []string{
+		fmt.Sprintf("has %d metrics, which is $%.2f a month", healthy, 0.3*float64(healthy)), fmt.Sprintf("in every hour are %d, $%.2f.", all, 0.3*float64(all)),
+	} {
+		if !strings.Contains(written, want) {
+			t.Errorf("the page does not say %q", want)
+		}
 	}
 }
