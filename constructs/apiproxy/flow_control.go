@@ -184,14 +184,13 @@ func gateJSON(props RetryingApiProxyProps) string {
 	return text
 }
 
-// gateRoom is about what the environment takes for flow control and circuit breaker, in bytes. There is room for the name of the table
-// beside that.
+// gateRoom is about what the environment takes for flow control and circuit breaker, in bytes.
 func (p RetryingApiProxyProps) gateRoom() int {
 	if p.gate().Idle() {
 		return 0
 	}
 	text, _ := message.WriteGate(p.gate()) // what cannot be written is a problem of its own
-	return len(text) + len(p.RecordPrefix)
+	return len(text)
 }
 
 // tellOfGate adds flow control and circuit breaker to the environment of a function, and says whether there is any.
@@ -200,8 +199,6 @@ func tellOfGate(r *RetryingApiProxy, props RetryingApiProxyProps, environment ma
 		return false
 	}
 	environment[message.GateVariable] = jsii.String(gateJSON(props))
-	environment[message.TableVariable] = r.Table.TableName()
-	environment[message.RecordPrefixVariable] = jsii.String(recordPrefix(r, props))
 	return true
 }
 

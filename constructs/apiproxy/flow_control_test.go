@@ -281,9 +281,21 @@ func TestWithoutFlowControlAndBreakerFunctionsAreToldNothingOfThem(t *testing.T)
 			t.Errorf("%s is told %s", function.name(), text)
 		}
 	}
-	for _, proxy := range template.proxies() {
-		if table, told := environment(proxy)["TABLE_NAME"]; told {
-			t.Errorf("%s is told of the table %s", proxy.name(), table)
+}
+
+func TestEveryFunctionIsToldTheDimensionsOfItsMetrics(t *testing.T) {
+	for _, name := range []string{"Minimal", "Unshared", "Everything"} {
+		template := variants()[name]
+		gateway := environment(template.gateway())
+		if gateway["TABLE_NAME"] == "" || gateway["RECORD_PREFIX"] == "" {
+			t.Errorf("%s: the gateway is told %q and %q", name, gateway["TABLE_NAME"], gateway["RECORD_PREFIX"])
+		}
+		for _, proxy := range template.proxies() {
+			told := environment(proxy)
+			if told["TABLE_NAME"] != gateway["TABLE_NAME"] || told["RECORD_PREFIX"] != gateway["RECORD_PREFIX"] {
+				t.Errorf("%s: %s is told %q and %q, and the gateway %q and %q",
+					name, proxy.name(), told["TABLE_NAME"], told["RECORD_PREFIX"], gateway["TABLE_NAME"], gateway["RECORD_PREFIX"])
+			}
 		}
 	}
 }

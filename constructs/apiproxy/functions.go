@@ -44,6 +44,10 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 			message.UpstreamVariable:    jsii.String(props.Upstream.BaseURL),
 			message.RetryPolicyVariable: policyJSON(props),
 			message.KeyTTLVariable:      jsii.String(props.Idempotency.TTL.String()),
+
+			// Metrics have them as dimensions.
+			message.TableVariable:        r.Table.TableName(),
+			message.RecordPrefixVariable: jsii.String(recordPrefix(r, props)),
 		}
 		if len(props.Idempotency.Recorded) > 0 {
 			environment[message.RecordedVariable] = recordedJSON(props)
@@ -60,8 +64,6 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 		if props.Async != nil {
 			importPath = withSDKImportPath
 			environment[message.AsyncVariable] = jsii.String("true")
-			environment[message.TableVariable] = r.Table.TableName()
-			environment[message.RecordPrefixVariable] = jsii.String(recordPrefix(r, props))
 		}
 		if r.CallbackSecret != nil {
 			environment[message.CallbackSecretVariable] = r.CallbackSecret.SecretArn()
@@ -69,7 +71,6 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 		if r.Bucket != nil {
 			importPath = withSDKImportPath
 			environment[message.BodiesVariable] = r.Bucket.BucketName()
-			environment[message.RecordPrefixVariable] = jsii.String(recordPrefix(r, props))
 		}
 		sharing := tellOfGate(r, props, environment)
 		if sharing {

@@ -22,7 +22,8 @@ const (
 	// maxAsyncDeadline is well below what a Standard execution can take, which is a year.
 	maxAsyncDeadline = 30 * 24 * time.Hour
 
-	// maxEnvironment is what the props may take of the 4 KB that Lambda gives to variables, in bytes.
+	// maxEnvironment is what the props may take of the 4 KB that Lambda gives to variables, in bytes. There is room for the name of the
+	// table beside that.
 	maxEnvironment = 3500
 )
 
@@ -106,7 +107,7 @@ func (p RetryingApiProxyProps) Validate() error {
 	if err := p.Retry.Validate(); err != nil {
 		problems = append(problems, err)
 	} else if p.ProxyCount > 0 {
-		n := len(*policyJSON(p)) + len(p.Upstream.BaseURL) + p.Upstream.Auth.room() + len(*p.Upstream.headersJSON()) + len(p.Upstream.CertificateAuthority) + p.Callback.room() + p.gateRoom()
+		n := len(*policyJSON(p)) + len(p.Upstream.BaseURL) + p.Upstream.Auth.room() + len(*p.Upstream.headersJSON()) + len(p.Upstream.CertificateAuthority) + p.Callback.room() + len(p.RecordPrefix) + p.gateRoom()
 		for _, value := range p.Upstream.fence() {
 			n += len(value)
 		}

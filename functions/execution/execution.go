@@ -174,14 +174,8 @@ func (x *Execution) Sent() bool {
 // AllAttempts lists the attempts that were made, those of before a redrive among them.
 func (x *Execution) AllAttempts() []retry.Attempt { return slices.Concat(x.Earlier, x.Attempts) }
 
-// Run is what the state machine calls the latest start of the execution: its name, and after redrives a hyphen and how many
-// there were. A name can be used only once.
-func (x *Execution) Run() string {
-	if x.Redrives == 0 {
-		return x.Name
-	}
-	return x.Name + "-" + strconv.Itoa(x.Redrives)
-}
+// Run is what the state machine calls the latest start of the execution, see [message.RunName].
+func (x *Execution) Run() string { return message.RunName(x.Name, x.Redrives) }
 
 // ParseRun takes apart what Run has put together.
 func ParseRun(run string) (name string, redrives int, ok bool) {

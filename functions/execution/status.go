@@ -52,7 +52,7 @@ func (x *Execution) StatusAt(now time.Time, origin, id string, hideAttempts bool
 	self := origin + Path + id
 	told := Status{
 		Status:   x.StateAt(now),
-		Attempts: x.AllAttempts(),
+		Attempts: retry.Told(x.AllAttempts()),
 		Created:  Moment(x.Created),
 		Deadline: Moment(x.Deadline),
 		Links:    map[string]string{"self": self, "response": self + ResponsePath},

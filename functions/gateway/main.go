@@ -41,6 +41,7 @@
 //	DEAD_LETTER_RETENTION         how long the dead letters of such requests are kept, such as 336h0m0s: what they refer to is kept
 //	                              as long, and messages of queues are asynchronous. Empty if there are none
 //	LARGE_BODIES_BUCKET           the bucket for bodies that do not fit into a state; empty refuses them
+//	METRICS                       off leaves metrics out of the log (default: on)
 //	CROSS_ORIGIN                  true takes Access-Control fields out of the upstream's answers, because the URL has its own
 package main
 

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
@@ -38,6 +39,18 @@ type Call struct {
 	// Gate is what the request carries of its visit at the gate. Nil where there is none.
 	Gate *GatePass `json:"gate,omitempty"`
 }
+
+// RunName is what the state machine calls an execution of an asynchronous request that was started again so many times: its name,
+// and after redrives a hyphen and how many there were. A name can be used only once.
+func RunName(execution string, redrives int) string {
+	if redrives == 0 {
+		return execution
+	}
+	return execution + "-" + strconv.Itoa(redrives)
+}
+
+// run is what the state machine calls the execution of an asynchronous request. Empty if the request is none.
+func (c *Call) run() string { return RunName(c.Execution, c.Redrive) }
 
 // DeadlineTime is the call's deadline as a time.
 func (c *Call) DeadlineTime() time.Time { return time.UnixMilli(c.Deadline) }

@@ -16,8 +16,8 @@ const (
 	AllowedMethodsVariable = "UPSTREAM_ALLOWED_METHODS"
 	AllowedPathsVariable   = "UPSTREAM_ALLOWED_PATHS"
 	AWSFieldsVariable      = "UPSTREAM_AWS_FIELDS"
-	TableVariable          = "TABLE_NAME"          // of a proxy, only where there is a gate, or requests can be asynchronous
-	RecordPrefixVariable   = "RECORD_PREFIX"       // of a proxy, also where bodies can be large
+	TableVariable          = "TABLE_NAME"
+	RecordPrefixVariable   = "RECORD_PREFIX"
 	BodiesVariable         = "LARGE_BODIES_BUCKET" // only where bodies can be large
 	AsyncVariable          = "ASYNC"               // only where requests can be asynchronous
 	MetricsVariable        = "METRICS"             // off leaves metrics out of the logs

@@ -2,11 +2,8 @@ package message_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"log/slog"
 	"maps"
-	"math"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/gate"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/internal/logline"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
@@ -213,68 +211,6 @@ func TestAScopeTellsNothingOfACredential(t *testing.T) {
 	}
 }
 
-// units are those that a metric in the embedded metric format may have, by the reference of MetricDatum.
-var units = strings.Fields(`Seconds Microseconds Milliseconds Bytes Kilobytes Megabytes Gigabytes Terabytes Bits Kilobits Megabits Gigabits
-	Terabits Percent Count Bytes/Second Kilobytes/Second Megabytes/Second Gigabytes/Second Terabytes/Second Bits/Second Kilobits/Second
-	Megabits/Second Gigabits/Second Terabits/Second Count/Second None`)
-
-// metricsIn reads the metrics of a log line as CloudWatch does, by its Embedded Metric Format Specification. It fails if the
-// line breaks the specification, of which CloudWatch would say nothing and take nothing from the line.
-func metricsIn(t *testing.T, line []byte) (values map[string]float64, dimensions map[string]string, at time.Time) {
-	t.Helper()
-	var root map[string]json.RawMessage
-	var meta struct {
-		Timestamp         *int64
-		CloudWatchMetrics []struct {
-			Namespace  string
-			Dimensions [][]string
-			Metrics    []struct{ Name, Unit string }
-		}
-	}
-	if err := json.Unmarshal(line, &root); err != nil {
-		t.Fatalf("%s: %v", line, err)
-	}
-	decoder := json.NewDecoder(bytes.NewReader(root["_aws"]))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&meta); err != nil {
-		t.Fatalf("the member _aws of %s: %v", line, err)
-	}
-	if meta.Timestamp == nil || len(meta.CloudWatchMetrics) != 1 {
-		t.Fatalf("the member _aws has no timestamp, or not one directive: %s", line)
-	}
-	directive := meta.CloudWatchMetrics[0]
-	if n := len(directive.Namespace); n < 1 || n > 1024 || strings.HasPrefix(directive.Namespace, "AWS/") {
-		t.Errorf("the namespace is %q", directive.Namespace)
-	}
-	if n := len(directive.Metrics); n < 1 || n > 100 {
-		t.Errorf("there are %d metrics, want 1 to 100", n)
-	}
-	values, dimensions = map[string]float64{}, map[string]string{}
-	for _, set := range directive.Dimensions {
-		if len(set) > 30 {
-			t.Errorf("a set has %d dimensions, want at most 30", len(set))
-		}
-		for _, name := range set {
-			var value string
-			if err := json.Unmarshal(root[name], &value); err != nil || value == "" || len(value) > 1024 {
-				t.Errorf("the dimension %s is %s, want a text of 1 to 1,024 bytes at the root", name, root[name])
-			}
-			dimensions[name] = value
-		}
-	}
-	for _, metric := range directive.Metrics {
-		var value float64
-		if err := json.Unmarshal(root[metric.Name], &value); err != nil || math.IsInf(value, 0) {
-			t.Errorf("the metric %s is %s, want a number at the root", metric.Name, root[metric.Name])
-		}
-		if _, twice := values[metric.Name]; twice || len(metric.Name) > 1024 || !slices.Contains(units, metric.Unit) {
-			t.Errorf("the metric %q has the unit %q", metric.Name, metric.Unit)
-		}
-		values[metric.Name] = value
-	}
-	return values, dimensions, time.UnixMilli(*meta.Timestamp)
-}
-
 func TestTheMetricsOfAGateAreInTheEmbeddedMetricFormat(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 5, 4, 12, 0, 0, 345e6, time.UTC)
@@ -297,11 +233,12 @@ func TestTheMetricsOfAGateAreInTheEmbeddedMetricFormat(t *testing.T) {
 		"after an outage":  {time.Minute, false, closing, map[string]float64{"GateWait": 60000, "GateRate": 5, "CircuitState": 0.5}},
 	} {
 		var line bytes.Buffer
-		attributes := message.GateMetrics("records", "orders", now, c.waited, c.refused, c.item)
-		slog.New(slog.NewJSONHandler(&line, nil)).LogAttrs(t.Context(), slog.LevelInfo, message.GateText, attributes...)
-		values, dimensions, at := metricsIn(t, line.Bytes())
-		if !maps.Equal(values, c.want) || !maps.Equal(dimensions, map[string]string{"TableName": "records", "RecordPrefix": "orders"}) || !at.Equal(now) {
-			t.Errorf("%s: the metrics are %v by %v at %v, want %v: %s", name, values, dimensions, at, c.want, &line)
+		m := message.MetricSource{Table: "records", Prefix: "orders"}.At(now)
+		m.Gate(c.waited, c.refused, c.item)
+		slog.New(slog.NewJSONHandler(&line, nil)).LogAttrs(t.Context(), slog.LevelInfo, message.GateText, m.Attributes()...)
+		got := logline.MetricsIn(t, line.Bytes())
+		if !maps.Equal(got.Values, c.want) || !maps.Equal(got.Of, map[string]string{"TableName": "records", "RecordPrefix": "orders"}) || !got.Time.Equal(now) {
+			t.Errorf("%s: the metrics are %+v, want %v: %s", name, got, c.want, &line)
 		}
 	}
 }

@@ -12,7 +12,8 @@ import (
 func longest(kind retry.Kind, i int) retry.Attempt {
 	a := retry.Attempt{
 		Proxy: "proxy-20", Start: now.UnixMilli(), Duration: 899_999, Kind: kind, Wait: 899_999, NotBefore: now.UnixMilli(),
-		Why: "429: Anthropic-Ratelimit-Output-Tokens-Reset asks for 14m59.999s, and backoff above it up to 18m44.999s, jitter decorrelated",
+		Address: "2001:db8:1111:2222:3333:4444:5555:6666",
+		Why:     "429: Anthropic-Ratelimit-Output-Tokens-Reset asks for 14m59.999s, and backoff above it up to 18m44.999s, jitter decorrelated",
 	}
 	if kind == retry.NetworkFailure {
 		a.NotBefore, a.Why = 0, "http_response_header_section_size: an earlier answer asks for 14m59.999s, and backoff above it up to 18m44.999s, jitter decorrelated"

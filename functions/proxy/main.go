@@ -20,6 +20,11 @@
 //	IDEMPOTENCY_RECORDED       statuses whose final answers are recorded (true) or not (false), as a JSON object, where that is
 //	                           not as by default
 //	IDEMPOTENCY_TTL            how long answers to requests with an Idempotency-Key are replayed, such as 24h0m0s
+//	TABLE_NAME                 the name of the table and what the ids of its items begin with, which are the dimensions of the
+//	RECORD_PREFIX              metrics in the log; without a name there are no metrics
+//	METRICS                    off leaves metrics out of the log (default: on)
+//	ADDRESS_PROBE_URL          answers with the address that it is called from, as text or as a JSON object with the member ip or
+//	                           origin; empty asks nobody
 package main
 
 import (

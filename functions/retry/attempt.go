@@ -1,12 +1,14 @@
 package retry
 
+import "slices"
+
 // An Attempt is one try at the upstream and what came of it. It travels in the envelope from proxy to proxy, and is
-// told to the caller in Proxy-Status and in problem documents.
+// told to the caller in Proxy-Status and in problem documents, but for its Address, see [Told].
 type Attempt struct {
 	// Proxy is the name of the proxy that made the attempt, such as proxy-2.
 	Proxy string `json:"proxy"`
 
-	// Address is the address that the proxy calls from, if it knows: an IP address, as another host sees it.
+	// Address is the address that the proxy calls from, if it knows: an IP address, as another host sees it. Callers are not told.
 	Address string `json:"address,omitempty"`
 
 	// Start is when the attempt began, in milliseconds since the Unix epoch. Zero if it is not known, because the
@@ -43,4 +45,13 @@ type Attempt struct {
 
 	// Why says in a few words what was decided after the attempt, and by which rule.
 	Why string `json:"why,omitempty"`
+}
+
+// Told is what callers are told of attempts: all but the addresses, which are for whoever runs the proxies to know.
+func Told(attempts []Attempt) []Attempt {
+	told := slices.Clone(attempts)
+	for i := range told {
+		told[i].Address = ""
+	}
+	return told
 }

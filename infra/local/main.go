@@ -346,12 +346,15 @@ func warnIfDown(ctx context.Context, upstream string, stderr io.Writer) {
 	connection.Close()
 }
 
-// logTo prints what functions write, and always what ends them, unless the stack ends and ends them itself. Lines of metrics
-// are taken by measured, which says whether a line is one.
+// logTo prints what functions write, and always what ends them, unless the stack ends and ends them itself. measured takes the
+// metrics from the lines of functions, whether or not they are printed.
 func logTo(ctx context.Context, out io.Writer, verbose bool, measured func(line string) bool) func(lambda.LogEvent) {
 	return func(event lambda.LogEvent) {
-		if ctx.Err() != nil || event.Type == lambda.LogFunction && measured(event.Message) {
+		if ctx.Err() != nil {
 			return
+		}
+		if event.Type == lambda.LogFunction {
+			measured(event.Message)
 		}
 		if verbose || event.Type == lambda.LogFault {
 			fmt.Fprintf(out, "%s  %s\n", event.Function, terminal.Line(event.Message))

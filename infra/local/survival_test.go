@@ -383,17 +383,19 @@ func TestWhyTheProgramDoesNotStartIsPrintable(t *testing.T) {
 	}
 }
 
-func TestLinesOfMetricsAreNotPrinted(t *testing.T) {
-	var out strings.Builder
-	var taken []string
-	log := logTo(t.Context(), &out, true, func(line string) bool {
-		taken = append(taken, line)
-		return line == "metrics"
-	})
-	log(lambda.LogEvent{Function: "gateway", Type: lambda.LogFunction, Message: "metrics"})
-	log(lambda.LogEvent{Function: "gateway", Type: lambda.LogFunction, Message: "a line"})
-	log(lambda.LogEvent{Function: "gateway", Type: lambda.LogFault, Message: "metrics"}) // the host's words
-	if want := "gateway  a line\ngateway  metrics\n"; out.String() != want || len(taken) != 2 {
-		t.Errorf("it prints %q, after %q were looked at; want %q", out.String(), taken, want)
+func TestLinesWithMetricsAreMeasuredAndPrintedIfThatIsAskedFor(t *testing.T) {
+	for verbose, want := range map[bool]string{true: "gateway  metrics\ngateway  a line\ngateway  a fault\n", false: "gateway  a fault\n"} {
+		var out strings.Builder
+		var taken []string
+		log := logTo(t.Context(), &out, verbose, func(line string) bool {
+			taken = append(taken, line)
+			return line == "metrics"
+		})
+		log(lambda.LogEvent{Function: "gateway", Type: lambda.LogFunction, Message: "metrics"})
+		log(lambda.LogEvent{Function: "gateway", Type: lambda.LogFunction, Message: "a line"})
+		log(lambda.LogEvent{Function: "gateway", Type: lambda.LogFault, Message: "a fault"}) // the host's words
+		if out.String() != want || strings.Join(taken, ", ") != "metrics, a line" {
+			t.Errorf("verbose is %v, and it prints %q, after %q were measured; want %q", verbose, out.String(), taken, want)
+		}
 	}
 }

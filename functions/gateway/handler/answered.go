@@ -14,7 +14,7 @@ import (
 
 // answered turns the envelope that an execution ended with into HTTP: the upstream's answer, or a problem if there is none.
 func (g *Gateway) answered(envelope *message.Envelope, method string) outcome {
-	out := outcome{attempts: len(envelope.Attempts), gaveUp: envelope.Outcome == retry.Failed}
+	out := outcome{made: envelope.Attempts, gaveUp: envelope.Outcome == retry.Failed, late: envelope.Error == retry.DeadlineExceeded}
 	retryAfter, known := g.retryAfter(envelope)
 	if envelope.StatusCode == 0 {
 		out.problem = unanswered(envelope, method)
@@ -119,6 +119,7 @@ func unanswered(envelope *message.Envelope, method string) *problem {
 	}
 	p := withoutAnswer(status, method, maybeProcessed(envelope), detail)
 	p.attempts = attempts
+	p.own = envelope.Error == message.AnswerNotKept || envelope.Error == message.CredentialsUnavailable
 	return p
 }
 

@@ -118,6 +118,8 @@ func (g *Gateway) join(ctx context.Context, busy *idempotency.InProgressError, u
 	if x.State == execution.Stopped {
 		return outcome{problem: g.unacquired(ctx, busy)} // its last attempt is still under way
 	}
+	g.trace(ctx, x)
+	trailOf(ctx).replays(x.RequestID)
 	out := g.told(ctx, id, x, until)
 	if out.response.StatusCode != http.StatusAccepted {
 		out = g.replayed(out)
@@ -180,6 +182,7 @@ func (g *Gateway) launch(ctx context.Context, call *message.Call, x *execution.E
 	if err != nil {
 		return err
 	}
+	g.trace(ctx, x)
 	_, err = g.asyncEngine.StartExecution(ctx, &sfn.StartExecutionInput{
 		StateMachineArn: aws.String(g.asyncMachineARN),
 		Name:            aws.String(x.Run()),
@@ -224,7 +227,12 @@ func (g *Gateway) told(ctx context.Context, id string, x *execution.Execution, u
 	response.StatusCode = http.StatusAccepted
 	response.Headers["location"] = execution.Path + id
 	response.Headers["retry-after"] = retryAfterSeconds(g.comeAgain(x))
-	return outcome{response: response, attempts: len(x.Attempts), final: true} // nobody has to ask for it again
+	return outcome{response: response, made: x.Attempts, final: true, as: asAccepted} // nobody has to ask for it again
+}
+
+// trace notes which execution a request is about.
+func (g *Gateway) trace(ctx context.Context, x *execution.Execution) {
+	trailOf(ctx).execution = executionARN(g.asyncMachineARN, x.Run())
 }
 
 // awaitEnd looks at an execution until it has ended, or until a moment.

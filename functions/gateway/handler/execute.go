@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
 
@@ -88,6 +87,7 @@ func (g *Gateway) execute(ctx context.Context, call *message.Call, input []byte)
 		g.tell(ctx, slog.LevelError, "StartSyncExecution failed", slog.String("error", withoutInput(err)))
 		return nil, startProblem(err, unsent.Load(), method)
 	}
+	trailOf(ctx).execution = aws.ToString(execution.ExecutionArn)
 	switch execution.Status {
 	case types.SyncExecutionStatusSucceeded:
 		envelope := new(message.Envelope)
@@ -95,10 +95,13 @@ func (g *Gateway) execute(ctx context.Context, call *message.Call, input []byte)
 		if err != nil || envelope.Outcome != retry.Succeeded && envelope.Outcome != retry.Failed {
 			return nil, engineFailed(method, "The output of the execution is not an envelope.")
 		}
-		g.judgeLosses(call, envelope)
+		made := len(envelope.Attempts)
+		if g.judgeLosses(call, envelope) {
+			g.tellLosses(ctx, call, envelope.Attempts, made)
+		}
 		return envelope, nil
 	case types.SyncExecutionStatusTimedOut:
-		return nil, withoutAnswer(http.StatusGatewayTimeout, method, true, "The execution of the state machine timed out.")
+		return nil, timeUp(method, "The execution of the state machine timed out.")
 	}
 	g.tell(ctx, slog.LevelError, "the state machine failed",
 		slog.String("execution", aws.ToString(execution.ExecutionArn)), slog.String("error", aws.ToString(execution.Error)))
@@ -106,10 +109,10 @@ func (g *Gateway) execute(ctx context.Context, call *message.Call, input []byte)
 }
 
 // judgeLosses completes the envelope of an execution that ended because its proxies were lost, so that no proxy was left
-// to judge what that means.
-func (g *Gateway) judgeLosses(call *message.Call, envelope *message.Envelope) {
+// to judge what that means. It says whether that was so.
+func (g *Gateway) judgeLosses(call *message.Call, envelope *message.Envelope) bool {
 	if envelope.Error != message.ProxiesLost {
-		return
+		return false
 	}
 	attempts, decision := envelope.JudgeLosses(g.policy, call.ForPolicy(g.proxies), g.now(), g.random)
 	envelope.Attempts, envelope.Losses, envelope.Error = attempts, nil, retry.AttemptsExhausted
@@ -119,6 +122,7 @@ func (g *Gateway) judgeLosses(call *message.Call, envelope *message.Envelope) {
 	if decision.RetryAfter > 0 {
 		envelope.NotBefore = g.now().Add(decision.RetryAfter).UnixMilli()
 	}
+	return true
 }
 
 // withoutInput is the text of an error of StartSyncExecution. The errors about the input may quote it, so of those it is
@@ -144,7 +148,7 @@ func startProblem(err error, unsent bool, method string) *problem {
 	case unsent:
 		return engineUnavailable("Step Functions could not be reached. The upstream was not called.")
 	case errors.Is(err, context.DeadlineExceeded):
-		return withoutAnswer(http.StatusGatewayTimeout, method, true, "The state machine did not end in time.")
+		return timeUp(method, "The state machine did not end in time.")
 	case errors.As(err, &served) && served.HTTPStatusCode() >= 500:
 		return engineFailed(method, "Step Functions failed, perhaps while the execution ran. Whether the upstream was called is not known.")
 	case errors.As(err, &answered):

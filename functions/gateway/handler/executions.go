@@ -91,6 +91,7 @@ func (g *Gateway) atExecutions(ctx context.Context, a arrival) (outcome, bool) {
 	if failed != nil {
 		return outcome{problem: failed}, true
 	}
+	g.trace(ctx, x)
 	if method == http.MethodDelete {
 		return g.stop(ctx, id, x), true
 	}
@@ -104,10 +105,11 @@ func (g *Gateway) atExecutions(ctx context.Context, a arrival) (outcome, bool) {
 			return outcome{problem: failed}, true
 		}
 	}
-	out := outcome{response: g.statusDocument(x, id), attempts: len(x.Attempts), final: true}
+	out := outcome{response: g.statusDocument(x, id), made: x.Attempts, final: true}
 	if response {
 		out = g.responseOf(ctx, x)
 	}
+	out.as = asTold
 	out.applied = applied
 	return out, true
 }
@@ -155,12 +157,12 @@ func (g *Gateway) statusDocument(x *execution.Execution, id string) idempotencyh
 func (g *Gateway) responseOf(ctx context.Context, x *execution.Execution) outcome {
 	switch g.stateOf(x) {
 	case execution.Running, execution.Waiting:
-		return outcome{problem: executionRunning(g.comeAgain(x)), attempts: len(x.Attempts)}
+		return outcome{problem: executionRunning(g.comeAgain(x)), made: x.Attempts}
 	case execution.Stopped:
-		return outcome{problem: executionStopped(x.Sent()), attempts: len(x.Attempts)}
+		return outcome{problem: executionStopped(x.Sent()), made: x.Attempts}
 	}
 	if !x.Ended() {
-		return g.answered(g.lost(ctx, x), x.Method)
+		return g.asCounted(g.lost(ctx, x), x.Method)
 	}
 	envelope, err := g.executions.Answer(ctx, x.Answer)
 	switch {
@@ -175,7 +177,14 @@ func (g *Gateway) responseOf(ctx context.Context, x *execution.Execution) outcom
 	case err != nil:
 		return outcome{problem: bodiesUnavailable("The answer could not be read from the bucket of large bodies. It is there, and can be asked for again.")}
 	}
-	return g.answered(envelope, x.Method)
+	return g.asCounted(envelope, x.Method)
+}
+
+// asCounted is answered for an asynchronous request.
+func (g *Gateway) asCounted(envelope *message.Envelope, method string) outcome {
+	out := g.answered(envelope, method)
+	out.counted = true
+	return out
 }
 
 // lost is what an execution would have ended with that no proxy has ended.
@@ -209,9 +218,9 @@ func (g *Gateway) stop(ctx context.Context, id string, x *execution.Execution) o
 	for n := 1; ; n++ {
 		switch g.stateOf(x) {
 		case execution.Stopped:
-			return outcome{problem: executionStopped(x.Sent()), attempts: len(x.Attempts)}
+			return outcome{problem: executionStopped(x.Sent()), made: x.Attempts}
 		case execution.Succeeded, execution.Failed:
-			return outcome{problem: executionEnded(), attempts: len(x.Attempts)}
+			return outcome{problem: executionEnded(), made: x.Attempts}
 		}
 		waited := *x
 		x.State, x.WaitingUntil = execution.Stopped, 0
@@ -238,7 +247,7 @@ func (g *Gateway) stop(ctx context.Context, id string, x *execution.Execution) o
 			g.releaseRecord(ctx, x.Record)
 		}
 	}
-	return outcome{response: g.statusDocument(x, id), attempts: len(x.Attempts), final: true}
+	return outcome{response: g.statusDocument(x, id), made: x.Attempts, final: true, as: asTold}
 }
 
 // executionARN is the ARN of an execution of a state machine, or of a version of one.

@@ -78,12 +78,14 @@ func (g *Gateway) leave(ctx context.Context, v *gate.Visit, envelope *message.En
 	return gateMember + "; details=" + structuredString(details)
 }
 
-// measure writes the metrics of a request that was held back or turned away, or that came in a time of trouble.
+// measure writes the line of a request that was held back or turned away, or that came in a time of trouble.
 func (g *Gateway) measure(ctx context.Context, v *gate.Visit, held time.Duration, refused bool) {
 	item, _ := g.gate.Seen(v.Scope())
 	if now := g.gate.Now(); held > 0 || refused || item.Active(now) || item.Circuit(now) != gate.Closed {
-		attributes := message.GateMetrics(g.table, g.recordPrefix, now, held, refused, item)
-		g.tell(ctx, slog.LevelInfo, message.GateText, append(attributes, slog.String("scope", v.Scope()))...)
+		m := g.metrics.At(now)
+		m.Gate(held, refused, item)
+		attributes := []slog.Attr{slog.String("scope", v.Scope()), slog.Int64("waitedMs", held.Milliseconds()), slog.Bool("refused", refused)}
+		g.tell(ctx, slog.LevelInfo, message.GateText, append(attributes, m.Attributes()...)...)
 	}
 }
 

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -20,6 +21,7 @@ import (
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/dynamostore"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency/idempotencyhttp"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
 
 // answerGrace is how long after the deadline the gateway still waits for the state machine, which ends by itself: the
@@ -81,6 +83,8 @@ type Gateway struct {
 	bodies      Bodies // nil if none is kept in a bucket
 
 	gate *gate.Gate // nil if there is none
+
+	addresses addresses
 
 	now    func() time.Time
 	sleep  func(context.Context, time.Duration) error
@@ -165,6 +169,7 @@ type arrival struct {
 func (g *Gateway) answer(ctx context.Context, a arrival) (events.LambdaFunctionURLResponse, outcome) {
 	started := g.now()
 	event := a.event
+	ctx, seen := withTrail(ctx)
 	out := g.respond(ctx, a, started)
 	if g.gate != nil {
 		g.gate.Settle() // what runs on would be frozen
@@ -192,13 +197,10 @@ func (g *Gateway) answer(ctx context.Context, a arrival) (events.LambdaFunctionU
 	if parent := field(event, "traceparent"); message.IsToken(parent) && response.Headers["traceparent"] == "" {
 		response.Headers["traceparent"] = parent
 	}
-	response = g.carried(ctx, event, out, response)
-	g.tell(ctx, out.level(response.StatusCode), "request",
-		slog.String("method", event.RequestContext.HTTP.Method),
-		slog.Int("status", response.StatusCode),
-		slog.Int("attempts", out.attempts),
-		slog.Int64("durationMs", g.now().Sub(started).Milliseconds()))
-	return urlResponse(response), out
+	response, instead := g.carried(ctx, event, out, response)
+	final := urlResponse(response)
+	g.tellRequest(ctx, a, out, cmp.Or(out.problem, instead), final, seen, g.now().Sub(started))
+	return final, out
 }
 
 // adviseAgainstRetry tells the clients that look for it that it would be of no use to send the request again at once: that
@@ -230,8 +232,17 @@ type outcome struct {
 	// final says that the response is the last word: the upstream's final answer, from now or from a record.
 	final bool
 
-	// attempts is how many were made.
-	attempts int
+	// made are the attempts of the request itself, of which a replay has none.
+	made []retry.Attempt
+
+	// as is how the request ended, where the response was not made by an execution of its own. Empty otherwise.
+	as ending
+
+	// late says that the request was given up on because its time was up.
+	late bool
+
+	// counted says that the proxies count how the request ended.
+	counted bool
 
 	// applied is what Preference-Applied says.
 	applied string
@@ -265,13 +276,16 @@ func (g *Gateway) respond(ctx context.Context, a arrival, started time.Time) out
 		return outcome{problem: refused}
 	}
 	if response, here := maxForwards(request); here {
-		return outcome{response: response, final: true}
+		return outcome{response: response, final: true, as: asTold}
 	}
 	asked := idempotencyhttp.FromFunctionURL(*a.event, g.authReplaces...)
 	if a.caller != "" {
 		asked.Caller = a.caller
 	}
 	key, refused := g.keyFor(asked)
+	if key != "" {
+		trailOf(ctx).keyDigest = digestOfKey(key)
+	}
 	if refused == nil && key != "" {
 		refused = g.identify(ctx, &asked)
 	}
@@ -359,7 +373,7 @@ func (g *Gateway) outcomeOf(ctx context.Context, call *message.Call, envelope *m
 		return outcome{problem: turnedAway(&gate.Refusal{Reason: r.Refused, RetryAfter: max(wait, time.Millisecond)})}
 	}
 	if err := g.loadBody(ctx, envelope); err != nil {
-		return outcome{problem: answerUnread(envelope, call.Request.Method), attempts: len(envelope.Attempts)}
+		return outcome{problem: answerUnread(envelope, call.Request.Method), made: envelope.Attempts}
 	}
 	return g.answered(envelope, call.Request.Method)
 }

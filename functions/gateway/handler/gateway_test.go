@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/idempotency"
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/internal/logline"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
@@ -111,6 +112,7 @@ func newBench(t testing.TB, e Engine) *bench {
 		policy:          retry.Default(),
 		table:           "records",
 		recordPrefix:    "gateway",
+		metrics:         message.MetricSource{Table: "records", Prefix: "gateway"},
 	}, b.store, Dependencies{
 		Engine: e,
 		Log:    slog.New(slog.NewJSONHandler(&b.logs, nil)),
@@ -120,6 +122,7 @@ func newBench(t testing.TB, e Engine) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { logline.ReadPage(t, logPage).Compare(t, b.logs.String()) }) // no test writes a line that is not promised
 	return b
 }
 
@@ -435,7 +438,7 @@ func TestTheLogTellsOfTheRequestWithoutWhatIsInIt(t *testing.T) {
 		"no connection": func() (*sfn.StartSyncExecutionOutput, error) { return nil, errors.New("connection reset") },
 	} {
 		b := newBench(t, &fakeEngine{end: func(*message.Envelope) (*sfn.StartSyncExecutionOutput, error) { return end() }})
-		event := request("POST", "/secret", "authorization", "Bearer secret", "idempotency-key", "secret-key")
+		event := request("POST", "/orders", "authorization", "Bearer secret", "idempotency-key", "secret-key")
 		event.RawQueryString, event.Body, event.Cookies = "token=secret", "secret", []string{"session=secret"}
 		b.send(t, event)
 		if strings.Contains(b.logs.String(), "secret") {

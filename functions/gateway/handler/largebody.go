@@ -90,10 +90,10 @@ func (g *Gateway) renewBody(ctx context.Context, request *message.Request) error
 }
 
 // carried is a response as the function URL can carry it. In the place of a body that is too large stands a problem, where bodies
-// can be large; without it, Lambda would tell the caller of an error of the function.
-func (g *Gateway) carried(ctx context.Context, event *events.LambdaFunctionURLRequest, out outcome, response idempotencyhttp.Response) idempotencyhttp.Response {
+// can be large; without it, Lambda would tell the caller of an error of the function. The problem is nil if there is none.
+func (g *Gateway) carried(ctx context.Context, event *events.LambdaFunctionURLRequest, out outcome, response idempotencyhttp.Response) (idempotencyhttp.Response, *problem) {
 	if out.bodiless == nil && (g.bodies == nil || fitsURL(response)) {
-		return response
+		return response, nil
 	}
 	p := out.bodiless
 	if p == nil {
@@ -107,7 +107,7 @@ func (g *Gateway) carried(ctx context.Context, event *events.LambdaFunctionURLRe
 	delete(instead.Headers, "proxy-status") // is there already
 	maps.Copy(headers, instead.Headers)
 	response.Headers, response.Body, response.IsBase64Encoded = headers, instead.Body, instead.IsBase64Encoded
-	return response
+	return response, p
 }
 
 // fitsURL says whether the function URL can carry a response.

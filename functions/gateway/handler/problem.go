@@ -28,6 +28,12 @@ type problem struct {
 
 	// allow is the field of this name, with the methods that are forwarded. Empty leaves it out.
 	allow string
+
+	// late says that the time of the request was up.
+	late bool
+
+	// own says that what ended the request was a fault of ours, whatever the name of the problem tells of the upstream.
+	own bool
 }
 
 // processed says whether the upstream may have acted on a request.
@@ -86,6 +92,13 @@ func withoutAnswer(status int, method string, maybeProcessed bool, detail string
 	return p
 }
 
+// timeUp is for a request whose state machine did not end in time.
+func timeUp(method, detail string) *problem {
+	p := withoutAnswer(http.StatusGatewayTimeout, method, true, detail)
+	p.late = true
+	return p
+}
+
 func engineFailed(method, detail string) *problem {
 	p := newProblem("engine-failed", http.StatusBadGateway, "The state machine failed", detail)
 	if p.processed = processedUnknown; retry.Safe(method) {
@@ -127,7 +140,7 @@ func answerTooLarge(envelope *message.Envelope, method string) *problem {
 func answerUnread(envelope *message.Envelope, method string) *problem {
 	p := withoutAnswer(http.StatusBadGateway, method, maybeProcessed(envelope),
 		"The upstream has answered, and its answer could not be read from the bucket of large bodies. Whoever sends the request again with the same Idempotency-Key gets what was recorded.")
-	p.attempts = envelope.Attempts
+	p.attempts, p.own = envelope.Attempts, true
 	return p
 }
 
@@ -178,7 +191,7 @@ func (p *problem) response(requestID, accept string) idempotencyhttp.Response {
 		"error":    map[string]string{"type": "api_error", "code": strings.TrimPrefix(p.Type, idempotencyhttp.ProblemTypeBase), "message": text},
 	}
 	if len(p.attempts) > 0 {
-		document.Extensions["attempts"] = p.attempts
+		document.Extensions["attempts"] = retry.Told(p.attempts)
 	}
 	if p.processed != "" {
 		document.Extensions["processed"] = p.processed

@@ -108,7 +108,7 @@ func TestAMessageThatCanNeverBeCarriedOutGoesToTheDeadLetters(t *testing.T) {
 	bodies := []string{
 		``, `s3cr3t`, `null`, `[]`, `{}`, `{"method":"GET"}`,
 		`{"method":"GET","path":"/","secret":"s3cr3t"}`,
-		`{"method":"GET","path":"/../s3cr3t"}`,
+		`{"method":"GET","path":"/../x","query":"s3cr3t"}`,
 		`{"method":"GET","path":"/","failOn":"never","headers":{"X-A":5}}`,
 		// An event of the URL, with an identity of the sender's choice.
 		`{"rawPath":"/","requestContext":{"http":{"method":"GET"},"authorizer":{"iam":{"userId":"A"}}}}`,

@@ -123,6 +123,8 @@ func (g *Gateway) refusedKey(ctx context.Context, err error) outcome {
 	if errors.As(err, &busy) && busy.Record.Reference != "" && g.asyncMachineARN != "" {
 		x, failed := g.executions.Get(ctx, execution.Name(busy.Record.Reference))
 		if failed == nil && x.State == execution.Succeeded {
+			g.trace(ctx, x)
+			trailOf(ctx).replays(x.RequestID)
 			return g.replayed(g.responseOf(ctx, x))
 		}
 	}
@@ -132,7 +134,7 @@ func (g *Gateway) refusedKey(ctx context.Context, err error) outcome {
 // replayed marks a response as that of an earlier request.
 func (g *Gateway) replayed(out outcome) outcome {
 	if out.problem == nil {
-		out.response = idempotencyhttp.Replayed(out.response, g.serverCacheHit)
+		out.response, out.as = idempotencyhttp.Replayed(out.response, g.serverCacheHit), asReplayed
 	}
 	return out
 }
@@ -171,12 +173,13 @@ func (g *Gateway) replay(ctx context.Context, request idempotencyhttp.Request, r
 		unavailable, _ := idempotencyhttp.ProblemFor(err, g.now())
 		return outcome{problem: &problem{Problem: unavailable}}
 	}
+	trailOf(ctx).replays(envelope.RequestID)
 	response := g.decorate(envelope, record.Expiration)
 	response = idempotencyhttp.Replayed(response, g.serverCacheHit)
 	if notModified, matches := idempotencyhttp.NotModified(request, response); matches {
-		return outcome{response: notModified, final: true}
+		return outcome{response: notModified, final: true, as: asReplayed}
 	}
-	out := outcome{response: response, final: true}
+	out := outcome{response: response, final: true, as: asReplayed}
 	if envelope.Bodiless {
 		out.bodiless = answerTooLarge(envelope, request.Method)
 	}

@@ -527,3 +527,8 @@ func TestAKeyIsForOneOperationOfAWS(t *testing.T) {
 		}
 	}
 }
+
+// recordWith is a record that its owner completes with data, until a moment.
+func recordWith(r *message.Record, data []byte, until time.Time) idempotency.Record {
+	return idempotency.Record{ID: r.ID, Owner: r.Owner, Status: idempotency.Completed, Data: data, Expiration: until}
+}

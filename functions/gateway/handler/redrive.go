@@ -231,7 +231,7 @@ func (g *Gateway) launchAgain(ctx context.Context, x *execution.Execution) (Redr
 	if err := g.launch(ctx, call, x); err != nil {
 		return unredriven(RedriveUnavailable, "Step Functions did not start the execution: %s", withoutInput(err))
 	}
-	g.tell(ctx, slog.LevelInfo, "an execution was started again", slog.String("execution", x.Run()), slog.String("startedBy", x.RequestID))
+	g.tell(ctx, slog.LevelInfo, "an execution was started again", slog.String("execution", executionARN(g.asyncMachineARN, x.Run())), slog.String("startedBy", x.RequestID))
 	return Redriven{Status: RedriveStarted, Execution: x.Run(), Detail: "it has until " + execution.Moment(x.Deadline)}, nil
 }
 

@@ -46,6 +46,8 @@ type settings struct {
 
 	gate *message.GateSetup // nil if there is none
 
+	metrics message.MetricSource
+
 	bodiesBucket string // of large bodies; empty if there is none
 
 	links           linkRewriter
@@ -97,6 +99,9 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 		problem("%s is empty; it must be what the ids of records begin with", message.RecordPrefixVariable)
 	}
 	if s.gate, err = message.GateFrom(getenv, s.policy); err != nil {
+		problems = append(problems, err)
+	}
+	if s.metrics, err = message.MetricSourceFrom(getenv); err != nil {
 		problems = append(problems, err)
 	}
 	s.bodiesBucket = getenv(message.BodiesVariable)

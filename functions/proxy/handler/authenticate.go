@@ -79,6 +79,7 @@ func (p *Proxy) repeatRefused(ctx context.Context, call *message.Call, request r
 	}
 	decision := retry.Decision{Outcome: retry.Again, Why: "401: the credential has been replaced since it was read; once more with the new one"}
 	refused := t.result.Attempt(p.name, t.start, decision)
+	refused.Address = p.address.known()
 	with := append(slices.Clone(history), refused)
 	second, err := p.try(ctx, call, request, with, now, p.renewal(t.answer.credential))
 	if err != nil {

@@ -171,6 +171,7 @@ func (p *Proxy) settleExecution(ctx context.Context, x *execution.Execution, out
 	if err := p.save(ctx, x); err != nil {
 		return p.unsaved(ctx, x, out, err)
 	}
+	p.logEnd(ctx, x, out)
 	return out.StoredAs(part), nil
 }
 

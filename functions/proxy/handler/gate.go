@@ -304,7 +304,7 @@ func isOutage(t tried, decision retry.Decision) bool {
 	return false
 }
 
-// measure writes the metrics of an asynchronous request that ends. Of all others the gateway does.
+// measure writes the line of an asynchronous request that ends. Of all others the gateway does.
 func (p *Proxy) measure(ctx context.Context, v *visit, call *message.Call) {
 	if v == nil || call.Execution == "" {
 		return
@@ -313,6 +313,10 @@ func (p *Proxy) measure(ctx context.Context, v *visit, call *message.Call) {
 	if v.held() == 0 && item == (gate.Item{}) {
 		return
 	}
-	attributes := message.GateMetrics(p.table, p.recordPrefix, p.gate.Now(), v.held(), false, item)
-	p.log.LogAttrs(ctx, slog.LevelInfo, message.GateText, append(attributes, slog.String("requestId", call.RequestID))...)
+	m := p.metrics.At(p.gate.Now())
+	m.Gate(v.held(), false, item)
+	attributes := []slog.Attr{
+		slog.String("requestId", call.RequestID), slog.String("scope", v.Scope()), slog.Int64("waitedMs", v.held().Milliseconds()), slog.Bool("refused", false),
+	}
+	p.log.LogAttrs(ctx, slog.LevelInfo, message.GateText, append(attributes, m.Attributes()...)...)
 }

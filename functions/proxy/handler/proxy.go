@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/execution"
@@ -76,6 +75,7 @@ type Proxy struct {
 	bodies      Bodies     // nil if none is kept in a bucket
 	callbacks   *Proxy     // makes callbacks; nil if there are none
 	gate        *gate.Gate // nil if there is none
+	address     *ownAddress
 }
 
 // New makes the proxy that the environment describes. The error lists all that is wrong with the environment.
@@ -138,6 +138,7 @@ func newProxy(s settings, d Dependencies) *Proxy {
 		log:         d.Log,
 		clock:       d.Clock,
 		random:      d.Random,
+		address:     newOwnAddress(s, d),
 	}
 }
 
@@ -221,6 +222,7 @@ func (p *Proxy) visited(ctx context.Context, v *visit, in message.Envelope, begi
 			return nil, err
 		}
 	}
+	p.address.look()
 	t, err := p.try(ctx, whole, request, history, start, p.credential)
 	if err != nil {
 		return p.unauthenticated(ctx, call, history, start, err), nil
@@ -233,6 +235,7 @@ func (p *Proxy) visited(ctx context.Context, v *visit, in message.Envelope, begi
 		return p.policy.Next(byAccount, history, result, p.random)
 	})
 	attempt := result.Attempt(p.name, t.start, decision)
+	attempt.Address = p.address.known()
 	attempts := append(history, attempt)
 	p.logAttempt(ctx, call, len(attempts), attempt, decision.Outcome)
 	p.learn(call, attempts)
@@ -388,41 +391,6 @@ func canCarry(call *message.Call, out *message.Envelope) (bool, error) {
 		return message.RecordBytes(text) <= message.MaxRecordBytes, nil
 	}
 	return len(text) <= message.MaxStateBytes, nil
-}
-
-// logLosses tells of the proxies that were lost before this one: those in the history behind the first so many attempts.
-func (p *Proxy) logLosses(ctx context.Context, call *message.Call, history []retry.Attempt, told int, last retry.Decision) {
-	for i := told; i < len(history); i++ {
-		outcome := retry.Again
-		if i == len(history)-1 {
-			outcome = last.Outcome
-		}
-		p.logAttempt(ctx, call, i+1, history[i], outcome)
-	}
-}
-
-// logAttempt tells of an attempt, without anything of what was sent or received.
-func (p *Proxy) logAttempt(ctx context.Context, call *message.Call, number int, a retry.Attempt, outcome retry.Outcome) {
-	level := slog.LevelInfo
-	if outcome == retry.Failed || message.Lost(a) {
-		level = slog.LevelWarn
-	}
-	invocation := ""
-	if lc, found := lambdacontext.FromContext(ctx); found {
-		invocation = lc.AwsRequestID
-	}
-	p.log.LogAttrs(ctx, level, "attempt",
-		slog.String("requestId", call.RequestID),
-		slog.String("invocationId", invocation),
-		slog.Int("attempt", number),
-		slog.String("proxy", a.Proxy),
-		slog.Int("status", a.Status),
-		slog.String("error", string(a.Error)),
-		slog.String("details", a.Details),
-		slog.Int64("durationMs", a.Duration),
-		slog.String("outcome", string(outcome)),
-		slog.Int64("waitMs", a.Wait),
-		slog.String("why", a.Why))
 }
 
 // systemClock is the time as it passes.

@@ -24,10 +24,12 @@ type settings struct {
 	forwarding      message.Forwarding
 	policy          retry.Policy
 	recordTTL       time.Duration
-	table           string             // of what is known of asynchronous requests, and of the gate; empty if there are neither
+	table           string             // of what is known of asynchronous requests, and of the gate, and whose metrics are told of
 	gate            *message.GateSetup // nil if there is none
-	recordPrefix    string             // what the ids of its items begin with, and the keys of objects
-	bodiesBucket    string             // of large bodies; empty if there is none
+	metrics         message.MetricSource
+	addressProbe    string // the URL that answers with the address that it is called from; empty asks nobody
+	recordPrefix    string // what the ids of its items begin with, and the keys of objects
+	bodiesBucket    string // of large bodies; empty if there is none
 	auth            message.UpstreamAuth
 	callbackSecret  string            // signs callbacks; empty if there are none
 	secretCache     time.Duration     // how long secrets are kept; zero for the default
@@ -96,6 +98,14 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 	}
 	if s.gate, err = message.GateFrom(getenv, s.policy); err != nil {
 		problems = append(problems, err)
+	}
+	if s.metrics, err = message.MetricSourceFrom(getenv); err != nil {
+		problems = append(problems, err)
+	}
+	if s.addressProbe = getenv(message.AddressProbeVariable); s.addressProbe != "" {
+		if err := message.CheckAddressProbe(s.addressProbe); err != nil {
+			problem("%s is not usable: %w", message.AddressProbeVariable, err)
+		}
 	}
 	if s.forwarding.Async() && s.table == "" {
 		problem("%s is true, and %s is empty: what is known of asynchronous requests is in the table", message.AsyncVariable, message.TableVariable)

@@ -4,8 +4,7 @@
 //
 // Environment: that of command proxy, and
 //
-//	TABLE_NAME             the table with what is known of asynchronous requests, and of the upstream by all callers; empty if there
-//	                       are neither
+//	TABLE_NAME             the table with what is known of asynchronous requests, and of the upstream by all callers
 //	ASYNC                  true lets requests be asynchronous
 //	GATE                   flow control and the circuit breaker, as the JSON object that message.Gate is; empty if both are off
 //	LARGE_BODIES_BUCKET    the bucket for bodies that do not fit into a state; empty if there is none

@@ -61,8 +61,8 @@ func (all metrics) sorted() []Metric {
 	return list
 }
 
-// Measured takes in what a line says, if it is one of metrics as functions log them, and says whether it is. Such a line is
-// shown by its metrics, and is not for people to read.
+// Measured takes in the metrics of a line that a function has logged, and says whether it has any. What else the line says is for
+// people to read.
 func (c *Console) Measured(line string) bool {
 	read, ok := embeddedmetrics.Read(line)
 	if !ok {
