@@ -44,6 +44,9 @@ func loadShop(t testing.TB, options ...stacktest.Option) *stacktest.Bench {
 
 func TestWhatABenchIsToRunOfALargerStackIsAskedFor(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: the CDK app is not run")
+	}
 	loading := func(options ...stacktest.Option) func(testing.TB) {
 		return func(t testing.TB) { loadShop(t, options...) }
 	}

@@ -37,3 +37,14 @@ func (s *Stack) keepMetrics(config *Config) error {
 	}
 	return errors.Join(problems...)
 }
+
+// keepLambdaMetric has what Lambda measures be told by CloudWatch.
+func (s *Stack) keepLambdaMetric(m lambda.Metric) {
+	dimensions := map[string]string{}
+	if m.Function != "" {
+		dimensions["FunctionName"] = m.Function
+	}
+	s.CloudWatch.Put(cloudwatch.Metric{
+		Namespace: "AWS/Lambda", Name: m.Name, Unit: m.Unit, Dimensions: dimensions, Values: []float64{m.Value}, Time: m.Time,
+	})
+}

@@ -139,3 +139,27 @@ func TestMetricsThatFunctionsLogAreToldByCloudWatch(t *testing.T) {
 		t.Errorf("without its dimension there are %v calls, want none", n)
 	}
 }
+
+func TestWhatLambdaMeasuresIsToldByCloudWatch(t *testing.T) {
+	t.Parallel()
+	s := start(t, play(t, status(http.StatusOK), status(http.StatusNotFound), status(http.StatusNotImplemented)).URL, crashing("proxy-1"), withoutBackoff)
+	for _, path := range []string{"/a", "/b", "/c"} {
+		get(t, s, path)
+	}
+	names := map[string]string{}
+	for _, f := range s.Lambda.Functions() {
+		names[s.ShortName(f.Name)] = f.Name
+	}
+	for _, c := range []struct {
+		function, name string
+		want           float64
+	}{
+		{"gateway", "UrlRequestCount", 3}, {"gateway", "Url4xxCount", 1}, {"gateway", "Url5xxCount", 1}, {"gateway", "Errors", 0},
+		{"gateway", "Invocations", 3}, {"proxy-1", "Errors", 3}, {"proxy-1", "Invocations", 3}, {"proxy-2", "Errors", 0}, {"proxy-3", "Invocations", 0},
+		{"gateway", "Throttles", 0},
+	} {
+		if n := summed(t, s, "AWS/Lambda", c.name, map[string]string{"FunctionName": names[c.function]}); n != c.want {
+			t.Errorf("%s of %s are %v, want %v", c.name, c.function, n, c.want)
+		}
+	}
+}

@@ -458,6 +458,7 @@ func (s *Stack) createFunctions(config Config) error {
 		Region:      cloudformation.Region,
 		AccountID:   cloudformation.AccountID,
 		Log:         config.Log,
+		Metric:      s.keepLambdaMetric,
 		KeepRunning: config.KeepRunning,
 		Concurrency: config.Concurrency,
 		Env: map[string]string{

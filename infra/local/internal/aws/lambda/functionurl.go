@@ -71,7 +71,9 @@ func FunctionURL(host *Host, function string, config URLConfig) http.Handler {
 	return &functionURL{host: host, function: function, config: config}
 }
 
-func (u *functionURL) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (u *functionURL) ServeHTTP(w http.ResponseWriter, r *http.Request) { u.measured(w, r, u.answer) }
+
+func (u *functionURL) answer(w http.ResponseWriter, r *http.Request) {
 	request := Request{Function: u.function, TraceID: r.Header.Get(headerTraceID), id: u.host.requestID()}
 	header := w.Header()
 	header.Set(headerRequestID, request.id)

@@ -49,6 +49,10 @@ type Config struct {
 	// sandbox. It holds up all functions while it runs, and must not call the host. Default: nothing is logged.
 	Log func(LogEvent)
 
+	// Metric receives what Lambda tells CloudWatch of. It may be called at any time and holds up all functions while it runs, and must
+	// not call the host. Default: nobody is told.
+	Metric func(Metric)
+
 	// KeepRunning lets processes run on between invocations, such as under a debugger. Default: they are frozen.
 	KeepRunning bool
 
@@ -124,6 +128,7 @@ type Host struct {
 	functions map[string]*function // by name
 	sandboxes map[*sandbox]struct{}
 	active    int // invocations that are running, over all functions without a reserved concurrency
+	running   int // invocations that are running, over all functions
 	reserved  int // the reserved concurrencies of all functions together
 	closed    bool
 

@@ -126,6 +126,7 @@ func (h *Host) InvokeRequest(ctx context.Context, request Request) (Result, erro
 	go func() {
 		var o outcome
 		o.result, o.err = fn.run(inv)
+		fn.measureEnd(o.result)
 		fn.release()
 		ended <- o
 	}()
@@ -146,7 +147,8 @@ func (h *Host) invokeEvent(request Request) (Result, error) {
 	}
 	go func() {
 		if h.waitForRoom(fn) {
-			fn.run(inv)
+			result, _ := fn.run(inv)
+			fn.measureEnd(result)
 			fn.release()
 		}
 	}()
@@ -269,11 +271,14 @@ func (fn *function) admitLocked() error {
 	case h.closed:
 		return ErrClosed
 	case fn.ReservedConcurrency != nil && fn.active >= *fn.ReservedConcurrency:
+		h.measure(fn.Name, "Throttles", unitCount, 1)
 		return throttled(ReasonReservedConcurrency)
 	case fn.ReservedConcurrency == nil && h.active >= h.config.Concurrency-h.reserved:
+		h.measure(fn.Name, "Throttles", unitCount, 1)
 		return throttled(ReasonConcurrency)
 	}
 	fn.count(1)
+	fn.measureRoom()
 	h.invocations.Add(1)
 	return nil
 }
@@ -295,6 +300,7 @@ func (h *Host) waitForRoom(fn *function) bool {
 // count adds to the invocations that run. The caller holds the host's lock.
 func (fn *function) count(n int) {
 	fn.active += n
+	fn.host.running += n
 	if fn.ReservedConcurrency == nil {
 		fn.host.active += n
 	}
