@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/stack"
 )
 
@@ -55,24 +56,70 @@ func TestRequestsThatFailedAreCountedByTheirMetricFilter(t *testing.T) {
 	t.Parallel()
 	s := start(t, play(t, status(http.StatusNotFound), status(http.StatusServiceUnavailable), status(http.StatusServiceUnavailable)).URL,
 		policy(`{"serverErrors":{"attempts":2,"base":"1ms","max":"1ms"}}`))
-	failedMetric := func() (name string) {
+	failed := func() string {
 		var listed struct{ Metrics []struct{ MetricName string } }
-		cloudWatch(t, s, "ListMetrics", map[string]any{"Namespace": "RetryingApiProxy"}, &listed)
+		cloudWatch(t, s, "ListMetrics", map[string]any{"Namespace": message.MetricNamespace}, &listed)
 		for _, m := range listed.Metrics {
 			if strings.HasSuffix(m.MetricName, "-Failed") {
-				name = m.MetricName
+				return m.MetricName
 			}
 		}
-		return name
+		return ""
 	}
 	get(t, s, "/not/there")
-	if name := failedMetric(); name != "" {
+	if name := failed(); name != "" {
 		t.Errorf("after a final answer there is the metric %s", name)
 	}
 	get(t, s, "/down")
-	failed := failedMetric()
-	if n := summed(t, s, "RetryingApiProxy", failed, nil); failed == "" || n != 1 {
-		t.Errorf("the metric %q is %v, want one request that failed", failed, n)
+	if name := failed(); name == "" || summed(t, s, message.MetricNamespace, name, nil) != 1 {
+		t.Errorf("the metric %q does not say that one request failed", name)
+	}
+}
+
+func TestTheMetricsOfInstancesThatShareATableAreToldApart(t *testing.T) {
+	t.Parallel()
+	limited := play(t, status(http.StatusTooManyRequests), status(http.StatusOK), status(http.StatusOK)).URL
+	s, err := startShop(t, limited, stack.Selection{Instance: "Orders", Skip: notKnown})
+	if err != nil {
+		t.Fatal(err)
+	}
+	payments, err := s.URLOf("Payments")
+	if err != nil {
+		t.Fatal(err)
+	}
+	post(t, s.URL()+"/tea", "seven") // refused for a limit once
+	post(t, s.URL()+"/tea", "seven") // replayed
+	post(t, payments+"/tea", "seven")
+	tables := map[string]bool{}
+	for _, c := range []struct {
+		instance, proxy, metric string
+		want                    float64
+	}{
+		{"Orders", "", message.MetricRequests, 2}, {"Payments", "", message.MetricRequests, 1},
+		{"Orders", "", message.MetricReplays, 1}, {"Payments", "", message.MetricReplays, 0},
+		{"Orders", "", message.MetricAttempts, 2}, {"Payments", "", message.MetricAttempts, 1},
+		{"Orders", "proxy-1", message.MetricRateLimits, 1}, {"Orders", "proxy-2", message.MetricRateLimits, 0}, {"Payments", "proxy-1", message.MetricRateLimits, 0},
+		{"Orders", "proxy-2", message.MetricRetries, 1},
+	} {
+		for _, instance := range s.Instances() {
+			if instance.Name != c.instance {
+				continue
+			}
+			dimensions := map[string]string{
+				message.MetricTableDimension:  instance.Environment[message.TableVariable],
+				message.MetricPrefixDimension: instance.Environment[message.RecordPrefixVariable],
+			}
+			tables[dimensions[message.MetricTableDimension]] = true
+			if c.proxy != "" {
+				dimensions[message.MetricProxyDimension] = c.proxy
+			}
+			if got := summed(t, s, message.MetricNamespace, c.metric, dimensions); got != c.want {
+				t.Errorf("%s of %s %s is %v, want %v", c.metric, c.instance, c.proxy, got, c.want)
+			}
+		}
+	}
+	if len(tables) != 1 {
+		t.Errorf("the tables are %v, want one that both share", tables)
 	}
 }
 

@@ -82,9 +82,9 @@ func TestAStateThatIsNotKnownIsRefusedByName(t *testing.T) {
 func TestAResourceThatIsNotKnownIsRefusedByName(t *testing.T) {
 	t.Parallel()
 	changed := edited(t, func(template map[string]any) {
-		template["Resources"].(map[string]any)["Topic"] = map[string]any{"Type": "AWS::SNS::Topic"}
+		template["Resources"].(map[string]any)["Stream"] = map[string]any{"Type": "AWS::Kinesis::Stream"}
 	})
-	says(t, refused(t, from(changed)), "Topic", "AWS::SNS::Topic")
+	says(t, refused(t, from(changed)), "Stream", "AWS::Kinesis::Stream")
 }
 
 func TestAStackWithoutAURLIsRefused(t *testing.T) {
@@ -98,7 +98,7 @@ func TestAStackWithoutAURLIsRefused(t *testing.T) {
 		}
 		delete(template, "Outputs") // one of them is the URL
 	})
-	says(t, refused(t, from(changed)), "0 function URLs")
+	says(t, refused(t, from(changed)), "no function URL")
 }
 
 func TestABinaryThatIsNotThereIsRefusedByItsPath(t *testing.T) {

@@ -190,21 +190,21 @@ func TestMetricsAreListedByWhatTheyAreAskedFor(t *testing.T) {
 func TestWhatIsKeptIsBounded(t *testing.T) {
 	s := cloudwatch.New()
 	for i := range cloudwatch.MaxMetrics + 10 {
-		s.Put(cloudwatch.Metric{Namespace: "N", Name: fmt.Sprintf("%03d", i), Values: []float64{1}, Time: noon})
+		s.Put(cloudwatch.Metric{Namespace: "N", Name: fmt.Sprintf("%04d", i), Values: []float64{1}, Time: noon})
 	}
 	if n := strings.Count(call(t, s, "ListMetrics", `{}`), "MetricName"); n != cloudwatch.MaxMetrics {
 		t.Errorf("%d metrics are kept, want %d", n, cloudwatch.MaxMetrics)
 	}
 	for i := range cloudwatch.MaxMinutes + 10 {
-		s.Put(cloudwatch.Metric{Namespace: "N", Name: "000", Values: []float64{1}, Time: noon.Add(time.Duration(i) * time.Minute)})
+		s.Put(cloudwatch.Metric{Namespace: "N", Name: "0000", Values: []float64{1}, Time: noon.Add(time.Duration(i) * time.Minute)})
 	}
-	all := call(t, s, "GetMetricStatistics", `{"Namespace":"N","MetricName":"000","StartTime":1772366400,"EndTime":1772539200,"Period":600,"Statistics":["Sum"]}`)
+	all := call(t, s, "GetMetricStatistics", `{"Namespace":"N","MetricName":"0000","StartTime":1772366400,"EndTime":1772539200,"Period":600,"Statistics":["Sum"]}`)
 	if strings.Contains(all, "12:00:00Z") && strings.Contains(all, "2026-03-01T12:00") || strings.Count(all, `"Sum":10`) != cloudwatch.MaxMinutes/10 {
 		t.Errorf("the minutes that are kept are %s, want the last %d", all, cloudwatch.MaxMinutes)
 	}
 	// What cannot be a metric is none.
-	s.Put(cloudwatch.Metric{Name: "000", Values: []float64{1}, Time: noon})
-	s.Put(cloudwatch.Metric{Namespace: "N", Name: "000", Time: noon})
+	s.Put(cloudwatch.Metric{Name: "0000", Values: []float64{1}, Time: noon})
+	s.Put(cloudwatch.Metric{Namespace: "N", Name: "0000", Time: noon})
 }
 
 // Values are rounded to three digits to count them, and never to more than the largest or less than the smallest.

@@ -11,7 +11,7 @@ import (
 
 // How much is kept. Of more metrics, those that come later are left out; of more minutes, the oldest are forgotten.
 const (
-	MaxMetrics = 500
+	MaxMetrics = 2000
 	MaxMinutes = 24 * 60 // of each metric and unit in which something was measured
 )
 
