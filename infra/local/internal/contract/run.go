@@ -17,7 +17,7 @@ type Runner struct {
 	Endpoint string
 
 	// Upstream is what the endpoint calls.
-	Upstream *Upstream
+	Upstream Upstream
 
 	// Setup is how the endpoint was set up. Cases that need another one are left out.
 	Setup Setup
@@ -128,8 +128,8 @@ func (c *Case) every() []*Request {
 // Run runs a case, and says all that is not as it has to be.
 func (r *Runner) Run(ctx context.Context, c Case) []string {
 	s := r.Upstream.begin(fmt.Sprintf("%s-%d", c.theme, c.number))
-	defer r.Upstream.end(s)
-	one := &execution{runner: r, script: s, values: values{"{path}": s.path, "{endpoint}": r.Endpoint + s.path}}
+	defer s.end()
+	one := &execution{runner: r, script: s, values: values{"{path}": s.path(), "{endpoint}": r.Endpoint + s.path(), "{via}": ""}}
 	if endpoint, err := url.Parse(r.Endpoint); err == nil {
 		one.values["{host}"] = endpoint.Host
 	}
@@ -140,7 +140,7 @@ func (r *Runner) Run(ctx context.Context, c Case) []string {
 // An execution is one run of a case.
 type execution struct {
 	runner *Runner
-	script *script
+	script script
 	values values
 
 	// last is what the upstream said last, in the words that an answer has to have.
@@ -168,7 +168,6 @@ func (e *execution) all(ctx context.Context, place string, requests []Request) {
 
 // one sends a request and looks at what comes of it.
 func (e *execution) one(ctx context.Context, place string, request Request) {
-	e.values["{via}"] = e.script.lastVia()
 	attempts, answers := e.sendAll(ctx, place, request)
 	if len(answers) == 0 {
 		return
@@ -182,13 +181,16 @@ func (e *execution) one(ctx context.Context, place string, request Request) {
 
 // sendAll sends a request as often as it says, with what happens during it. It returns the attempts that arrived, and the
 // answers, unless one of them did not come.
-func (e *execution) sendAll(ctx context.Context, place string, request Request) ([]*attempt, []answer) {
-	release := make(chan struct{})
-	var attempts []*attempt
-	if len(request.During) > 0 {
-		attempts = e.script.expect(request.Upstream[:1], release)
-	} else {
-		attempts = e.script.expect(request.Upstream, nil)
+func (e *execution) sendAll(ctx context.Context, place string, request Request) ([]arrival, []answer) {
+	held := len(request.During) > 0
+	first := request.Upstream
+	if held {
+		first = first[:1]
+	}
+	opening, err := e.script.expect(ctx, first, held)
+	if err != nil {
+		e.problem(place, "%v", err)
+		return nil, nil
 	}
 
 	times := max(1, request.Together)
@@ -198,19 +200,31 @@ func (e *execution) sendAll(ctx context.Context, place string, request Request) 
 	for i := range times {
 		sending.Go(func() { answers[i], problems[i] = e.send(ctx, request) })
 	}
-	sent := make(chan struct{})
-	go func() { sending.Wait(); close(sent) }()
-	if len(request.During) > 0 {
-		select {
-		case <-attempts[0].arrived:
+	sent, allSent := context.WithCancel(ctx)
+	go func() { sending.Wait(); allSent() }()
+	scenes := []scene{opening}
+	expected := []int{len(first)}
+	if held {
+		switch err := opening.begins(sent); {
+		case err == nil:
 			e.all(ctx, place+", during it", request.During)
-			attempts = append(attempts, e.script.expect(request.Upstream[1:], nil)...)
-		case <-sent:
+			rest, err := e.script.expect(ctx, request.Upstream[1:], false)
+			if err != nil {
+				e.problem(place, "%v", err)
+				break
+			}
+			scenes, expected = append(scenes, rest), append(expected, len(request.Upstream)-1)
+		case sent.Err() == nil:
+			e.problem(place, "%v", err)
+		default:
 			e.problem(place, "it was answered before an attempt arrived")
 		}
+		if err := opening.release(ctx); err != nil {
+			e.problem(place, "%v", err)
+		}
 	}
-	close(release)
-	<-sent
+	<-sent.Done()
+	sending.Wait()
 
 	for _, err := range problems {
 		if err != nil {
@@ -219,13 +233,17 @@ func (e *execution) sendAll(ctx context.Context, place string, request Request) 
 			break
 		}
 	}
-	arrived := 0
-	for arrived < len(attempts) && attempts[arrived].hasArrived() {
-		arrived++
+	var attempts, surplus []arrival
+	for i, scene := range scenes {
+		arrived, err := scene.arrivals(ctx)
+		if err != nil {
+			e.problem(place, "%v", err)
+			return nil, nil
+		}
+		wanted := min(expected[i], len(arrived))
+		attempts, surplus = append(attempts, arrived[:wanted]...), append(surplus, arrived[wanted:]...)
 	}
-	attempts = attempts[:arrived]
-	surplus := e.script.surplus()
-	switch n := arrived + len(surplus); {
+	switch n := len(attempts) + len(surplus); {
 	case len(surplus) > 0:
 		e.problem(place, "%d requests arrived at the upstream, want %d; the first one too many is %s %s",
 			n, len(request.Upstream), surplus[0].method, surplus[0].target)
