@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -46,6 +47,9 @@ type Setup struct {
 
 	// Pages is the origin whose pages may call from a browser. Empty: the function URL has no Cors.
 	Pages string
+
+	// LargeBodies says that bodies are carried that do not fit into a state.
+	LargeBodies bool
 }
 
 // Setup is what an endpoint has to be like for a case.
@@ -63,16 +67,27 @@ func (c *Case) Setup() Setup {
 // Unfit says why a case cannot be run against the endpoint, or nothing.
 func (r *Runner) Unfit(c Case) string {
 	switch needed := c.Setup(); {
-	case needed.Policy != r.Setup.Policy:
+	case needed.Policy != "" && needed.Policy != r.Setup.Policy:
 		return "it needs an endpoint with the policy " + needed.Policy
+	case needed.Policy == "" && r.Setup.Policy != "" && c.judgedByPolicy():
+		return "it needs an endpoint with the default policy"
+	case r.Setup.LargeBodies && c.large():
+		return "it needs an endpoint without LargeBodies"
 	case needed.Down != r.Setup.Down:
 		return "it needs an endpoint whose upstream is down"
 	case needed.Pages != r.Setup.Pages:
 		return fmt.Sprintf("it needs an endpoint with a Cors for %q, and this one has it for %q", needed.Pages, r.Setup.Pages)
 	}
-	if r.Sign == nil {
-		return ""
+	if r.Sign != nil {
+		if reason := c.unsigned(); reason != "" {
+			return reason
+		}
 	}
+	return r.Upstream.unfit(&c)
+}
+
+// unsigned says why the requests of a case cannot be signed, or nothing.
+func (c *Case) unsigned() string {
 	for _, request := range c.every() {
 		if request.Raw != nil {
 			return "what no client sends cannot be signed"
@@ -87,6 +102,31 @@ func (r *Runner) Unfit(c Case) string {
 		}
 	}
 	return ""
+}
+
+// judgedByPolicy says whether another policy may lead to something else: whether an attempt is to follow an error, or is not.
+func (c *Case) judgedByPolicy() bool {
+	for _, request := range c.every() {
+		for _, reply := range request.Upstream {
+			if !reply.whole() || reply.Status >= http.StatusMultipleChoices {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// small is how long a body may be, in bytes, that fits into a state, whatever it is.
+const small = 150_000
+
+// large says whether a case has bodies that may not fit into a state.
+func (c *Case) large() bool {
+	for _, request := range c.every() {
+		if request.Body.size() > small || slices.ContainsFunc(request.Upstream, func(r Reply) bool { return r.Body.size() > small }) {
+			return true
+		}
+	}
+	return false
 }
 
 // probes is how often Probe asks, and probePause how long it waits in between: what has just come up may have to be found.
