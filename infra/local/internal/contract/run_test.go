@@ -303,7 +303,9 @@ func TestACaseForAnotherEndpointIsUnfit(t *testing.T) {
 		{"name": "4", "source": "RFC", "requests": [{"raw": ["GET / HTTP/1.1", "", ""], "upstream": [{"status": 200}]}]},
 		{"name": "5", "source": "RFC", "requests": [{"upstream": [{"status": 200}], "during": [{"fields": ["authorization: Bearer token"], "upstream": [{"status": 200}]}]}]},
 		{"name": "6", "source": "RFC", "requests": [{"target": "/?X-Amz-Signature=00", "upstream": [{"status": 200}]}]},
-		{"name": "7", "source": "RFC", "pages": "https://shop.example", "requests": [{"upstream": [{"status": 200}]}]}]`)}})
+		{"name": "7", "source": "RFC", "pages": "https://shop.example", "requests": [{"upstream": [{"status": 200}]}]},
+		{"name": "8", "source": "RFC", "requests": [{"upstream": [{"status": 503}, {"status": 200}]}]},
+		{"name": "9", "source": "RFC", "requests": [{"upstream": [{"status": 200, "body": {"repeat": "tea", "times": 60000}}]}]}]`)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,12 +319,14 @@ func TestACaseForAnotherEndpointIsUnfit(t *testing.T) {
 	}
 	signing := func(*http.Request, []byte) error { return nil }
 	for names, runner := range map[string]*Runner{
-		"1456": {},
-		"2":    {Setup: Setup{Policy: `{"attemptTimeout":"1s"}`}},
-		"3":    {Setup: Setup{Down: true}},
-		"7":    {Setup: Setup{Pages: "https://shop.example"}},
-		"1":    {Sign: signing},
+		"145689": {},
+		"124569": {Setup: Setup{Policy: `{"attemptTimeout":"1s"}`}}, // which judges no success
+		"3":      {Setup: Setup{Down: true}},
+		"7":      {Setup: Setup{Pages: "https://shop.example"}},
+		"14568":  {Setup: Setup{LargeBodies: true}},
+		"189":    {Sign: signing},
 	} {
+		runner.Upstream = &Server{}
 		if got := fit(runner); got != names {
 			t.Errorf("the cases %s fit %+v, want %s", got, runner, names)
 		}
