@@ -30,6 +30,10 @@ type Runner struct {
 	// is for endpoints whose state machine can be asked; without it, and with it too, the clock is looked at.
 	Waits func(requestID string) ([]time.Duration, error)
 
+	// Patience is how long Probe asks again, if that takes longer than a second: names and permissions of what was just deployed
+	// have to get about in AWS.
+	Patience time.Duration
+
 	// Sign signs requests. Default: they are sent unsigned.
 	Sign func(r *http.Request, body []byte) error
 
@@ -129,24 +133,25 @@ func (c *Case) large() bool {
 	return false
 }
 
-// probes is how often Probe asks, and probePause how long it waits in between: what has just come up may have to be found.
+// Probe asks again for probePatience: what has just come up may have to be found. It waits for probePause in between at first,
+// and for longestProbePause at last.
 const (
-	probes     = 4
-	probePause = 300 * time.Millisecond
+	probePatience     = time.Second
+	probePause        = 300 * time.Millisecond
+	longestProbePause = 3 * time.Second
 )
 
 // Probe finds out whether requests to the endpoint come to the upstream.
 func (r *Runner) Probe(ctx context.Context) error {
 	probe := Case{theme: "probe", Requests: []Request{{Upstream: []Reply{{Status: http.StatusOK}}}}}
-	var wrong []string
-	for range probes {
-		if wrong = r.Run(ctx, probe); len(wrong) == 0 {
-			return nil
-		}
-		select {
-		case <-time.After(probePause):
-		case <-ctx.Done():
-		}
+	patience, last := context.WithTimeout(ctx, max(r.Patience, probePatience))
+	defer last()
+	wrong := r.Run(ctx, probe)
+	for wait := probePause; len(wrong) > 0 && pause(patience, wait) == nil; wait = min(2*wait, longestProbePause) {
+		wrong = r.Run(ctx, probe)
+	}
+	if len(wrong) == 0 {
+		return nil
 	}
 	return fmt.Errorf("a request to %s did not come to the upstream and back:\n%s", r.Endpoint, strings.Join(wrong, "\n"))
 }

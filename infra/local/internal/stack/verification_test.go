@@ -3,7 +3,6 @@ package stack_test
 import (
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -19,7 +18,7 @@ var verification = synthesised("verification", map[string]any{"verification": "t
 
 // verificationRunner starts the verification stack: its RetryingApiProxy, and its scripted upstream behind a function URL of its
 // own. wrap, if it is not nil, stands before the endpoint.
-func verificationRunner(t *testing.T, speed float64, wrap func(http.Handler) http.Handler) *contract.Runner {
+func verificationRunner(t *testing.T, wrap func(http.Handler) http.Handler) *contract.Runner {
 	t.Helper()
 	withCDK(t)
 	a, err := verification()
@@ -57,11 +56,7 @@ func verificationRunner(t *testing.T, speed float64, wrap func(http.Handler) htt
 
 func TestTheVerificationStackKeepsWhatCanBeAskedOfItInAWS(t *testing.T) {
 	t.Parallel()
-	speed := float64(speed)
-	if os.Getenv("REALTIME") != "" {
-		speed = 1
-	}
-	runner := verificationRunner(t, speed, nil)
+	runner := verificationRunner(t, nil)
 	if err := runner.Probe(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +75,7 @@ func TestTheVerificationStackKeepsWhatCanBeAskedOfItInAWS(t *testing.T) {
 // An endpoint that loses the field by which callers are told a replay, and that makes a secret of the attempts.
 func TestTheReportSaysWhatABrokenEndpointDoesWrong(t *testing.T) {
 	t.Parallel()
-	runner := verificationRunner(t, speed, func(url http.Handler) http.Handler {
+	runner := verificationRunner(t, func(url http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			recorded := httptest.NewRecorder()
 			url.ServeHTTP(recorded, r)

@@ -36,6 +36,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/contract"
 )
@@ -60,6 +61,9 @@ func run(ctx context.Context, getenv func(string) string, out io.Writer) (hold b
 	}
 	sign, unsigned := s.signer(ctx)
 	runner := &contract.Runner{Endpoint: s.endpoint, Setup: s.setup, Speed: s.speed, Sign: sign}
+	if s.inAWS() {
+		runner.Patience = settling
+	}
 	howTo := howToVerify
 	if s.upstreamURL != nil {
 		runner.Upstream = contract.NewRemote(s.upstreamURL.String())
@@ -78,6 +82,9 @@ func run(ctx context.Context, getenv func(string) string, out io.Writer) (hold b
 	}
 	return check(ctx, runner, s, out)
 }
+
+// settling is how long it may take until what was just deployed in AWS answers.
+const settling = 30 * time.Second
 
 // listen has the upstream of the cases listen on this machine.
 func listen(s settings) (*contract.Server, error) {
