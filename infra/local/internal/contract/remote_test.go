@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -266,5 +267,30 @@ func TestAScriptIsWrittenAgainAfterAThrottle(t *testing.T) {
 	t.Cleanup(throttling.Close)
 	if _, err := NewRemote(throttling.URL+"/secret").begin("case").expect(t.Context(), nil, false); err != nil || asked != 3 {
 		t.Errorf("after %d requests it ends with %v, want none after three", asked, err)
+	}
+}
+
+// Names and permissions of what was just deployed take a while to get about.
+func TestTheProbeAsksAgainUntilWhatWasJustDeployedAnswers(t *testing.T) {
+	t.Parallel()
+	base, _ := upstreamtest.Start(t)
+	ready := &endpoint{upstream: base}
+	var asked atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) < 4 {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		ready.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	runner := &Runner{Endpoint: server.URL, Upstream: NewRemote(base), Patience: time.Minute}
+	if err := runner.Probe(t.Context()); err != nil || asked.Load() != 4 {
+		t.Errorf("after %d requests it ends with %v, want none after four", asked.Load(), err)
+	}
+	asked.Store(-100)
+	runner.Patience = 0
+	if err := runner.Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "the status is 403") || asked.Load() > -95 {
+		t.Errorf("without patience, after %d requests it ends with %v", asked.Load()+100, err)
 	}
 }
