@@ -41,7 +41,7 @@ type Report struct {
 }
 
 // stopped is why cases were left out that would have come.
-const stopped = "the run was stopped before"
+const stopped = "the run was stopped before it was over"
 
 // Report runs cases, atOnce of them at the same time, those first that wait longest. told is called with each that was run, one at
 // a time, if it is not nil. When the context ends, the cases that run are given up, and the report says so.
@@ -84,11 +84,8 @@ func (r *Runner) Report(ctx context.Context, cases []Case, atOnce int, told func
 	return report
 }
 
-// result runs one case.
+// result runs one case. It fails at once where the context has ended before.
 func (r *Runner) result(ctx context.Context, c Case) Result {
-	if ctx.Err() != nil {
-		return Result{Case: c, LeftOut: stopped}
-	}
 	began := time.Now()
 	wrong := r.Run(ctx, c)
 	if len(wrong) > 0 && ctx.Err() != nil {

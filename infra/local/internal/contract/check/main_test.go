@@ -200,9 +200,11 @@ func TestAnEndpointIsVerifiedThroughTheScriptedUpstream(t *testing.T) {
 		Failures int `xml:"failures,attr"`
 		Skipped  int `xml:"skipped,attr"`
 		Suites   []struct {
-			Name  string `xml:"name,attr"`
-			Tests int    `xml:"tests,attr"`
-			Cases []struct {
+			Name     string `xml:"name,attr"`
+			Tests    int    `xml:"tests,attr"`
+			Failures int    `xml:"failures,attr"`
+			Skipped  int    `xml:"skipped,attr"`
+			Cases    []struct {
 				Name    string `xml:"name,attr"`
 				Class   string `xml:"classname,attr"`
 				Failure *struct {
@@ -218,7 +220,8 @@ func TestAnEndpointIsVerifiedThroughTheScriptedUpstream(t *testing.T) {
 	if err := xml.Unmarshal(text, &report); err != nil {
 		t.Fatal(err)
 	}
-	if report.Tests != 4 || report.Failures != 1 || report.Skipped != 1 || len(report.Suites) != 3 || report.Suites[0].Name != "retries" || report.Suites[0].Tests != 2 {
+	if report.Tests != 4 || report.Failures != 1 || report.Skipped != 1 || len(report.Suites) != 3 || report.Suites[0].Name != "retries" ||
+		report.Suites[0].Tests != 2 || report.Suites[0].Failures != 1 || report.Suites[0].Skipped != 1 {
 		t.Fatalf("the JUnit report is %+v", report)
 	}
 	failed, skipped := report.Suites[0].Cases[0], report.Suites[0].Cases[1]
@@ -234,18 +237,21 @@ func TestAnEndpointIsVerifiedThroughTheScriptedUpstream(t *testing.T) {
 func TestWhoeverStopsTheRunGetsAReportOnWhatWasRun(t *testing.T) {
 	t.Parallel()
 	upstream, _ := upstreamtest.Start(t)
-	ctx, interrupt := context.WithCancel(t.Context())
-	out := &interrupting{after: "ok    statuses/", interrupt: interrupt}
-	file := filepath.Join(t.TempDir(), "report.xml")
-	hold, err := run(ctx, environment(map[string]string{
-		"ENDPOINT": forwarding(t, upstream), "UPSTREAM_URL": upstream, "RUN": "statuses/ (Redirects|Successes|Errors of the caller)", "AT_ONCE": "1", "JUNIT": file,
-	}), out)
-	if hold || !errors.Is(err, errStopped) || !strings.Contains(out.String(), "cases: 1 held, 0 failed, 2 left out, in ") ||
-		!strings.Contains(out.String(), "   2  the run was stopped before\n") || !strings.Contains(out.String(), "; the run was stopped\n") {
-		t.Errorf("it ends with %t and %v, and says %s", hold, err, out)
-	}
-	if _, err := os.Stat(file); err != nil {
-		t.Errorf("there is no JUnit report: %v", err)
+	endpoint := forwarding(t, upstream)
+	for _, atOnce := range []string{"1", "2"} { // the second case has not begun, or is under way
+		ctx, interrupt := context.WithCancel(t.Context())
+		out := &interrupting{after: "ok    statuses/", interrupt: interrupt}
+		file := filepath.Join(t.TempDir(), "report.xml")
+		hold, err := run(ctx, environment(map[string]string{
+			"ENDPOINT": endpoint, "UPSTREAM_URL": upstream, "RUN": "statuses/ (Redirects|Errors of the caller)", "AT_ONCE": atOnce, "JUNIT": file,
+		}), out)
+		if hold || !errors.Is(err, errStopped) || !strings.Contains(out.String(), "   1  the run was stopped before it was over\n          statuses/ Errors of the caller are final\n") ||
+			!strings.Contains(out.String(), "cases: 1 held, 0 failed, 1 left out, in ") || !strings.Contains(out.String(), "; the run was stopped\n") {
+			t.Errorf("%s at once: it ends with %t and %v, and says %s", atOnce, hold, err, out)
+		}
+		if _, err := os.Stat(file); err != nil {
+			t.Errorf("%s at once: there is no JUnit report: %v", atOnce, err)
+		}
 	}
 }
 
