@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -54,6 +56,9 @@ type Setup struct {
 
 	// LargeBodies says that bodies are carried that do not fit into a state.
 	LargeBodies bool
+
+	// Anonymous says that the endpoint does not know who sends the cases, and has them wait no longer than it has strangers.
+	Anonymous bool
 }
 
 // Setup is what an endpoint has to be like for a case.
@@ -77,6 +82,8 @@ func (r *Runner) Unfit(c Case) string {
 		return "it needs an endpoint with the default policy"
 	case r.Setup.LargeBodies && c.large():
 		return "it needs an endpoint without LargeBodies"
+	case r.Setup.Anonymous && c.patient():
+		return "it needs a caller whom the endpoint knows, since others may not wait for as long, and requests are not signed"
 	case needed.Down != r.Setup.Down:
 		return "it needs an endpoint whose upstream is down"
 	case needed.Pages != r.Setup.Pages:
@@ -128,6 +135,26 @@ func (c *Case) large() bool {
 	for _, request := range c.every() {
 		if request.Body.size() > small || slices.ContainsFunc(request.Upstream, func(r Reply) bool { return r.Body.size() > small }) {
 			return true
+		}
+	}
+	return false
+}
+
+// mostAnonymous is for how long an endpoint has strangers wait, in seconds, unless its prop MaxAnonymousWait says otherwise.
+const mostAnonymous = 60
+
+// applied is a preference that an answer says was applied.
+var applied = regexp.MustCompile(`(?i)^preference-applied:.*\bwait=([0-9]+)`)
+
+// patient says whether a case is about waiting for longer than strangers may.
+func (c *Case) patient() bool {
+	for _, request := range c.every() {
+		for _, line := range request.Answer.Fields {
+			if wait := applied.FindStringSubmatch(string(line)); wait != nil {
+				if seconds, _ := strconv.Atoi(wait[1]); seconds > mostAnonymous {
+					return true
+				}
+			}
 		}
 	}
 	return false

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/retrying-api-proxy/retrying-api-proxy/functions/message"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/cloudformation"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/aws/lambda"
 	"github.com/retrying-api-proxy/retrying-api-proxy/infra/local/internal/contract"
@@ -32,7 +33,11 @@ func verificationRunner(t *testing.T, wrap func(http.Handler) http.Handler) *con
 		t.Fatal(err)
 	}
 	function, secret := "", ""
+	asInAWS := map[string]map[string]string{} // where strangers wait no longer than the template says
 	for _, f := range template.Functions {
+		if wait, is := f.Environment[message.MaxAnonymousWaitVariable]; is {
+			asInAWS[f.Name] = map[string]string{message.MaxAnonymousWaitVariable: wait}
+		}
 		if path, is := f.Environment["SECRET_PATH"]; is {
 			function, secret = f.Name, path
 		}
@@ -42,7 +47,7 @@ func verificationRunner(t *testing.T, wrap func(http.Handler) http.Handler) *con
 	upstream := httptest.NewUnstartedServer(nil)
 	base := "http://" + upstream.Listener.Addr().String() + "/" + secret
 	s, err := stack.Start(stack.Config{
-		Template: template, Listener: listener, Binaries: a.binaries, Upstream: base, Speed: speed, Middleware: wrap,
+		Template: template, Listener: listener, Binaries: a.binaries, Upstream: base, Speed: speed, Middleware: wrap, Environment: asInAWS,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +56,7 @@ func verificationRunner(t *testing.T, wrap func(http.Handler) http.Handler) *con
 	upstream.Config.Handler = lambda.FunctionURL(s.Lambda, function, lambda.URLConfig{})
 	upstream.Start()
 	t.Cleanup(upstream.Close)
-	return &contract.Runner{Endpoint: s.URL(), Upstream: contract.NewRemote(base), Speed: speed}
+	return &contract.Runner{Endpoint: s.URL(), Upstream: contract.NewRemote(base), Speed: speed, Setup: contract.Setup{Anonymous: true}}
 }
 
 func TestTheVerificationStackKeepsWhatCanBeAskedOfItInAWS(t *testing.T) {
