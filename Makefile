@@ -20,7 +20,7 @@ CONTEXT := $(foreach name,UPSTREAM UPSTREAM_AUTH POLICY VENDOR ASYNC LARGEBODIES
 CDK := node_modules/.bin/cdk
 
 # Everything that does not import the CDK. It runs under the race detector; the CDK's own runtime cannot.
-WITHOUT_CDK := ./functions/... ./infra/local/...
+WITHOUT_CDK := ./functions/... ./infra/local/... ./infra/verification/...
 WITH_CDK := ./constructs/... ./infra
 
 # A module of its own: importers never see the libraries that the policy is compared with.
@@ -55,7 +55,9 @@ help: ## show this list
 	@echo "  Variants, for synth, diff, deploy, destroy: UPSTREAM=https://… (default https://httpbin.org) UPSTREAM_AUTH=… POLICY=… VENDOR=… (as for local) ASYNC=true LARGEBODIES=true DEADLETTERS=true CALLBACK=https://… CALLBACK_HOSTS=host,… FLOW_CONTROL=off|adaptive|observe|fixed:50/1s:80 FLOW_KEY=credential+route|credential|route|upstream MAX_WAITING=500 CIRCUIT_BREAKER=on|off QUEUE=true PROXIES=3 ARCHITECTURE=arm64|x86_64 AUTH=AWS_IAM|NONE"
 	@echo "  Variants, for redrive: LETTERS=queue-URL GATEWAY=name:live (outputs of the stack; make local prints them) ONE=execution RESEND=true ENDPOINT=http://127.0.0.1:8788"
 	@echo "  Variants, for explain: PROXIES=3 POLICY=file.json VENDOR=… ASYNC=true LARGEBODIES=true DEADLETTERS=true CALLBACK=https://… FLOW_CONTROL=… FLOW_KEY=… MAX_WAITING=… CIRCUIT_BREAKER=… (as for synth)"
-	@echo "  Variants, for contract: ENDPOINT=https://… LISTEN=0.0.0.0:8080 CERTIFICATE=file PRIVATE_KEY=file SPEED=1 POLICY=file PAGES=origin RUN=regexp AT_ONCE=8"
+	@echo "  Variants, for contract: ENDPOINT=https://… LISTEN=0.0.0.0:8080 CERTIFICATE=file PRIVATE_KEY=file SPEED=1 POLICY=file PAGES=origin RUN=regexp AT_ONCE=8 JUNIT=file.xml"
+	@echo "  Variants, for verify: URL=https://… UPSTREAM_URL=https://… (default: the outputs of verify-deploy) RUN=regexp AT_ONCE=8 JUNIT=file.xml, and POLICY, VENDOR, LARGEBODIES, AUTH as for verify-deploy"
+	@echo "  Variants, for verify-deploy, verify-destroy: as for deploy; UPSTREAM, UPSTREAM_AUTH, CALLBACK and FLOW_CONTROL make no difference"
 
 .PHONY: local
 local: prerequisites ## run the stack on this machine, without AWS
@@ -96,6 +98,23 @@ vulncheck: prerequisites ## look for known vulnerabilities in what the code call
 .PHONY: contract
 contract: prerequisites ## run the cases of the contract against an endpoint; docs/contract.md says how
 	@mkdir -p .local && go build -o .local/contract ./infra/local/internal/contract/check && exec .local/contract
+
+# The outputs of the verification stack, for verify.
+VERIFICATION := .local/verification.json
+
+.PHONY: verify
+verify: prerequisites ## run the cases of the contract against a deployment, with the upstream of verify-deploy; docs/contract.md says how
+	@mkdir -p .local && go build -o .local/contract ./infra/local/internal/contract/check && ENDPOINT='$(or $(URL),$(ENDPOINT))' OUTPUTS=$(VERIFICATION) exec .local/contract
+
+.PHONY: verify-deploy
+verify-deploy: prerequisites node_modules ## deploy the same variant with an upstream that fails as verify tells it; costs nothing while idle
+	@mkdir -p .local
+	$(CDK) deploy $(CONTEXT) -c verification=true --outputs-file $(VERIFICATION)
+
+.PHONY: verify-destroy
+verify-destroy: prerequisites node_modules ## take the stack of verify-deploy out of the account, with all that is in it
+	$(CDK) destroy $(CONTEXT) -c verification=true
+	@rm -f $(VERIFICATION)
 
 .PHONY: soak
 soak: prerequisites ## run the tests that take minutes: what only many requests show

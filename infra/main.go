@@ -26,6 +26,7 @@
 //	upstreamauth  how to authenticate to the upstream, and the name of the secret in AWS Secrets Manager: bearer:SECRET,
 //	              basic:SECRET, header/NAME:SECRET, query/NAME:SECRET, oauth2/TOKEN-URL:SECRET or certificate:SECRET, with #FIELD
 //	              behind it for one field of a JSON object (default: not at all)
+//	verification  true puts the stack in the place that make verify runs against, in the same variant (default false)
 package main
 
 import (
@@ -57,6 +58,6 @@ func main() {
 		explain(app)
 		return
 	}
-	newProxyStack(app, "RetryingApiProxy")
+	stacks(app)
 	app.Synth(nil)
 }

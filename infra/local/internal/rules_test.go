@@ -56,7 +56,12 @@ var rules = []rule{
 		"github.com/aws/aws-cdk-go/awscdk/v2/awseventstargets",
 	}},
 	{packages: "constructs/gofunction/gobuild", only: nil, never: cdk},
-	{packages: "infra/local/...", only: []string{"infra/local/...", "functions/...", "constructs/gofunction/gobuild"}, never: cdk},
+	{packages: "infra/local/...", only: []string{
+		"infra/local/...", "functions/...", "constructs/gofunction/gobuild", "infra/verification/scripted",
+	}, never: cdk},
+	// What answers as it is told is for verification, and in no handler of production.
+	{packages: "infra/verification/...", only: []string{"infra/verification/scripted", "functions/sdkhttp"}, never: cdk},
+	{packages: "infra/verification/scripted", only: nil, never: []string{"github.com/aws/..."}},
 	{packages: "infra/local/internal/aws/...", only: []string{"infra/local/internal/aws/...", "infra/local/internal/localonly"}},
 	{packages: "infra/local/internal/localonly", only: nil},
 	{packages: "infra/local/internal/terminal", only: nil},
@@ -64,7 +69,7 @@ var rules = []rule{
 
 func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {
 	t.Parallel()
-	imports := importsOf(t, "functions/...", "constructs/...", "infra/local/...")
+	imports := importsOf(t, "functions/...", "constructs/...", "infra/local/...", "infra/verification/...")
 	for _, r := range rules {
 		found := false
 		for _, importer := range slices.Sorted(maps.Keys(imports)) {

@@ -32,7 +32,7 @@ var notAnswered = []string{"date", "www-authenticate"}
 var notForwarded = []string{"host", "expect"}
 
 // judgeArrivals looks at what arrived at the upstream: when, and whether it is what was sent.
-func (e *execution) judgeArrivals(place string, request Request, attempts []*attempt) {
+func (e *execution) judgeArrivals(place string, request Request, attempts []arrival) {
 	for i, a := range attempts {
 		at := fmt.Sprintf("%s, attempt %d", place, i+1)
 		if request.Raw == nil {
@@ -52,7 +52,7 @@ func (e *execution) judgeArrivals(place string, request Request, attempts []*att
 			e.problem(at, "as it arrived, %s", wrong)
 		}
 		if i > 0 && i <= len(request.Waits) {
-			e.judgeGap(at, time.Duration(request.Waits[i-1]), attempts[i-1].began(), a.received.at)
+			e.judgeGap(at, time.Duration(request.Waits[i-1]), attempts[i-1].replied, a.received.at)
 		}
 	}
 }
@@ -118,7 +118,7 @@ func (e *execution) judgeGap(place string, least time.Duration, replied, arrived
 }
 
 // judge looks at the answers to a request.
-func (e *execution) judge(place string, request Request, attempts []*attempt, answers []answer) {
+func (e *execution) judge(place string, request Request, attempts []arrival, answers []answer) {
 	if n := len(attempts); n > 0 {
 		e.values["{upstream}"] = attempts[n-1].upstream
 		e.values["{via}"] = attempts[n-1].received.value("Via")
@@ -276,7 +276,7 @@ func (e *execution) judgeProblem(place string, want Answer, got answer) {
 }
 
 // judgeAttempts looks at what an answer tells of the attempts.
-func (e *execution) judgeAttempts(place string, request Request, attempts []*attempt, got answer) {
+func (e *execution) judgeAttempts(place string, request Request, attempts []arrival, got answer) {
 	want := request.Attempts
 	if want == nil {
 		for _, reply := range request.Upstream {

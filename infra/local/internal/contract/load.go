@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/verification/scripted"
 )
 
 //go:embed cases
@@ -113,7 +115,7 @@ func (c *Case) validate() []string {
 		}
 		for _, text := range r.texts() {
 			for _, name := range placeholder.FindAllString(text, -1) {
-				if !slices.Contains(names, name) && !moment.MatchString(name) {
+				if !slices.Contains(names, name) && !scripted.Moment.MatchString(name) {
 					problem("%s: %s is not known; known are %s, {date} and {epoch}", place, name, strings.Join(names, ", "))
 				}
 			}

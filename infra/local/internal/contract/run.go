@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,7 +20,7 @@ type Runner struct {
 	Endpoint string
 
 	// Upstream is what the endpoint calls.
-	Upstream *Upstream
+	Upstream Upstream
 
 	// Setup is how the endpoint was set up. Cases that need another one are left out.
 	Setup Setup
@@ -28,6 +31,10 @@ type Runner struct {
 	// Waits returns the waits after each attempt at the request with an id, which is the X-Amzn-Requestid of its answer. It
 	// is for endpoints whose state machine can be asked; without it, and with it too, the clock is looked at.
 	Waits func(requestID string) ([]time.Duration, error)
+
+	// Patience is how long Probe asks again, if that takes longer than a second: names and permissions of what was just deployed
+	// have to get about in AWS.
+	Patience time.Duration
 
 	// Sign signs requests. Default: they are sent unsigned.
 	Sign func(r *http.Request, body []byte) error
@@ -46,6 +53,12 @@ type Setup struct {
 
 	// Pages is the origin whose pages may call from a browser. Empty: the function URL has no Cors.
 	Pages string
+
+	// LargeBodies says that bodies are carried that do not fit into a state.
+	LargeBodies bool
+
+	// Anonymous says that the endpoint does not know who sends the cases, and has them wait no longer than it has strangers.
+	Anonymous bool
 }
 
 // Setup is what an endpoint has to be like for a case.
@@ -63,16 +76,29 @@ func (c *Case) Setup() Setup {
 // Unfit says why a case cannot be run against the endpoint, or nothing.
 func (r *Runner) Unfit(c Case) string {
 	switch needed := c.Setup(); {
-	case needed.Policy != r.Setup.Policy:
+	case needed.Policy != "" && needed.Policy != r.Setup.Policy:
 		return "it needs an endpoint with the policy " + needed.Policy
+	case needed.Policy == "" && r.Setup.Policy != "" && c.judgedByPolicy():
+		return "it needs an endpoint with the default policy"
+	case r.Setup.LargeBodies && c.large():
+		return "it needs an endpoint without LargeBodies"
+	case r.Setup.Anonymous && c.patient():
+		return "it needs a caller whom the endpoint knows, since others may not wait for as long, and requests are not signed"
 	case needed.Down != r.Setup.Down:
 		return "it needs an endpoint whose upstream is down"
 	case needed.Pages != r.Setup.Pages:
 		return fmt.Sprintf("it needs an endpoint with a Cors for %q, and this one has it for %q", needed.Pages, r.Setup.Pages)
 	}
-	if r.Sign == nil {
-		return ""
+	if r.Sign != nil {
+		if reason := c.unsigned(); reason != "" {
+			return reason
+		}
 	}
+	return r.Upstream.unfit(&c)
+}
+
+// unsigned says why the requests of a case cannot be signed, or nothing.
+func (c *Case) unsigned() string {
 	for _, request := range c.every() {
 		if request.Raw != nil {
 			return "what no client sends cannot be signed"
@@ -89,24 +115,70 @@ func (r *Runner) Unfit(c Case) string {
 	return ""
 }
 
-// probes is how often Probe asks, and probePause how long it waits in between: what has just come up may have to be found.
+// judgedByPolicy says whether another policy may lead to something else: whether an attempt is to follow an error, or is not.
+func (c *Case) judgedByPolicy() bool {
+	for _, request := range c.every() {
+		for _, reply := range request.Upstream {
+			if !reply.whole() || reply.Status >= http.StatusMultipleChoices {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// small is how long a body may be, in bytes, that fits into a state, whatever it is.
+const small = 150_000
+
+// large says whether a case has bodies that may not fit into a state.
+func (c *Case) large() bool {
+	for _, request := range c.every() {
+		if request.Body.size() > small || slices.ContainsFunc(request.Upstream, func(r Reply) bool { return r.Body.size() > small }) {
+			return true
+		}
+	}
+	return false
+}
+
+// mostAnonymous is for how long an endpoint has strangers wait, in seconds, unless its prop MaxAnonymousWait says otherwise.
+const mostAnonymous = 60
+
+// applied is a preference that an answer says was applied.
+var applied = regexp.MustCompile(`(?i)^preference-applied:.*\bwait=([0-9]+)`)
+
+// patient says whether a case is about waiting for longer than strangers may.
+func (c *Case) patient() bool {
+	for _, request := range c.every() {
+		for _, line := range request.Answer.Fields {
+			if wait := applied.FindStringSubmatch(string(line)); wait != nil {
+				if seconds, _ := strconv.Atoi(wait[1]); seconds > mostAnonymous {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// Probe asks again for probePatience: what has just come up may have to be found. It waits for probePause in between at first,
+// and for longestProbePause at last.
 const (
-	probes     = 4
-	probePause = 300 * time.Millisecond
+	probePatience     = time.Second
+	probePause        = 300 * time.Millisecond
+	longestProbePause = 3 * time.Second
 )
 
 // Probe finds out whether requests to the endpoint come to the upstream.
 func (r *Runner) Probe(ctx context.Context) error {
 	probe := Case{theme: "probe", Requests: []Request{{Upstream: []Reply{{Status: http.StatusOK}}}}}
-	var wrong []string
-	for range probes {
-		if wrong = r.Run(ctx, probe); len(wrong) == 0 {
-			return nil
-		}
-		select {
-		case <-time.After(probePause):
-		case <-ctx.Done():
-		}
+	patience, last := context.WithTimeout(ctx, max(r.Patience, probePatience))
+	defer last()
+	wrong := r.Run(ctx, probe)
+	for wait := probePause; len(wrong) > 0 && pause(patience, wait) == nil; wait = min(2*wait, longestProbePause) {
+		wrong = r.Run(ctx, probe)
+	}
+	if len(wrong) == 0 {
+		return nil
 	}
 	return fmt.Errorf("a request to %s did not come to the upstream and back:\n%s", r.Endpoint, strings.Join(wrong, "\n"))
 }
@@ -128,8 +200,8 @@ func (c *Case) every() []*Request {
 // Run runs a case, and says all that is not as it has to be.
 func (r *Runner) Run(ctx context.Context, c Case) []string {
 	s := r.Upstream.begin(fmt.Sprintf("%s-%d", c.theme, c.number))
-	defer r.Upstream.end(s)
-	one := &execution{runner: r, script: s, values: values{"{path}": s.path, "{endpoint}": r.Endpoint + s.path}}
+	defer s.end()
+	one := &execution{runner: r, script: s, values: values{"{path}": s.path(), "{endpoint}": r.Endpoint + s.path(), "{via}": ""}}
 	if endpoint, err := url.Parse(r.Endpoint); err == nil {
 		one.values["{host}"] = endpoint.Host
 	}
@@ -140,7 +212,7 @@ func (r *Runner) Run(ctx context.Context, c Case) []string {
 // An execution is one run of a case.
 type execution struct {
 	runner *Runner
-	script *script
+	script script
 	values values
 
 	// last is what the upstream said last, in the words that an answer has to have.
@@ -168,7 +240,6 @@ func (e *execution) all(ctx context.Context, place string, requests []Request) {
 
 // one sends a request and looks at what comes of it.
 func (e *execution) one(ctx context.Context, place string, request Request) {
-	e.values["{via}"] = e.script.lastVia()
 	attempts, answers := e.sendAll(ctx, place, request)
 	if len(answers) == 0 {
 		return
@@ -182,13 +253,16 @@ func (e *execution) one(ctx context.Context, place string, request Request) {
 
 // sendAll sends a request as often as it says, with what happens during it. It returns the attempts that arrived, and the
 // answers, unless one of them did not come.
-func (e *execution) sendAll(ctx context.Context, place string, request Request) ([]*attempt, []answer) {
-	release := make(chan struct{})
-	var attempts []*attempt
-	if len(request.During) > 0 {
-		attempts = e.script.expect(request.Upstream[:1], release)
-	} else {
-		attempts = e.script.expect(request.Upstream, nil)
+func (e *execution) sendAll(ctx context.Context, place string, request Request) ([]arrival, []answer) {
+	held := len(request.During) > 0
+	first := request.Upstream
+	if held {
+		first = first[:1]
+	}
+	opening, err := e.script.expect(ctx, first, held)
+	if err != nil {
+		e.problem(place, "%v", err)
+		return nil, nil
 	}
 
 	times := max(1, request.Together)
@@ -198,19 +272,31 @@ func (e *execution) sendAll(ctx context.Context, place string, request Request) 
 	for i := range times {
 		sending.Go(func() { answers[i], problems[i] = e.send(ctx, request) })
 	}
-	sent := make(chan struct{})
-	go func() { sending.Wait(); close(sent) }()
-	if len(request.During) > 0 {
-		select {
-		case <-attempts[0].arrived:
+	sent, allSent := context.WithCancel(ctx)
+	go func() { sending.Wait(); allSent() }()
+	scenes := []scene{opening}
+	expected := []int{len(first)}
+	if held {
+		switch err := opening.begins(sent); {
+		case err == nil:
 			e.all(ctx, place+", during it", request.During)
-			attempts = append(attempts, e.script.expect(request.Upstream[1:], nil)...)
-		case <-sent:
+			rest, err := e.script.expect(ctx, request.Upstream[1:], false)
+			if err != nil {
+				e.problem(place, "%v", err)
+				break
+			}
+			scenes, expected = append(scenes, rest), append(expected, len(request.Upstream)-1)
+		case sent.Err() == nil:
+			e.problem(place, "%v", err)
+		default:
 			e.problem(place, "it was answered before an attempt arrived")
 		}
+		if err := opening.release(ctx); err != nil {
+			e.problem(place, "%v", err)
+		}
 	}
-	close(release)
-	<-sent
+	<-sent.Done()
+	sending.Wait()
 
 	for _, err := range problems {
 		if err != nil {
@@ -219,13 +305,17 @@ func (e *execution) sendAll(ctx context.Context, place string, request Request) 
 			break
 		}
 	}
-	arrived := 0
-	for arrived < len(attempts) && attempts[arrived].hasArrived() {
-		arrived++
+	var attempts, surplus []arrival
+	for i, scene := range scenes {
+		arrived, err := scene.arrivals(ctx)
+		if err != nil {
+			e.problem(place, "%v", err)
+			return nil, nil
+		}
+		wanted := min(expected[i], len(arrived))
+		attempts, surplus = append(attempts, arrived[:wanted]...), append(surplus, arrived[wanted:]...)
 	}
-	attempts = attempts[:arrived]
-	surplus := e.script.surplus()
-	switch n := arrived + len(surplus); {
+	switch n := len(attempts) + len(surplus); {
 	case len(surplus) > 0:
 		e.problem(place, "%d requests arrived at the upstream, want %d; the first one too many is %s %s",
 			n, len(request.Upstream), surplus[0].method, surplus[0].target)

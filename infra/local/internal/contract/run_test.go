@@ -303,7 +303,10 @@ func TestACaseForAnotherEndpointIsUnfit(t *testing.T) {
 		{"name": "4", "source": "RFC", "requests": [{"raw": ["GET / HTTP/1.1", "", ""], "upstream": [{"status": 200}]}]},
 		{"name": "5", "source": "RFC", "requests": [{"upstream": [{"status": 200}], "during": [{"fields": ["authorization: Bearer token"], "upstream": [{"status": 200}]}]}]},
 		{"name": "6", "source": "RFC", "requests": [{"target": "/?X-Amz-Signature=00", "upstream": [{"status": 200}]}]},
-		{"name": "7", "source": "RFC", "pages": "https://shop.example", "requests": [{"upstream": [{"status": 200}]}]}]`)}})
+		{"name": "7", "source": "RFC", "pages": "https://shop.example", "requests": [{"upstream": [{"status": 200}]}]},
+		{"name": "8", "source": "RFC", "requests": [{"upstream": [{"status": 503}, {"status": 200}]}]},
+		{"name": "9", "source": "RFC", "requests": [{"upstream": [{"status": 200, "body": {"repeat": "tea", "times": 60000}}]}]},
+		{"name": "0", "source": "RFC", "requests": [{"fields": ["Prefer: wait=1000"], "upstream": [{"status": 200}], "answer": {"fields": ["Preference-Applied: wait=290"]}}]}]`)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,12 +320,15 @@ func TestACaseForAnotherEndpointIsUnfit(t *testing.T) {
 	}
 	signing := func(*http.Request, []byte) error { return nil }
 	for names, runner := range map[string]*Runner{
-		"1456": {},
-		"2":    {Setup: Setup{Policy: `{"attemptTimeout":"1s"}`}},
-		"3":    {Setup: Setup{Down: true}},
-		"7":    {Setup: Setup{Pages: "https://shop.example"}},
-		"1":    {Sign: signing},
+		"1456890": {},
+		"1245690": {Setup: Setup{Policy: `{"attemptTimeout":"1s"}`}}, // which judges no success
+		"3":       {Setup: Setup{Down: true}},
+		"7":       {Setup: Setup{Pages: "https://shop.example"}},
+		"145680":  {Setup: Setup{LargeBodies: true}},
+		"145689":  {Setup: Setup{Anonymous: true}},
+		"1890":    {Sign: signing},
 	} {
+		runner.Upstream = &Server{}
 		if got := fit(runner); got != names {
 			t.Errorf("the cases %s fit %+v, want %s", got, runner, names)
 		}

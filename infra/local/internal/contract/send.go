@@ -72,7 +72,7 @@ func (e *execution) request(ctx context.Context, request Request) (*http.Request
 		made.Body, made.ContentLength = http.NoBody, 0
 	}
 	path, query, asked := strings.Cut(e.values.expand(target), "?")
-	made.URL.Opaque, made.URL.RawQuery, made.URL.ForceQuery = e.script.path+path, query, asked
+	made.URL.Opaque, made.URL.RawQuery, made.URL.ForceQuery = e.script.path()+path, query, asked
 	made.Header["User-Agent"] = nil // none but what the case says
 	for _, line := range request.Fields {
 		f := fieldOf(e.values.text(line))

@@ -1,15 +1,17 @@
 package contract
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/retrying-api-proxy/retrying-api-proxy/infra/verification/scripted"
 )
 
 // A Text is written to a connection, or compared with what was read from one. In it \xE9 stands for the byte of that
@@ -31,7 +33,6 @@ type values map[string]string
 
 var (
 	placeholder = regexp.MustCompile(`\{[a-z]+\}`)
-	moment      = regexp.MustCompile(`\{(date|epoch)(?:([+-])([0-9]+[smh]))?\}`)
 	repetition  = regexp.MustCompile(`\{([a-z])\*([0-9]+)\}`)
 )
 
@@ -45,29 +46,21 @@ var (
 //	{via}       the Via that the upstream was sent last, in what a caller sends
 var names = []string{"{endpoint}", "{upstream}", "{path}", "{host}", "{via}"}
 
-// expand puts values in the place of their names. What is not known stays as it is.
-func (v values) expand(text string) string {
+// expand puts values and moments in the place of their names. What is not known stays as it is.
+func (v values) expand(text string) string { return scripted.Moments(v.atRest(text), time.Now()) }
+
+// atRest puts values in the place of their names, and leaves those of moments for when they come.
+func (v values) atRest(text string) string {
 	text = placeholder.ReplaceAllStringFunc(text, func(name string) string {
 		if value, known := v[name]; known {
 			return value
 		}
 		return name
 	})
-	text = repetition.ReplaceAllStringFunc(text, func(name string) string {
+	return repetition.ReplaceAllStringFunc(text, func(name string) string {
 		parts := repetition.FindStringSubmatch(name)
 		times, _ := strconv.Atoi(parts[2])
 		return strings.Repeat(parts[1], times)
-	})
-	return moment.ReplaceAllStringFunc(text, func(name string) string {
-		parts, at := moment.FindStringSubmatch(name), time.Now()
-		if parts[2] != "" {
-			distance, _ := time.ParseDuration(parts[2] + parts[3])
-			at = at.Add(distance)
-		}
-		if parts[1] == "epoch" {
-			return strconv.FormatInt(at.Unix(), 10)
-		}
-		return at.UTC().Format(http.TimeFormat)
 	})
 }
 
@@ -87,14 +80,18 @@ func (v values) lines(all []Text) string {
 type Body struct {
 	text   string
 	binary []byte
+	times  int // of binary; 0 is once
 }
 
 func (b Body) bytes(v values) []byte {
 	if b.binary != nil {
-		return b.binary
+		return bytes.Repeat(b.binary, max(1, b.times))
 	}
 	return []byte(v.expand(b.text))
 }
+
+// size is how long it is about, in bytes.
+func (b Body) size() int { return len(b.text) + len(b.binary)*max(1, b.times) }
 
 func (b *Body) UnmarshalJSON(data []byte) error {
 	if data[0] == '"' {
@@ -113,7 +110,7 @@ func (b *Body) UnmarshalJSON(data []byte) error {
 		b.binary, err = base64.StdEncoding.DecodeString(long.Base64)
 		return err
 	case long.Base64 == "" && long.Repeat != "" && long.Times > 0:
-		b.binary = []byte(strings.Repeat(long.Repeat, long.Times))
+		b.binary, b.times = []byte(long.Repeat), long.Times
 		return nil
 	}
 	return errors.New(`a body is a text, {"base64": "…"} or {"repeat": "…", "times": n}`)

@@ -37,7 +37,7 @@ func TestTheStackKeepsTheContract(t *testing.T) {
 }
 
 // runnerFor starts a stack that is set up as cases need it.
-func runnerFor(t *testing.T, upstream *contract.Upstream, setup contract.Setup) *contract.Runner {
+func runnerFor(t *testing.T, upstream *contract.Server, setup contract.Setup) *contract.Runner {
 	t.Helper()
 	url := "http://" + upstream.Address()
 	if setup.Down {

@@ -30,7 +30,9 @@ func upstreamFor(t *testing.T, secure bool, reply Reply) net.Conn {
 	u := Listen(listener)
 	t.Cleanup(u.Close)
 	s := u.begin("case")
-	s.expect([]Reply{reply}, nil)
+	if _, err := s.expect(t.Context(), []Reply{reply}, false); err != nil {
+		t.Fatal(err)
+	}
 	var conn net.Conn
 	if secure {
 		conn, err = tls.Dial("tcp", u.Address(), &tls.Config{InsecureSkipVerify: true}) // who it is does not matter here
@@ -41,7 +43,7 @@ func upstreamFor(t *testing.T, secure bool, reply Reply) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	fmt.Fprintf(conn, "GET /base%s/a HTTP/1.1\r\nHost: shop.example:81\r\n\r\n", s.path)
+	fmt.Fprintf(conn, "GET /base%s/a HTTP/1.1\r\nHost: shop.example:81\r\n\r\n", s.path())
 	return conn
 }
 
