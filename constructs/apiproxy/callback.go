@@ -94,7 +94,7 @@ func grantCallbacks(r *RetryingApiProxy, proxy awslambda.Function) {
 
 // grantCallbackStarts lets a state machine start itself. It is a policy of its own: the state machine is created after the one that
 // its role has, which therefore cannot name it.
-func grantCallbackStarts(scope constructs.Construct, machine awsstepfunctions.StateMachine, role awsiam.Role) {
+func grantCallbackStarts(scope constructs.Construct, machine awsstepfunctions.StateMachine, role awsiam.IRole) {
 	awsiam.NewPolicy(scope, jsii.String("StartCallbacks"), &awsiam.PolicyProps{
 		Roles: &[]awsiam.IRole{role},
 		Statements: &[]awsiam.PolicyStatement{awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{

@@ -84,6 +84,7 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 			RemovalPolicy: settled.RemovalPolicy, EncryptionKey: settled.EncryptionKey,
 		})
 	}
+	takeRoles(r, *id, settled.Roles)
 	if settled.LargeBodies != nil {
 		if r.Bucket = settled.LargeBodies.Bucket; r.Bucket == nil {
 			r.Bucket = newBucket(r, settled)
@@ -104,7 +105,7 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 	r.Proxies = newProxies(r, settled)
 	aliases := make([]awslambda.Alias, len(r.Proxies))
 	for i, proxy := range r.Proxies {
-		aliases[i] = proxy.AddAlias(jsii.String(liveAlias), nil)
+		aliases[i] = newLiveAlias(proxy, settled.ProvisionedConcurrency.EachProxy)
 	}
 	r.StateMachine = newStateMachine(r, settled, aliases)
 	if settled.DeadLetters != nil {
@@ -116,7 +117,7 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 		r.AsyncStateMachine = newAsyncStateMachine(r, settled, aliases)
 	}
 	r.Gateway = newGateway(r, settled)
-	r.Live = r.Gateway.AddAlias(jsii.String(liveAlias), nil)
+	r.Live = newLiveAlias(r.Gateway, settled.ProvisionedConcurrency.Gateway)
 	r.Url = r.Live.AddFunctionUrl(&awslambda.FunctionUrlOptions{
 		AuthType: settled.UrlAuthType,
 		Cors:     settled.cors(),
@@ -125,6 +126,10 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 	awscdk.NewCfnOutput(r, jsii.String("Url"), &awscdk.CfnOutputProps{
 		Value:       r.Url.Url(),
 		Description: jsii.String("The endpoint that takes the requests of the upstream API"),
+	})
+	awscdk.NewCfnOutput(r, jsii.String("GatewayArn"), &awscdk.CfnOutputProps{
+		Value:       r.Live.FunctionArn(),
+		Description: jsii.String("What a policy names that lets somebody call the endpoint"),
 	})
 	awscdk.NewCfnOutput(r, jsii.String("StateMachineArn"), &awscdk.CfnOutputProps{
 		Value:       r.StateMachine.StateMachineArn(),
@@ -147,7 +152,10 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 }
 
 // GrantInvoke lets a principal call the function URL. It gives both permissions that a call needs,
-// lambda:InvokeFunctionUrl and lambda:InvokeFunction.
+// lambda:InvokeFunctionUrl and lambda:InvokeFunction, on the alias live of the gateway.
+//
+// A principal of another account, or of an organization, has to be given both by its own account, too:
+// [RetryingApiProxy_FromUrlAttributes] does that in a CDK app there, and docs/security.md shows the policy.
 func (r *RetryingApiProxy) GrantInvoke(grantee awsiam.IGrantable) awsiam.Grant {
 	return r.Url.GrantInvokeUrl(grantee)
 }
