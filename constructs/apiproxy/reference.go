@@ -1,7 +1,6 @@
 package apiproxy
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -57,7 +56,9 @@ func RetryingApiProxy_FromUrlAttributes(scope constructs.Construct, id *string, 
 	if err := attributes.validate(); err != nil {
 		panic(fmt.Sprintf("the RetryingApiProxy that %q refers to is not known:\n%v", *id, err))
 	}
-	return &reference{constructs.NewConstruct(scope, id), *attributes}
+	r := &reference{attributes: *attributes}
+	constructs.NewConstruct_Override(r, scope, id)
+	return r
 }
 
 func (a UrlAttributes) validate() error {
@@ -96,16 +97,7 @@ func (r *reference) GrantInvoke(grantee awsiam.IGrantable) awsiam.Grant {
 		Combine(grant("lambda:InvokeFunction", "Bool", "lambda:InvokedViaFunctionUrl", true))
 	if !*both.Success() {
 		panic(fmt.Sprintf("GrantInvoke of %s: the principal %v has no policy of its own that the rights could stand in; call GrantInvoke of the RetryingApiProxy itself, "+
-			"in the app that creates it", *r.Node().Path(), describe(grantee.GrantPrincipal())))
+			"in the app that creates it", *r.Node().Path(), resolvedJSON(r, grantee.GrantPrincipal().PolicyFragment().PrincipalJson())))
 	}
 	return both
-}
-
-// describe is how a policy names a principal, such as {"AWS":["arn:…"]}.
-func describe(principal awsiam.IPrincipal) string {
-	text, err := json.Marshal(principal.PolicyFragment().PrincipalJson())
-	if err != nil {
-		panic(err) // it is made of maps, lists and strings
-	}
-	return string(text)
 }

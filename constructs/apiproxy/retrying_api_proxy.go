@@ -1,8 +1,11 @@
 package apiproxy
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
@@ -55,7 +58,8 @@ type RetryingApiProxy struct {
 	// Url is the endpoint.
 	Url awslambda.FunctionUrl
 
-	prefix      string // begins the ids of its records
+	prefix      string            // begins the ids of its records
+	granted     map[string]string // the conditions under which each principal was first let in
 	gate        message.Gate
 	failed      awslogs.MetricFilter
 	undelivered awslogs.MetricFilter // nil if there are neither dead letters nor callbacks
@@ -72,7 +76,7 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 	}
 	settled := props.withDefaults()
 
-	r := &RetryingApiProxy{}
+	r := &RetryingApiProxy{granted: map[string]string{}}
 	constructs.NewConstruct_Override(r, scope, id)
 	if r.prefix = recordPrefix(r, settled); r.prefix == gatePrefix {
 		panic(fmt.Sprintf("RetryingApiProxy %q cannot be built:\nRecordPrefix is by default its id, %q, with which the ids of what FlowControl and "+
@@ -157,8 +161,35 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 // A principal of another account, or of an organization, has to be given both by its own account, too:
 // [RetryingApiProxy_FromUrlAttributes] does that in a CDK app there, and docs/security.md shows the policy.
 func (r *RetryingApiProxy) GrantInvoke(grantee awsiam.IGrantable) awsiam.Grant {
+	principal := grantee.GrantPrincipal().PolicyFragment()
+	who := resolvedJSON(r, principal.PrincipalJson())
+	conditions := resolvedJSON(r, principal.Conditions())
+	if before, granted := r.granted[who]; granted && before != conditions && strings.HasPrefix(who, `{"Service":`) {
+		// The CDK tells services apart by their names alone, and would drop this grant.
+		r.grantService(grantee.GrantPrincipal(), conditions)
+	} else {
+		r.granted[who] = conditions
+	}
 	return r.Url.GrantInvokeUrl(grantee)
 }
+
+// grantService lets a service that has been let in under other conditions call the function URL under these, too.
+func (r *RetryingApiProxy) grantService(service awsiam.IPrincipal, conditions string) {
+	sum := sha256.Sum256([]byte(conditions))
+	id := "InvokeUrl" + hex.EncodeToString(sum[:conditionsHashBytes])
+	if r.Live.Node().TryFindChild(&id) != nil {
+		return
+	}
+	r.Live.AddPermission(&id, &awslambda.Permission{
+		Principal: service, Action: jsii.String("lambda:InvokeFunctionUrl"), FunctionUrlAuthType: awslambda.FunctionUrlAuthType_AWS_IAM,
+	})
+	r.Live.AddPermission(jsii.String(id+"-DualAuth"), &awslambda.Permission{
+		Principal: service, Action: jsii.String("lambda:InvokeFunction"), InvokedViaFunctionUrl: jsii.Bool(true),
+	})
+}
+
+// conditionsHashBytes is how many bytes of a hash tell the conditions of one grant from those of another.
+const conditionsHashBytes = 8
 
 // policyJSON writes the policy for the functions' environment.
 func policyJSON(props RetryingApiProxyProps) *string {

@@ -73,15 +73,8 @@ const takenRoles = "retrying-api-proxy:role"
 // records it is denied: with the rights of both it could touch nothing.
 func takeRoles(r *RetryingApiProxy, id string, roles Roles) {
 	stack := awscdk.Stack_Of(r)
-	resolved := func(arn *string) string {
-		text, err := json.Marshal(stack.Resolve(arn))
-		if err != nil {
-			panic(err) // what is resolved is made of maps, lists and strings
-		}
-		return string(text)
-	}
 	for _, role := range roles.named() {
-		arn, table := resolved(role.RoleArn()), resolved(r.Table.TableArn())
+		arn, table := resolvedJSON(r, role.RoleArn()), resolvedJSON(r, r.Table.TableArn())
 		for _, entry := range *stack.Node().Metadata() {
 			taken, ok := entry.Data.(map[string]any)
 			if ok && *entry.Type == takenRoles && taken["role"] == arn && taken["table"] == table && taken["prefix"] != r.prefix {
@@ -96,4 +89,13 @@ func takeRoles(r *RetryingApiProxy, id string, roles Roles) {
 // newRole creates the role of a function or a state machine.
 func newRole(r *RetryingApiProxy, scope constructs.Construct, id, service string) awsiam.IRole {
 	return awsiam.NewRole(scope, &id, &awsiam.RoleProps{AssumedBy: servicePrincipal(r, service)})
+}
+
+// resolvedJSON is how a template of the stack says a value.
+func resolvedJSON(scope constructs.IConstruct, value any) string {
+	text, err := json.Marshal(awscdk.Stack_Of(scope).Resolve(value))
+	if err != nil {
+		panic(err) // what is resolved is made of maps, lists, numbers and strings
+	}
+	return string(text)
 }
