@@ -150,8 +150,14 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 	}
 	awscdk.NewCfnOutput(r, jsii.String("TableName"), &awscdk.CfnOutputProps{
 		Value:       r.Table.TableName(),
-		Description: jsii.String("The table of idempotency records"),
+		Description: jsii.String("The table of idempotency records" + settled.fate(settled.Table == nil)),
 	})
+	if r.Bucket != nil {
+		awscdk.NewCfnOutput(r, jsii.String("BucketName"), &awscdk.CfnOutputProps{
+			Value:       r.Bucket.BucketName(),
+			Description: jsii.String("The bucket of large bodies" + settled.fate(settled.LargeBodies.Bucket == nil)),
+		})
+	}
 	return r
 }
 
@@ -186,6 +192,18 @@ func (r *RetryingApiProxy) grantService(service awsiam.IPrincipal, conditions st
 	r.Live.AddPermission(jsii.String(id+"-DualAuth"), &awslambda.Permission{
 		Principal: service, Action: jsii.String("lambda:InvokeFunction"), InvokedViaFunctionUrl: jsii.Bool(true),
 	})
+}
+
+// fate is what becomes of a table or a bucket when the stack is deleted, for whoever reads its outputs.
+func (p RetryingApiProxyProps) fate(own bool) string {
+	switch {
+	case !own:
+		return ", which is not of this construct"
+	case p.RemovalPolicy == awscdk.RemovalPolicy_DESTROY:
+		return ", which is deleted with the stack"
+	default:
+		return ", which stays when the stack is deleted"
+	}
 }
 
 // conditionsHashBytes is how many bytes of a hash tell the conditions of one grant from those of another.
