@@ -4,6 +4,8 @@ package apiproxy_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -215,5 +217,28 @@ func TestALogGroupOfFunctionsCanBeThatOfSeveral(t *testing.T) {
 	}
 	if got := len(template.ofType("AWS::Logs::MetricFilter")); got != 2 {
 		t.Errorf("%d metric filters; want one of each", got)
+	}
+}
+
+// Whoever creates the roles by hand has the CDK write down what each of them needs: docs/platform.md.
+func TestTheCDKReportsWhatEachRoleNeeds(t *testing.T) {
+	app := newApp(nothingBundled)
+	stack := awscdk.NewStack(app, jsii.String("Reported"), nil)
+	awsiam.Role_CustomizeRoles(stack, &awsiam.CustomizeRolesOptions{PreventSynthesis: jsii.Bool(true)})
+	props := everything()
+	props.ProxyCount = 2
+	apiproxy.NewRetryingApiProxy(stack, jsii.String("Orders"), props)
+	assembly := app.Synth(&awscdk.StageSynthesisOptions{SkipValidation: jsii.Bool(true)})
+	text, err := os.ReadFile(filepath.Join(*assembly.Directory(), "iam-policy-report.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"(Reported/Orders/gateway-role)", "(Reported/Orders/proxy-1-role)", "(Reported/Orders/proxy-2-role)", "(Reported/Orders/state-machine-role)",
+		"(Reported/Orders/Async/state-machine-role)", "states:StartSyncExecution", "states:StartExecution", "dynamodb:LeadingKeys", "lambda:InvokeFunction", "secretsmanager:GetSecretValue",
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the report does not say %q:\n%s", want, text)
+		}
 	}
 }

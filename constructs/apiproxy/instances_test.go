@@ -138,3 +138,36 @@ func TestATableAKeyAndATopicOfAnotherStackCanBeShared(t *testing.T) {
 		t.Errorf("the stack with the table depends on %s", *dependency.StackName())
 	}
 }
+
+func TestTwoWithTheSameRecordsAreWarnedOf(t *testing.T) {
+	app := newApp(nothingBundled)
+	platform := awscdk.NewStack(app, jsii.String("Platform"), nil)
+	table := apiproxy.NewIdempotencyTable(platform, jsii.String("Records"), nil)
+	for _, c := range []struct{ stack, id, prefix string }{
+		{"Shop", "Orders", ""}, {"Other", "Refunds", ""}, {"Same", "Orders", ""}, {"Apart", "Orders", "apart"},
+		{"Told", "Orders", "told"}, {"ToldToo", "Orders", "told"}, {"Half", "Orders2", "Orders"},
+	} {
+		props := minimal()
+		props.ProxyCount, props.Table, props.RecordPrefix = 1, table, c.prefix
+		apiproxy.NewRetryingApiProxy(awscdk.NewStack(app, &c.stack, nil), &c.id, props)
+	}
+	for name, template := range synthesise(app) {
+		var warned []string
+		for path, entries := range template.told {
+			for _, entry := range entries {
+				if entry.Type == "aws:cdk:warning" {
+					warned = append(warned, path+" "+string(entry.Data))
+				}
+			}
+		}
+		text := strings.Join(warned, "\n")
+		if want := name == "Same" || name == "Half"; want != strings.Contains(text, `Shop/Orders has the same table and the same RecordPrefix, \"Orders\"`) {
+			t.Errorf("%s is warned of %q", name, text)
+		}
+		if name == "Apart" || name == "Told" || name == "ToldToo" || name == "Other" {
+			if text != "" {
+				t.Errorf("%s is warned of %q", name, text)
+			}
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package apiproxy
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -24,6 +25,26 @@ func recordPrefix(r *RetryingApiProxy, props RetryingApiProxyProps) string {
 		return props.RecordPrefix
 	}
 	return strings.TrimPrefix(*r.Node().Path(), *awscdk.Stack_Of(r).Node().Path()+"/")
+}
+
+// The type of the metadata of a table that tells whose records it holds, and the id of the warning that two have the same.
+const (
+	takenPrefix    = "retrying-api-proxy:record-prefix"
+	samePrefixesID = "retrying-api-proxy:same-record-prefix"
+)
+
+// warnOfSamePrefix marks the records of a table as those of a RetryingApiProxy, and warns of another of the app that has the same ones,
+// unless both were told to.
+func warnOfSamePrefix(r *RetryingApiProxy, props RetryingApiProxyProps) {
+	told := props.RecordPrefix != ""
+	for _, entry := range *r.Table.Node().Metadata() {
+		taken, ok := entry.Data.(map[string]any)
+		if ok && *entry.Type == takenPrefix && taken["prefix"] == r.prefix && !(told && taken["told"] == true) {
+			awscdk.Annotations_Of(r).AddWarningV2(jsii.String(samePrefixesID), jsii.String(fmt.Sprintf("%v has the same table and the same RecordPrefix, %q: "+
+				"they take each other's keys for theirs. Set RecordPrefix of one of them, or of both if that is what you want.", taken["path"], r.prefix)))
+		}
+	}
+	r.Table.Node().AddMetadata(jsii.String(takenPrefix), map[string]any{"prefix": r.prefix, "path": *r.Node().Path(), "told": told}, nil)
 }
 
 // isRecordPrefix says whether a text can begin the ids of records: it stands in a policy, where asterisks and question marks

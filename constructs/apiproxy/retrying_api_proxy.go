@@ -88,6 +88,9 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 			RemovalPolicy: settled.RemovalPolicy, EncryptionKey: settled.EncryptionKey,
 		})
 	}
+	if settled.Table != nil {
+		warnOfSamePrefix(r, settled)
+	}
 	takeRoles(r, *id, settled.Roles)
 	if settled.LargeBodies != nil {
 		if r.Bucket = settled.LargeBodies.Bucket; r.Bucket == nil {
@@ -165,7 +168,7 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 // lambda:InvokeFunctionUrl and lambda:InvokeFunction, on the alias live of the gateway.
 //
 // A principal of another account, or of an organization, has to be given both by its own account, too:
-// [RetryingApiProxy_FromUrlAttributes] does that in a CDK app there, and docs/security.md shows the policy.
+// [RetryingApiProxy_FromUrlAttributes] does that in a CDK app there, and docs/platform.md shows the policy.
 func (r *RetryingApiProxy) GrantInvoke(grantee awsiam.IGrantable) awsiam.Grant {
 	principal := grantee.GrantPrincipal().PolicyFragment()
 	who := resolvedJSON(r, principal.PrincipalJson())

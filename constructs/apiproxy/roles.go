@@ -11,7 +11,7 @@ import (
 )
 
 // Roles are roles that exist. What the functions and the state machines need is granted to them, by policies of the stack. To a role
-// that is imported as immutable, nothing is granted; docs/security.md says what it needs.
+// that is imported as immutable, nothing is granted; docs/platform.md says what it needs.
 //
 // The three must differ, because each is denied what the others do with the table. For the same reason, several RetryingApiProxy
 // with one table need roles each.
