@@ -30,7 +30,7 @@ func customized(r *RetryingApiProxy, name string, props RetryingApiProxyProps, s
 	if settled.LogGroup != before.LogGroup {
 		problem("LogGroup is another one, which the role may not write to; give it by the prop LogGroups")
 	}
-	if settled.LoggingFormat != before.LoggingFormat || settled.LogFormat != nil {
+	if settled.LoggingFormat != before.LoggingFormat {
 		problem("LoggingFormat must stay JSON, in which queries and metrics read the logs")
 	}
 	if settled.Timeout == nil || *settled.Timeout.ToMilliseconds(nil) < float64(least.Milliseconds()) {

@@ -43,14 +43,15 @@ var variableName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]+$`)
 // validateEnvironment lists what is wrong with the names of Environment.
 func (p RetryingApiProxyProps) validateEnvironment() []error {
 	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	for _, name := range slices.Sorted(maps.Keys(p.Environment)) {
 		switch {
 		case slices.Contains(ownVariables, name):
-			problems = append(problems, fmt.Errorf("Environment has %s, by which the functions are told of other props; leave it out", name))
+			problem("Environment has %s, by which the functions are told of other props; leave it out", name)
 		case slices.Contains(reservedVariables, name):
-			problems = append(problems, fmt.Errorf("Environment has %s, which Lambda sets itself; leave it out", name))
+			problem("Environment has %s, which Lambda sets itself; leave it out", name)
 		case !variableName.MatchString(name):
-			problems = append(problems, fmt.Errorf("Environment has %q; give a name of two or more letters, digits and underscores that begins with a letter", name))
+			problem("Environment has %q; give a name of two or more letters, digits and underscores that begins with a letter", name)
 		}
 	}
 	return problems

@@ -54,12 +54,13 @@ type namedRole struct {
 // validate lists the roles that are given for two things.
 func (r Roles) validate() []error {
 	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	given := r.named()
 	for i, role := range given {
 		for _, other := range given[:i] {
 			if *role.RoleArn() == *other.RoleArn() {
-				problems = append(problems, fmt.Errorf("Roles.%s and Roles.%s are the same role; give different ones, because each is denied what the "+
-					"other does with the table", other.name, role.name))
+				problem("Roles.%s and Roles.%s are the same role; give different ones, because each is denied what the other does with the table",
+					other.name, role.name)
 			}
 		}
 	}
