@@ -161,7 +161,7 @@ func TestTwoWithTheSameRecordsAreWarnedOf(t *testing.T) {
 			}
 		}
 		text := strings.Join(warned, "\n")
-		if want := name == "Same" || name == "Half"; want != strings.Contains(text, `Shop/Orders has the same table and the same RecordPrefix, \"Orders\"`) {
+		if want := name == "Same" || name == "Half"; want != strings.Contains(text, `Another RetryingApiProxy has the same table and the same RecordPrefix, \"Orders\"`) {
 			t.Errorf("%s is warned of %q", name, text)
 		}
 		if name == "Apart" || name == "Told" || name == "ToldToo" || name == "Other" {

@@ -2,6 +2,7 @@ package apiproxy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -27,24 +28,26 @@ func recordPrefix(r *RetryingApiProxy, props RetryingApiProxyProps) string {
 	return strings.TrimPrefix(*r.Node().Path(), *awscdk.Stack_Of(r).Node().Path()+"/")
 }
 
-// The type of the metadata of a table that tells whose records it holds, and the id of the warning that two have the same.
+// The types of the metadata of a table that tell whose records it holds, by the prop or by default, and the id of the warning that two
+// have the same.
 const (
-	takenPrefix    = "retrying-api-proxy:record-prefix"
+	toldPrefix     = "retrying-api-proxy:told-record-prefix"
+	defaultPrefix  = "retrying-api-proxy:record-prefix"
 	samePrefixesID = "retrying-api-proxy:same-record-prefix"
 )
 
 // warnOfSamePrefix marks the records of a table as those of a RetryingApiProxy, and warns of another of the app that has the same ones,
 // unless both were told to.
 func warnOfSamePrefix(r *RetryingApiProxy, props RetryingApiProxyProps) {
-	told := props.RecordPrefix != ""
-	for _, entry := range *r.Table.Node().Metadata() {
-		taken, ok := entry.Data.(map[string]any)
-		if ok && *entry.Type == takenPrefix && taken["prefix"] == r.prefix && !(told && taken["told"] == true) {
-			awscdk.Annotations_Of(r).AddWarningV2(jsii.String(samePrefixesID), jsii.String(fmt.Sprintf("%v has the same table and the same RecordPrefix, %q: "+
-				"they take each other's keys for theirs. Set RecordPrefix of one of them, or of both if that is what you want.", taken["path"], r.prefix)))
-		}
+	others, kind := marks(r.Table, defaultPrefix), toldPrefix
+	if props.RecordPrefix == "" {
+		others, kind = append(others, marks(r.Table, toldPrefix)...), defaultPrefix
 	}
-	r.Table.Node().AddMetadata(jsii.String(takenPrefix), map[string]any{"prefix": r.prefix, "path": *r.Node().Path(), "told": told}, nil)
+	if slices.Contains(others, r.prefix) {
+		awscdk.Annotations_Of(r).AddWarningV2(jsii.String(samePrefixesID), jsii.String(fmt.Sprintf("Another RetryingApiProxy has the same table and the "+
+			"same RecordPrefix, %q: they take each other's keys for theirs. Set RecordPrefix of one of them, or of both if that is what you want.", r.prefix)))
+	}
+	mark(r.Table, kind, r.prefix)
 }
 
 // isRecordPrefix says whether a text can begin the ids of records: it stands in a policy, where asterisks and question marks

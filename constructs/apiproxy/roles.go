@@ -3,11 +3,11 @@ package apiproxy
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/constructs-go/constructs/v10"
-	"github.com/aws/jsii-runtime-go"
 )
 
 // Roles are roles that exist. What the functions and the state machines need is granted to them, by policies of the stack. To a role
@@ -67,24 +67,39 @@ func (r Roles) validate() []error {
 	return problems
 }
 
-// takenRoles is the type of the metadata of a stack that tells whose the roles are that exist.
-const takenRoles = "retrying-api-proxy:role"
+// takenRole is the type of the metadata of a stack that tells whose a role is that exists.
+const takenRole = "retrying-api-proxy:role"
 
 // takeRoles marks the roles that exist as those of a RetryingApiProxy. It panics if one is that of another with the same table, whose
 // records it is denied: with the rights of both it could touch nothing.
 func takeRoles(r *RetryingApiProxy, id string, roles Roles) {
 	stack := awscdk.Stack_Of(r)
 	for _, role := range roles.named() {
-		arn, table := resolvedJSON(r, role.RoleArn()), resolvedJSON(r, r.Table.TableArn())
-		for _, entry := range *stack.Node().Metadata() {
-			taken, ok := entry.Data.(map[string]any)
-			if ok && *entry.Type == takenRoles && taken["role"] == arn && taken["table"] == table && taken["prefix"] != r.prefix {
+		taken := resolvedJSON(r, role.RoleArn()) + " for " + resolvedJSON(r, r.Table.TableArn()) + " by "
+		for _, other := range marks(stack, takenRole) {
+			if prefix, same := strings.CutPrefix(other, taken); same && prefix != r.prefix {
 				panic(fmt.Sprintf("RetryingApiProxy %q cannot be built:\nRoles.%s is a role that the RetryingApiProxy with the RecordPrefix %q has too, and "+
-					"both have the same table; give each roles of its own, because a role is denied the records of the others", id, role.name, taken["prefix"]))
+					"both have the same table; give each roles of its own, because a role is denied the records of the others", id, role.name, prefix))
 			}
 		}
-		stack.Node().AddMetadata(jsii.String(takenRoles), map[string]any{"role": arn, "table": table, "prefix": r.prefix}, nil)
+		mark(stack, takenRole, taken+r.prefix)
 	}
+}
+
+// mark leaves a text at a construct, in its metadata, for what is created later.
+func mark(scope constructs.IConstruct, kind, text string) {
+	scope.Node().AddMetadata(&kind, text, nil)
+}
+
+// marks are the texts of a kind that were left at a construct.
+func marks(scope constructs.IConstruct, kind string) []string {
+	var texts []string
+	for _, entry := range *scope.Node().Metadata() {
+		if text, ok := entry.Data.(string); ok && *entry.Type == kind {
+			texts = append(texts, text)
+		}
+	}
+	return texts
 }
 
 // newRole creates the role of a function or a state machine.
