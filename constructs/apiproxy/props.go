@@ -166,7 +166,7 @@ type RetryingApiProxyProps struct {
 	// Customize is called with the props of each function before it is created, last of all, to change what no other prop says:
 	// layers, a name, ephemeral storage, a longer timeout. The name is gateway, proxy-1, proxy-2 and so on. Props are changed in place.
 	//
-	// It panics, with all problems, if Customize has set Code, Runtime or Handler; changed Role, LogGroup, LoggingFormat or a variable of
+	// NewRetryingApiProxy panics, with all problems, if Customize has set Code, Runtime or Handler; changed Role, LogGroup, LoggingFormat or a variable of
 	// Environment that is the construct's; taken one out; added one that the prop Environment could not have; or made Timeout shorter
 	// than the function needs. A function that gets another FunctionName is replaced by a new one. Default: nil.
 	Customize func(name string, props *awslambda.FunctionProps)
@@ -186,7 +186,8 @@ type RetryingApiProxyProps struct {
 
 	// RemovalPolicy says what becomes of the idempotency table, the bucket of LargeBodies, the secret of Callback that was created
 	// and the logs when they are taken out of the stack. With DESTROY, the bucket has to be empty by then: CloudFormation deletes no other, and nothing empties it but
-	// its lifecycle rules. Default: RETAIN for table and bucket, as for every table and bucket of the CDK, and DESTROY for the secret and the logs.
+	// its lifecycle rules. Default: RETAIN for table and bucket, as for every table and bucket of the CDK, and DESTROY for the secret and the logs. The
+	// queue of DeadLetters is deleted in any case; give one of your own that is to stay.
 	RemovalPolicy awscdk.RemovalPolicy
 }
 

@@ -59,3 +59,29 @@ func TestTheOutputsSayWhatStaysWhenTheStackIsDeleted(t *testing.T) {
 		}
 	}
 }
+
+// The table of docs/platform.md, "What stays".
+func TestWhatHoldsDataStaysOrGoesAsDocumented(t *testing.T) {
+	const secret, queue, logs = "AWS::SecretsManager::Secret", "AWS::SQS::Queue", "AWS::Logs::LogGroup"
+	for name, want := range map[string]map[string]string{
+		"CallbackLetters": {tableType: "Retain", secret: "Delete", queue: "Delete", logs: "Delete"},
+		"LargeBodies":     {tableType: "Retain", bucketType: "Retain", logs: "Delete"},
+		"Everything":      {tableType: "Delete", bucketType: "Delete", secret: "Delete", queue: "Delete", logs: "Delete"}, // with DESTROY
+	} {
+		for kind, policy := range want {
+			found := variants()[name].ofType(kind)
+			if len(found) == 0 {
+				t.Errorf("%s has no %s", name, kind)
+			}
+			for _, resource := range found {
+				got := resource.DeletionPolicy
+				if got == "" {
+					got = "Delete" // as CloudFormation has it
+				}
+				if got != policy {
+					t.Errorf("%s: the policy of %s is %s, want %s", name, resource.id, got, policy)
+				}
+			}
+		}
+	}
+}
