@@ -166,8 +166,8 @@ type RetryingApiProxyProps struct {
 	// Customize is called with the props of each function before it is created, last of all, to change what no other prop says:
 	// layers, a name, ephemeral storage, a longer timeout. The name is gateway, proxy-1, proxy-2 and so on. Props are changed in place.
 	//
-	// NewRetryingApiProxy panics, with all problems, if Customize has set Code, Runtime or Handler; changed Role, LogGroup, LoggingFormat or a variable of
-	// Environment that is the construct's; taken one out; added one that the prop Environment could not have; or made Timeout shorter
+	// NewRetryingApiProxy panics, with all problems, if Customize has set Code, Runtime or Handler; changed Role, LogGroup, LoggingFormat or a
+	// variable of Environment that is the construct's; taken one out; added one that the prop Environment could not have; or made Timeout shorter
 	// than the function needs. A function that gets another FunctionName is replaced by a new one. Default: nil.
 	Customize func(name string, props *awslambda.FunctionProps)
 
