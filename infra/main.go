@@ -1,5 +1,6 @@
 // Command infra is the CDK app. cdk.json runs it; it can be run by itself too, with the cloud assembly's directory in
-// CDK_OUTDIR. With the argument explain it prints what the stack's retry policy comes to instead.
+// CDK_OUTDIR. With the argument explain it prints what the stack's retry policy comes to instead, and with leaves what cdk destroy
+// leaves in the account.
 //
 // Context, by cdk -c or cdk.json:
 //
@@ -22,6 +23,7 @@
 //	policy        the retry policy: JSON, or the name of a file with it (default: the default policy)
 //	vendor        names of vendors with commas between, whose presets the policy is put over; docs/vendors.md lists them
 //	              (default: none)
+//	table         name of a table of idempotency records that is there, such as one that cdk destroy has left (default: one is created)
 //	queue         true adds a queue whose messages are requests; docs/triggers.md (default false)
 //	upstreamauth  how to authenticate to the upstream, and the name of the secret in AWS Secrets Manager: bearer:SECRET,
 //	              basic:SECRET, header/NAME:SECRET, query/NAME:SECRET, oauth2/TOKEN-URL:SECRET or certificate:SECRET, with #FIELD
@@ -38,8 +40,12 @@ import (
 )
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] != "explain" {
-		fmt.Fprintf(os.Stderr, "infra: the argument is %q; give explain, or none to synthesise the stack\n", os.Args[1])
+	argument := ""
+	if len(os.Args) > 1 {
+		argument = os.Args[1]
+	}
+	if len(os.Args) > 1 && argument != "explain" && argument != "leaves" {
+		fmt.Fprintf(os.Stderr, "infra: the argument is %q; give explain, leaves, or none to synthesise the stack\n", argument)
 		os.Exit(2)
 	}
 
@@ -53,11 +59,15 @@ func main() {
 		}
 	}()
 
-	app := awscdk.NewApp(nil)
-	if len(os.Args) > 1 && os.Args[1] == "explain" {
-		explain(app)
-		return
+	switch argument {
+	case "explain":
+		explain(awscdk.NewApp(nil))
+	case "leaves":
+		// Nothing is deployed, so no handler has to be compiled.
+		leaves(awscdk.NewApp(&awscdk.AppProps{Context: &map[string]any{"aws:cdk:bundling-stacks": []string{}}}), os.Stdout)
+	default:
+		app := awscdk.NewApp(nil)
+		stacks(app)
+		app.Synth(nil)
 	}
-	stacks(app)
-	app.Synth(nil)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
 	"github.com/aws/constructs-go/constructs/v10"
@@ -34,6 +35,9 @@ func newProxyStack(scope constructs.Construct, id string) (awscdk.Stack, *apipro
 		panic(fmt.Sprintf("%s cannot be built with this context:\n%v", id, err))
 	}
 	props.Upstream.Auth = upstreamAuth(stack, auth)
+	if name := context(stack.Node(), "table", ""); name != "" {
+		props.Table = awsdynamodb.TableV2_FromTableName(stack, jsii.String("Records"), &name)
+	}
 	proxy := apiproxy.NewRetryingApiProxy(stack, jsii.String("Proxy"), props)
 	if context(stack.Node(), "queue", "false") == "true" {
 		queue := triggers.NewQueue(stack, jsii.String("Requests"), &triggers.QueueProps{Proxy: proxy})

@@ -1,9 +1,10 @@
 package apiproxy
 
 import (
+	"strings"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
-	"github.com/aws/jsii-runtime-go"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy/internal/nagrule"
 )
@@ -37,15 +38,18 @@ var accessIsNotLogged = nagrule.Acknowledgement{
 }
 
 // acknowledgeFunction acknowledges what is found of a function with a role of its own.
-func acknowledgeFunction(function awslambda.Function, role awsiam.Role) {
+func acknowledgeFunction(function awslambda.Function, role awsiam.IRole) {
 	nagrule.Acknowledge(function, withoutDeadLetterQueue)
 	acknowledgePolicy(role, tracesHaveNoResource)
 }
 
 // acknowledgePolicy acknowledges what is found of the policy that holds the rights of a role.
 func acknowledgePolicy(role awsiam.IRole, a nagrule.Acknowledgement) {
-	// Whoever has the CDK use roles that others create (Role_CustomizeRoles) has no policy.
-	if policy := role.Node().TryFindChild(jsii.String("DefaultPolicy")); policy != nil {
-		nagrule.Acknowledge(policy, a)
+	// Whoever has the CDK use roles that others create (Role_CustomizeRoles) has no policy, nor has a role that is immutable. That of a
+	// role that is imported is called Policy, with the id of the role behind it where the CDK has been told to make it unique.
+	for _, child := range *role.Node().Children() {
+		if id := *child.Node().Id(); id == "DefaultPolicy" || strings.HasPrefix(id, "Policy") {
+			nagrule.Acknowledge(child, a)
+		}
 	}
 }

@@ -94,14 +94,13 @@ func grantCallbacks(r *RetryingApiProxy, proxy awslambda.Function) {
 
 // grantCallbackStarts lets a state machine start itself. It is a policy of its own: the state machine is created after the one that
 // its role has, which therefore cannot name it.
-func grantCallbackStarts(scope constructs.Construct, machine awsstepfunctions.StateMachine, role awsiam.Role) {
-	awsiam.NewPolicy(scope, jsii.String("StartCallbacks"), &awsiam.PolicyProps{
-		Roles: &[]awsiam.IRole{role},
+func grantCallbackStarts(scope constructs.Construct, machine awsstepfunctions.StateMachine, role awsiam.IRole) {
+	role.AttachInlinePolicy(awsiam.NewPolicy(scope, jsii.String("StartCallbacks"), &awsiam.PolicyProps{
 		Statements: &[]awsiam.PolicyStatement{awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 			Actions:   jsii.Strings("states:StartExecution"),
 			Resources: jsii.Strings(*machine.StateMachineArn()),
 		})},
-	})
+	}))
 }
 
 // How the start of a callback is repeated that failed: for two minutes on average, and four at most. To start it again does no

@@ -40,9 +40,6 @@ const (
 	// costAttemptTime is how long an attempt takes.
 	costAttemptTime = 300 * time.Millisecond
 
-	// costMemoryGB is the memory of each function.
-	costMemoryGB = 0.25
-
 	// costExpressMemoryGB is the memory of an Express execution: one chunk of 64 MB.
 	costExpressMemoryGB = 0.0625
 
@@ -59,11 +56,25 @@ const (
 	expressBilling = 100 * time.Millisecond
 )
 
-var costAssumptions = fmt.Sprintf("Step Functions and Lambda at list prices of us-east-1; attempts of %v, "+
-	"functions of %.0f MB on arm64, waits of\n"+
-	"the mean length. Express with the gateway waiting for the answer. One transition more to write\n"+
-	"an idempotency record. DynamoDB, logs and data transfer are not in it. The concurrency that %d requests a second\n"+
-	"hold: what ReservedConcurrency sets aside should be as much at your peak rate.", costAttemptTime, costMemoryGB*1024, slotsRate)
+// costAssumptions says what the estimate assumes, with the memory of the functions.
+func costAssumptions(memory costMemory) string {
+	return fmt.Sprintf("Step Functions and Lambda at list prices of us-east-1; attempts of %v, "+
+		"%v on arm64, waits of\n"+
+		"the mean length. Express with the gateway waiting for the answer. One transition more to write\n"+
+		"an idempotency record. DynamoDB, logs and data transfer are not in it. The concurrency that %d requests a second\n"+
+		"hold: what ReservedConcurrency sets aside should be as much at your peak rate.", costAttemptTime, memory, slotsRate)
+}
+
+// costMemory is the memory of the functions in MiB.
+type costMemory struct{ gateway, proxy int }
+
+// String names the functions and their memory.
+func (m costMemory) String() string {
+	if m.gateway == m.proxy {
+		return fmt.Sprintf("functions of %d MB", m.proxy)
+	}
+	return fmt.Sprintf("a gateway of %d MB and proxies of %d MB", m.gateway, m.proxy)
+}
 
 // A Cost is what a million requests cost that need the same number of attempts.
 type Cost struct {
@@ -91,7 +102,7 @@ type Cost struct {
 }
 
 // costs estimates the costs of 1, 2, 3 … attempts that start as a timetable says, in a ring of so many proxies.
-func costs(table retry.Timetable, ring int) []Cost {
+func costs(table retry.Timetable, ring int, memory costMemory) []Cost {
 	enter := 0
 	if ring > 1 {
 		enter = 1
@@ -113,11 +124,11 @@ func costs(table retry.Timetable, ring int) []Cost {
 		working := time.Duration(n) * costAttemptTime
 		held := working + waiting
 
-		proxies := float64(n)*priceLambdaRequest + lambda(working+slept)
+		proxies := float64(n)*priceLambdaRequest + lambda(working+slept, memory.proxy)
 		execution := priceExpressRequest + express(roundUp(held, expressBilling))
-		gateway := priceLambdaRequest + lambda(costGatewayTime+held)
+		gateway := priceLambdaRequest + lambda(costGatewayTime+held, memory.gateway)
 		transitions := enter + 2*n + waits + 1
-		standard := float64(transitions+1)*priceTransition + 2*(priceLambdaRequest+lambda(costGatewayTime))
+		standard := float64(transitions+1)*priceTransition + 2*(priceLambdaRequest+lambda(costGatewayTime, memory.gateway))
 		all = append(all, Cost{
 			Attempts:    n,
 			Transitions: transitions,
@@ -137,8 +148,8 @@ func costs(table retry.Timetable, ring int) []Cost {
 const callbackTransitions = 2
 
 // callbackCost is the price of a callback that is delivered at once, in an execution that goes through so many states.
-func callbackCost(transitions int) float64 {
-	return float64(transitions+callbackTransitions)*priceTransition + priceLambdaRequest + lambda(costAttemptTime)
+func callbackCost(transitions int, memory costMemory) float64 {
+	return float64(transitions+callbackTransitions)*priceTransition + priceLambdaRequest + lambda(costAttemptTime, memory.proxy)
 }
 
 // express is the price of an Express execution that takes so long, but for its start.
@@ -146,7 +157,10 @@ func express(d time.Duration) float64 {
 	return d.Seconds() * costExpressMemoryGB * priceExpressGBSecond
 }
 
-func lambda(d time.Duration) float64 { return d.Seconds() * costMemoryGB * priceLambdaGBSecond }
+// lambda is the price of a function of so many MiB that runs so long, but for its start.
+func lambda(d time.Duration, memoryMiB int) float64 {
+	return d.Seconds() * float64(memoryMiB) / 1024 * priceLambdaGBSecond
+}
 
 // slots returns the concurrency that slotsRate requests per second need of a function that each holds for so long.
 func slots(held time.Duration) int { return int(math.Ceil(slotsRate*held.Seconds() - 1e-9)) }

@@ -1,6 +1,8 @@
 package apiproxy_test
 
 import (
+	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,5 +38,28 @@ func TestCostsGoUpToTheAttemptsOfTheLargestBudget(t *testing.T) {
 	}).Explain().Costs
 	if len(costs) != 5 || costs[4].Attempts != 5 {
 		t.Errorf("the costs are %+v; want those of 1 to 5 attempts", costs)
+	}
+}
+
+func TestTheGatewaysTimeCostsByItsOwnMemory(t *testing.T) {
+	explained := func(gateway int) apiproxy.Explanation {
+		return props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.GatewayMemorySizeMiB = gateway
+			p.Retry.Scope = retry.PerAccount
+			p.Retry.RateLimits = retry.Budget{Attempts: 4, Jitter: retry.NoJitter, Base: 250 * time.Millisecond}
+		}).Explain()
+	}
+	// By hand: the gateway of four attempts is held for 2.97 s, which cost $9.90 per million in 256 MB, and half of it in 128 MB.
+	half, whole := explained(128), explained(256)
+	if got := whole.Costs[3].Express - half.Costs[3].Express; math.Abs(got-4.95) > 0.011 {
+		t.Errorf("half the memory saves $%.2f; want $4.95", got)
+	}
+	if got := whole.Costs[3].Express; got != 23.19 {
+		t.Errorf("with 256 MB it is $%.2f; want $23.19", got)
+	}
+	for memory, want := range map[int]string{128: "a gateway of 128 MB and proxies of 256 MB on arm64", 256: "functions of 256 MB on arm64"} {
+		if text := explained(memory).String(); !strings.Contains(text, want) {
+			t.Errorf("the explanation does not say %q:\n%s", want, text)
+		}
 	}
 }

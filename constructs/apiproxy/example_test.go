@@ -71,3 +71,47 @@ func ExampleNewIdempotencyTable() {
 
 	app.Synth(nil)
 }
+
+// In an account where roles and log groups are given out, three with one table, and what no prop says changed by a hook.
+func ExampleNewRetryingApiProxy_platform() {
+	defer jsii.Close()
+	app := awscdk.NewApp(nil)
+	stack := awscdk.NewStack(app, jsii.String("Shop"), nil)
+	awsiam.PermissionsBoundary_Of(stack).Apply(awsiam.ManagedPolicy_FromManagedPolicyName(stack, jsii.String("Boundary"), jsii.String("platform")))
+
+	records := apiproxy.NewIdempotencyTable(stack, jsii.String("Records"), &apiproxy.IdempotencyTableProps{DeletionProtection: true})
+	for _, name := range []string{"Orders", "Payments", "Refunds"} {
+		role := func(of string) awsiam.IRole {
+			return awsiam.Role_FromRoleName(stack, jsii.String(name+of), jsii.String(name+"-"+of), nil)
+		}
+		apiproxy.NewRetryingApiProxy(stack, &name, &apiproxy.RetryingApiProxyProps{
+			Upstream:             apiproxy.Upstream{BaseURL: "https://api.example.com"},
+			Table:                records,
+			Roles:                apiproxy.Roles{Gateway: role("gateway"), Proxies: role("proxies"), StateMachines: role("machine")},
+			GatewayMemorySizeMiB: 128,
+			Customize: func(_ string, function *awslambda.FunctionProps) {
+				function.EphemeralStorageSize = awscdk.Size_Gibibytes(jsii.Number(1))
+			},
+		})
+	}
+
+	app.Synth(nil)
+}
+
+// A worker of another app, and perhaps of another account, may call what this stack only refers to.
+func ExampleIRetryingApiProxy() {
+	defer jsii.Close()
+	app := awscdk.NewApp(nil)
+	stack := awscdk.NewStack(app, jsii.String("Worker"), nil)
+
+	orders := apiproxy.RetryingApiProxy_FromUrlAttributes(stack, jsii.String("Orders"), &apiproxy.UrlAttributes{
+		Url:        "https://abc123.lambda-url.eu-central-1.on.aws/",
+		GatewayArn: "arn:aws:lambda:eu-central-1:123456789012:function:Shop-Orders-1A2B3C4D-gateway:live",
+	})
+	worker := gofunction.NewFunction(stack, jsii.String("Worker"), "example.com/shop/worker", &awslambda.FunctionProps{
+		Environment: &map[string]*string{"ORDERS_URL": orders.Endpoint()},
+	})
+	orders.GrantInvoke(worker)
+
+	app.Synth(nil)
+}

@@ -25,6 +25,7 @@ type Explanation struct {
 	largeBodies           bool
 	gate                  gate.Settings
 	key                   gate.Key
+	memory                costMemory
 }
 
 // Explain explains the retry policy for the number of proxies of the props, and for requests with the credential of
@@ -42,7 +43,8 @@ func (p RetryingApiProxyProps) Explain() Explanation {
 			longest = table
 		}
 	}
-	e.Costs = costs(longest, p.ProxyCount)
+	e.memory = costMemory{gateway: p.GatewayMemorySizeMiB, proxy: p.MemorySizeMiB}
+	e.Costs = costs(longest, p.ProxyCount, e.memory)
 	return e
 }
 
@@ -62,7 +64,7 @@ func (e Explanation) String() string {
 		fmt.Fprintf(w, "%d\t%d\t%v\t%.2f\t%d\t%d\n", c.Attempts, c.Transitions, roundUp(c.Waiting, time.Millisecond), c.Express, c.GatewaySlots, c.ProxySlots)
 	}
 	w.Flush()
-	fmt.Fprintf(&out, "%s\n", costAssumptions)
+	fmt.Fprintf(&out, "%s\n", costAssumptions(e.memory))
 	fmt.Fprintf(&out, "An attempt that no other may follow, such as that of a POST without an Idempotency-Key, gets what is left of the\n"+
 		"deadline: up to %v, or %v with Prefer: wait. At an upstream that hangs, %d such requests a second hold %d proxies.\n",
 		e.deadline, e.maxDeadline, slotsRate, slots(e.deadline))
@@ -83,7 +85,7 @@ func (e Explanation) String() string {
 		if e.callback {
 			first := e.Costs[0].Transitions
 			fmt.Fprintf(&out, "A callback takes %d transitions more: two of the request, and %d of its own if it is delivered at once. A million of them\n"+
-				"cost $%.2f.\n", first+callbackTransitions, first, cents(callbackCost(first)))
+				"cost $%.2f.\n", first+callbackTransitions, first, cents(callbackCost(first, e.memory)))
 		}
 	}
 	if e.largeBodies {
@@ -130,7 +132,7 @@ func (e Explanation) explainGate(out io.Writer) {
 			"%d of the account's concurrent executions, those of the gateway.", g.MaxWaiting, g.MaxWaiting, g.MaxWaiting)
 	}
 	fmt.Fprintf(out, " A million that wait %v cost $%.2f more, and up to\n"+
-		"$%.2f where an Express execution waits with them.\n", wait, cents(lambda(wait)), cents(lambda(wait)+express(wait)))
+		"$%.2f where an Express execution waits with them.\n", wait, cents(lambda(wait, e.memory.gateway)), cents(lambda(wait, e.memory.gateway)+express(wait)))
 	if e.async != nil {
 		fmt.Fprintln(out, "Asynchronous requests wait in neither, and for nothing.")
 	}

@@ -8,7 +8,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy/internal/nagrule"
@@ -28,6 +27,9 @@ const (
 
 // maxFunctionNameLength is Lambda's limit.
 const maxFunctionNameLength = 64
+
+// gatewayName is the name of the function behind the URL; those of the proxies are made by [message.ProxyName].
+const gatewayName = "gateway"
 
 // liveAlias is the alias of each function that is invoked. Lambda changes code and environment of a function one after the
 // other; an alias moves from one version to the next at once. A grant on an alias names one ARN; a grant on a function
@@ -87,7 +89,7 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 			Timeout:     seconds(props.proxyTimeout()),
 			Environment: &environment,
 
-			ReservedConcurrentExecutions: reserved(props.ReservedConcurrency.EachProxy),
+			ReservedConcurrentExecutions: slotsOrNone(props.ReservedConcurrency.EachProxy),
 		})
 		props.Upstream.Auth.grantRead(proxies[i])
 		if props.Async != nil {
@@ -188,12 +190,12 @@ func newGateway(r *RetryingApiProxy, props RetryingApiProxyProps) awslambda.Func
 		environment[message.CrossOriginVariable] = jsii.String("true")
 	}
 	tellOfGate(r, props, environment)
-	gateway := newFunction(r, "gateway", gatewayImportPath, props, &awslambda.FunctionProps{
+	gateway := newFunction(r, gatewayName, gatewayImportPath, props, &awslambda.FunctionProps{
 		Description: jsii.String("Answers the function URL in front of the upstream API"),
 		Timeout:     seconds(props.gatewayTimeout()),
 		Environment: &environment,
 
-		ReservedConcurrentExecutions: reserved(props.ReservedConcurrency.Gateway),
+		ReservedConcurrentExecutions: slotsOrNone(props.ReservedConcurrency.Gateway),
 	})
 	// Step Functions goes by the ARN of a state machine, also for its versions: after a rollback, the gateway starts an older one.
 	r.StateMachine.GrantStartSyncExecution(gateway)
@@ -236,27 +238,33 @@ func grantStop(r *RetryingApiProxy, gateway awslambda.Function) {
 	})
 }
 
-// reserved has the form that the CDK takes a reservation in; nil is none.
-func reserved(slots int) *float64 {
+// slotsOrNone has the form that the CDK takes concurrency in; nil is none.
+func slotsOrNone(slots int) *float64 {
 	if slots == 0 {
 		return nil
 	}
 	return jsii.Number(slots)
 }
 
-// newFunction creates a function with a role and a log group of its own, so that it may write its own logs and nothing
-// else.
+// newFunction creates a function with a role and a log group of its own, unless the props have others, so that it may write its own
+// logs and nothing else.
 func newFunction(r *RetryingApiProxy, name, importPath string, props RetryingApiProxyProps, own *awslambda.FunctionProps) awslambda.Function {
-	role := awsiam.NewRole(r, jsii.String(name+"-role"), &awsiam.RoleProps{
-		AssumedBy: servicePrincipal(r, "lambda.amazonaws.com"),
-	})
-	logGroup := awslogs.NewLogGroup(r, jsii.String(name+"-logs"), &awslogs.LogGroupProps{
-		Retention:     props.LogRetention,
-		RemovalPolicy: logRemovalPolicy(props),
-		EncryptionKey: props.EncryptionKey,
-	})
+	role := props.Roles.ofFunction(name)
+	if role == nil {
+		role = newRole(r, r, name+"-role", "lambda.amazonaws.com")
+	}
+	logGroup := props.LogGroups.ofFunction(name)
+	if logGroup == nil {
+		logGroup = newLogGroup(r, name+"-logs", props, nil)
+	}
 	logGroup.GrantWrite(role)
 
+	memory := props.MemorySizeMiB
+	if name == gatewayName {
+		memory = props.GatewayMemorySizeMiB
+	}
+	environment := props.withEnvironment(*own.Environment)
+	own.Environment = &environment
 	own.FunctionName = functionName(r, name)
 	own.Role = role
 	own.LogGroup = logGroup
@@ -264,7 +272,8 @@ func newFunction(r *RetryingApiProxy, name, importPath string, props RetryingApi
 	own.Tracing = awslambda.Tracing_ACTIVE
 	own.Architecture = props.Architecture
 	own.EnvironmentEncryption = props.EncryptionKey
-	own.MemorySize = jsii.Number(props.MemorySizeMiB)
+	own.MemorySize = jsii.Number(memory)
+	customized(r, name, props, own)
 	function := gofunction.NewFunction(r, jsii.String(name), importPath, own)
 	acknowledgeFunction(function, role)
 	return function

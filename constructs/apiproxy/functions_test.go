@@ -101,11 +101,37 @@ func TestAProxyKeepsItsIdWhenTheRingGrows(t *testing.T) {
 }
 
 func TestFunctionsHaveTheMemoryAndTheArchitectureOfTheProps(t *testing.T) {
-	for name, want := range map[string]string{"Minimal": `256 ["arm64"]`, "NoFlags": `256 ["arm64"]`, "Everything": `512 ["x86_64"]`, "NoFlagsEverything": `512 ["x86_64"]`} {
-		for _, function := range variants()[name].functions() {
-			if got := flat(function.at("MemorySize")) + " " + flat(function.at("Architectures")); got != want {
-				t.Errorf("%s: %s has %s; want %s", name, function.name(), got, want)
+	for name, want := range map[string][2]string{
+		"Minimal": {`256 ["arm64"]`, `256 ["arm64"]`}, "NoFlags": {`256 ["arm64"]`, `256 ["arm64"]`},
+		"Everything": {`384 ["x86_64"]`, `512 ["x86_64"]`}, "NoFlagsEverything": {`384 ["x86_64"]`, `512 ["x86_64"]`},
+	} {
+		template := variants()[name]
+		got := func(function *resource) string {
+			return flat(function.at("MemorySize")) + " " + flat(function.at("Architectures"))
+		}
+		if got := got(template.gateway()); got != want[0] {
+			t.Errorf("%s: the gateway has %s; want %s", name, got, want[0])
+		}
+		for _, function := range template.proxies() {
+			if got := got(function); got != want[1] {
+				t.Errorf("%s: %s has %s; want %s", name, function.name(), got, want[1])
 			}
+		}
+	}
+}
+
+func TestMemorySizeMiBIsThatOfTheGatewayTooUnlessItHasItsOwn(t *testing.T) {
+	app := newApp(nothingBundled)
+	for name, sizes := range map[string][2]int{"Both": {128, 0}, "Gateway": {0, 128}} {
+		props := minimal()
+		props.ProxyCount, props.MemorySizeMiB, props.GatewayMemorySizeMiB = 1, sizes[0], sizes[1]
+		apiproxy.NewRetryingApiProxy(awscdk.NewStack(app, jsii.String(name), nil), jsii.String("Orders"), props)
+	}
+	templates := synthesise(app)
+	for name, want := range map[string][2]float64{"Both": {128, 128}, "Gateway": {128, 256}} {
+		got := [2]float64{templates[name].gateway().number("MemorySize"), templates[name].proxies()[0].number("MemorySize")}
+		if got != want {
+			t.Errorf("%s: gateway and proxy have %v MiB; want %v", name, got, want)
 		}
 	}
 }

@@ -17,8 +17,8 @@ const maxMetricNameLength = 128
 
 // newStateFilter counts the executions that enter one of some states, under a name, from the log of the state machine, which
 // names each state that is entered, and does so for executions whose gateway has died too. What is counted costs as much as a
-// custom metric does, for each hour in which there is something to count.
-func newStateFilter(r *RetryingApiProxy, logGroup awslogs.LogGroup, event, name string, states ...string) awslogs.MetricFilter {
+// custom metric does, for each hour in which there is something to count. The log group may be one that existed before.
+func newStateFilter(r *RetryingApiProxy, logGroup awslogs.ILogGroup, exists bool, event, name string, states ...string) awslogs.MetricFilter {
 	metric := *awscdk.Names_UniqueResourceName(r, &awscdk.UniqueResourceNameOptions{
 		MaxLength: jsii.Number(maxMetricNameLength),
 		Separator: jsii.String("-"),
@@ -31,7 +31,7 @@ func newStateFilter(r *RetryingApiProxy, logGroup awslogs.LogGroup, event, name 
 	if len(entered) > 1 {
 		one = awslogs.FilterPattern_Any(entered...)
 	}
-	return logGroup.AddMetricFilter(&name, &awslogs.MetricFilterOptions{
+	return addMetricFilter(r, logGroup, exists, name, &awslogs.MetricFilterOptions{
 		FilterPattern: awslogs.FilterPattern_All(
 			awslogs.FilterPattern_StringValue(jsii.String("$.type"), jsii.String("="), &event),
 			one,

@@ -1,6 +1,7 @@
 package apiproxy
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -21,9 +22,12 @@ const (
 	// MaxProxyCount is the most proxies that a ring can have.
 	MaxProxyCount = 20
 
-	// DefaultMemorySizeMiB is the memory of each function in MiB. A handler needs about 30; the rest buys processor
+	// DefaultMemorySizeMiB is the memory of each proxy in MiB. A handler needs about 30; the rest buys processor
 	// time, which Lambda gives in proportion to memory.
 	DefaultMemorySizeMiB = 256
+
+	// DefaultGatewayMemorySizeMiB is the memory of the gateway in MiB. It is paid for as long as a request takes, waits included.
+	DefaultGatewayMemorySizeMiB = 256
 
 	// DefaultKeyTTL is how long the answer to a request with an Idempotency-Key is replayed.
 	DefaultKeyTTL = 24 * time.Hour
@@ -136,9 +140,36 @@ type RetryingApiProxyProps struct {
 	// MemorySizeMiB is the memory of each function, from 128 to 10240 MiB. Default: 256.
 	MemorySizeMiB int
 
+	// GatewayMemorySizeMiB is the memory of the gateway, from 128 to 10240 MiB, if it is not to be that of the others. The gateway is
+	// paid for while its callers wait, by its memory. Default: MemorySizeMiB, if that is set, or else 256.
+	GatewayMemorySizeMiB int
+
+	// Environment are more variables of all functions, for what runs beside the handlers: layers, extensions, the AWS SDK
+	// (AWS_USE_FIPS_ENDPOINT). They stand in the template in the clear. Names that Lambda or this construct uses are refused, and
+	// what is more than the 4 KB that Lambda has room for. Default: none.
+	Environment map[string]string
+
 	// ReservedConcurrency sets concurrency aside for the functions. Default: none; all functions of the account share what
 	// is not reserved.
 	ReservedConcurrency ReservedConcurrency
+
+	// ProvisionedConcurrency keeps environments of the functions ready, which is paid for while nothing runs: $2.19 a month for each of
+	// 256 MB (list price). Default: none; functions start when they are needed.
+	ProvisionedConcurrency ProvisionedConcurrency
+
+	// Roles are roles that exist, for those who may create none. Default: each function and state machine gets one of its own.
+	Roles Roles
+
+	// LogGroups are log groups that exist. Default: each function and state machine gets one of its own.
+	LogGroups LogGroups
+
+	// Customize is called with the props of each function before it is created, last of all, to change what no other prop says:
+	// layers, a name, ephemeral storage, a longer timeout. The name is gateway, proxy-1, proxy-2 and so on. Props are changed in place.
+	//
+	// NewRetryingApiProxy panics, with all problems, if Customize has set Code, Runtime or Handler; changed Role, LogGroup, LoggingFormat or a
+	// variable of Environment that is the construct's; taken one out; added one that the prop Environment could not have; or made Timeout shorter
+	// than the function needs. A function that gets another FunctionName is replaced by a new one. Default: nil.
+	Customize func(name string, props *awslambda.FunctionProps)
 
 	// EncryptionKey encrypts what is kept: the table, the bucket and the secret of Callback that are created, the logs, the data
 	// of executions and the functions' environment. It costs $1 a month and $0.03 for 10,000 uses (list prices). The policy of a
@@ -155,7 +186,8 @@ type RetryingApiProxyProps struct {
 
 	// RemovalPolicy says what becomes of the idempotency table, the bucket of LargeBodies, the secret of Callback that was created
 	// and the logs when they are taken out of the stack. With DESTROY, the bucket has to be empty by then: CloudFormation deletes no other, and nothing empties it but
-	// its lifecycle rules. Default: RETAIN for table and bucket, as for every table and bucket of the CDK, and DESTROY for the secret and the logs.
+	// its lifecycle rules. Default: RETAIN for table and bucket, as for every table and bucket of the CDK, and DESTROY for the secret and the logs. The
+	// queue of DeadLetters is deleted in any case; give one of your own that is to stay.
 	RemovalPolicy awscdk.RemovalPolicy
 }
 
@@ -366,6 +398,9 @@ func (p RetryingApiProxyProps) withDefaults() RetryingApiProxyProps {
 	}
 	if p.Upstream.SecretCacheTime == 0 {
 		p.Upstream.SecretCacheTime = DefaultSecretCacheTime
+	}
+	if p.GatewayMemorySizeMiB == 0 {
+		p.GatewayMemorySizeMiB = cmp.Or(p.MemorySizeMiB, DefaultGatewayMemorySizeMiB)
 	}
 	if p.MemorySizeMiB == 0 {
 		p.MemorySizeMiB = DefaultMemorySizeMiB

@@ -1,6 +1,8 @@
 package apiproxy
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -24,6 +26,28 @@ func recordPrefix(r *RetryingApiProxy, props RetryingApiProxyProps) string {
 		return props.RecordPrefix
 	}
 	return strings.TrimPrefix(*r.Node().Path(), *awscdk.Stack_Of(r).Node().Path()+"/")
+}
+
+// The types of the metadata of a table that tell whose records it holds, by the prop or by default, and the id of the warning that two
+// have the same.
+const (
+	toldPrefix     = "retrying-api-proxy:told-record-prefix"
+	defaultPrefix  = "retrying-api-proxy:record-prefix"
+	samePrefixesID = "retrying-api-proxy:same-record-prefix"
+)
+
+// warnOfSamePrefix marks the records of a table as those of a RetryingApiProxy, and warns of another of the app that has the same ones,
+// unless both were told to.
+func warnOfSamePrefix(r *RetryingApiProxy, props RetryingApiProxyProps) {
+	others, kind := marks(r.Table, defaultPrefix), toldPrefix
+	if props.RecordPrefix == "" {
+		others, kind = append(others, marks(r.Table, toldPrefix)...), defaultPrefix
+	}
+	if slices.Contains(others, r.prefix) {
+		awscdk.Annotations_Of(r).AddWarningV2(jsii.String(samePrefixesID), jsii.String(fmt.Sprintf("Another RetryingApiProxy has the same table and the "+
+			"same RecordPrefix, %q: they take each other's keys for theirs. Set RecordPrefix of one of them, or of both if that is what you want.", r.prefix)))
+	}
+	mark(r.Table, kind, r.prefix)
 }
 
 // isRecordPrefix says whether a text can begin the ids of records: it stands in a policy, where asterisks and question marks

@@ -1,8 +1,11 @@
 package apiproxy
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
@@ -55,7 +58,8 @@ type RetryingApiProxy struct {
 	// Url is the endpoint.
 	Url awslambda.FunctionUrl
 
-	prefix      string // begins the ids of its records
+	prefix      string            // begins the ids of its records
+	granted     map[string]string // the conditions under which each principal was first let in
 	gate        message.Gate
 	failed      awslogs.MetricFilter
 	undelivered awslogs.MetricFilter // nil if there are neither dead letters nor callbacks
@@ -72,7 +76,7 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 	}
 	settled := props.withDefaults()
 
-	r := &RetryingApiProxy{}
+	r := &RetryingApiProxy{granted: map[string]string{}}
 	constructs.NewConstruct_Override(r, scope, id)
 	if r.prefix = recordPrefix(r, settled); r.prefix == gatePrefix {
 		panic(fmt.Sprintf("RetryingApiProxy %q cannot be built:\nRecordPrefix is by default its id, %q, with which the ids of what FlowControl and "+
@@ -84,6 +88,10 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 			RemovalPolicy: settled.RemovalPolicy, EncryptionKey: settled.EncryptionKey,
 		})
 	}
+	if settled.Table != nil {
+		warnOfSamePrefix(r, settled)
+	}
+	takeRoles(r, *id, settled.Roles)
 	if settled.LargeBodies != nil {
 		if r.Bucket = settled.LargeBodies.Bucket; r.Bucket == nil {
 			r.Bucket = newBucket(r, settled)
@@ -104,7 +112,7 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 	r.Proxies = newProxies(r, settled)
 	aliases := make([]awslambda.Alias, len(r.Proxies))
 	for i, proxy := range r.Proxies {
-		aliases[i] = proxy.AddAlias(jsii.String(liveAlias), nil)
+		aliases[i] = newLiveAlias(proxy, settled.ProvisionedConcurrency.EachProxy)
 	}
 	r.StateMachine = newStateMachine(r, settled, aliases)
 	if settled.DeadLetters != nil {
@@ -116,7 +124,7 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 		r.AsyncStateMachine = newAsyncStateMachine(r, settled, aliases)
 	}
 	r.Gateway = newGateway(r, settled)
-	r.Live = r.Gateway.AddAlias(jsii.String(liveAlias), nil)
+	r.Live = newLiveAlias(r.Gateway, settled.ProvisionedConcurrency.Gateway)
 	r.Url = r.Live.AddFunctionUrl(&awslambda.FunctionUrlOptions{
 		AuthType: settled.UrlAuthType,
 		Cors:     settled.cors(),
@@ -125,6 +133,10 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 	awscdk.NewCfnOutput(r, jsii.String("Url"), &awscdk.CfnOutputProps{
 		Value:       r.Url.Url(),
 		Description: jsii.String("The endpoint that takes the requests of the upstream API"),
+	})
+	awscdk.NewCfnOutput(r, jsii.String("GatewayArn"), &awscdk.CfnOutputProps{
+		Value:       r.Live.FunctionArn(),
+		Description: jsii.String("What a policy names that lets somebody call the endpoint"),
 	})
 	awscdk.NewCfnOutput(r, jsii.String("StateMachineArn"), &awscdk.CfnOutputProps{
 		Value:       r.StateMachine.StateMachineArn(),
@@ -141,16 +153,64 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 	}
 	awscdk.NewCfnOutput(r, jsii.String("TableName"), &awscdk.CfnOutputProps{
 		Value:       r.Table.TableName(),
-		Description: jsii.String("The table of idempotency records"),
+		Description: jsii.String("The table of idempotency records" + settled.fate(settled.Table == nil)),
 	})
+	if r.Bucket != nil {
+		awscdk.NewCfnOutput(r, jsii.String("BucketName"), &awscdk.CfnOutputProps{
+			Value:       r.Bucket.BucketName(),
+			Description: jsii.String("The bucket of large bodies" + settled.fate(settled.LargeBodies.Bucket == nil)),
+		})
+	}
 	return r
 }
 
 // GrantInvoke lets a principal call the function URL. It gives both permissions that a call needs,
-// lambda:InvokeFunctionUrl and lambda:InvokeFunction.
+// lambda:InvokeFunctionUrl and lambda:InvokeFunction, on the alias live of the gateway.
+//
+// A principal of another account, or of an organization, has to be given both by its own account, too:
+// [RetryingApiProxy_FromUrlAttributes] does that in a CDK app there, and docs/platform.md shows the policy.
 func (r *RetryingApiProxy) GrantInvoke(grantee awsiam.IGrantable) awsiam.Grant {
+	principal := grantee.GrantPrincipal().PolicyFragment()
+	who := resolvedJSON(r, principal.PrincipalJson())
+	conditions := resolvedJSON(r, principal.Conditions())
+	if before, granted := r.granted[who]; granted && before != conditions && strings.HasPrefix(who, `{"Service":`) {
+		// The CDK tells services apart by their names alone, and would drop this grant.
+		r.grantService(grantee.GrantPrincipal(), conditions)
+	} else {
+		r.granted[who] = conditions
+	}
 	return r.Url.GrantInvokeUrl(grantee)
 }
+
+// grantService lets a service that has been let in under other conditions call the function URL under these, too.
+func (r *RetryingApiProxy) grantService(service awsiam.IPrincipal, conditions string) {
+	sum := sha256.Sum256([]byte(conditions))
+	id := "InvokeUrl" + hex.EncodeToString(sum[:conditionsHashBytes])
+	if r.Live.Node().TryFindChild(&id) != nil {
+		return
+	}
+	r.Live.AddPermission(&id, &awslambda.Permission{
+		Principal: service, Action: jsii.String("lambda:InvokeFunctionUrl"), FunctionUrlAuthType: awslambda.FunctionUrlAuthType_AWS_IAM,
+	})
+	r.Live.AddPermission(jsii.String(id+"-DualAuth"), &awslambda.Permission{
+		Principal: service, Action: jsii.String("lambda:InvokeFunction"), InvokedViaFunctionUrl: jsii.Bool(true),
+	})
+}
+
+// fate is what becomes of a table or a bucket when the stack is deleted, for whoever reads its outputs.
+func (p RetryingApiProxyProps) fate(own bool) string {
+	switch {
+	case !own:
+		return ", which is not of this construct"
+	case p.RemovalPolicy == awscdk.RemovalPolicy_DESTROY:
+		return ", which is deleted with the stack"
+	default:
+		return ", which stays when the stack is deleted"
+	}
+}
+
+// conditionsHashBytes is how many bytes of a hash tell the conditions of one grant from those of another.
+const conditionsHashBytes = 8
 
 // policyJSON writes the policy for the functions' environment.
 func policyJSON(props RetryingApiProxyProps) *string {

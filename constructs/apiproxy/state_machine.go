@@ -8,7 +8,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
@@ -42,24 +41,25 @@ func newAsyncStateMachine(r *RetryingApiProxy, props RetryingApiProxyProps, alia
 
 // newMachine creates a state machine in a scope, with a role and a log group of its own.
 func newMachine(r *RetryingApiProxy, scope constructs.Construct, props RetryingApiProxyProps, graph awsstepfunctions.IChainable, own awsstepfunctions.StateMachineProps) awsstepfunctions.StateMachine {
-	logGroup := awslogs.NewLogGroup(scope, jsii.String("StateMachineLogs"), &awslogs.LogGroupProps{
+	logGroup, exists := props.LogGroups.StateMachines, props.LogGroups.StateMachines != nil
+	if !exists {
 		// Step Functions adds every log group to one resource policy of limited size, except those below this prefix.
-		LogGroupName: jsii.String("/aws/vendedlogs/states/" + *awscdk.Names_UniqueResourceName(scope, &awscdk.UniqueResourceNameOptions{
+		logGroup = newLogGroup(scope, "StateMachineLogs", props, jsii.String("/aws/vendedlogs/states/"+*awscdk.Names_UniqueResourceName(scope, &awscdk.UniqueResourceNameOptions{
 			MaxLength: jsii.Number(maxLogGroupNameLength),
 			Separator: jsii.String("-"),
-		}) + "-" + *deploymentID(r)),
-		Retention:     props.LogRetention,
-		RemovalPolicy: logRemovalPolicy(props),
-		EncryptionKey: props.EncryptionKey,
-	})
-	r.failed = newStateFilter(r, logGroup, "SucceedStateEntered", failedState, failedState)
+		})+"-"+*deploymentID(r)))
+	}
+	if r.failed == nil || !exists { // in a group that exists, one filter counts what fails in both state machines
+		r.failed = newStateFilter(r, logGroup, exists, "SucceedStateEntered", failedState, failedState)
+	}
 	async := own.StateMachineType == awsstepfunctions.StateMachineType_STANDARD
 	if states := untoldStates(props); async && len(states) > 0 {
-		r.undelivered = newStateFilter(r, logGroup, "PassStateEntered", undeliveredState, states...)
+		r.undelivered = newStateFilter(r, logGroup, exists, "PassStateEntered", undeliveredState, states...)
 	}
-	role := awsiam.NewRole(scope, jsii.String("state-machine-role"), &awsiam.RoleProps{
-		AssumedBy: servicePrincipal(r, "states.amazonaws.com"),
-	})
+	role := props.Roles.StateMachines
+	if role == nil {
+		role = newRole(r, scope, "state-machine-role", "states.amazonaws.com")
+	}
 	own.DefinitionBody = awsstepfunctions.DefinitionBody_FromChainable(graph)
 	own.Role = role
 	own.TracingEnabled = jsii.Bool(true)

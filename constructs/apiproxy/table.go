@@ -22,6 +22,10 @@ type IdempotencyTableProps struct {
 
 	// RemovalPolicy says what becomes of the table when it is taken out of the stack. Default: RETAIN.
 	RemovalPolicy awscdk.RemovalPolicy
+
+	// DeletionProtection has DynamoDB refuse to delete the table, whoever asks, until it is taken away. It costs nothing. With a
+	// RemovalPolicy of DESTROY, the stack cannot be deleted then. Default: false.
+	DeletionProtection bool
 }
 
 // NewIdempotencyTable creates a table for idempotency records: paid by request, with time to live and point-in-time
@@ -47,6 +51,9 @@ func NewIdempotencyTable(scope constructs.Construct, id *string, props *Idempote
 	if props.TableName != "" {
 		table.TableName = &props.TableName
 	}
+	if props.DeletionProtection {
+		table.DeletionProtection = jsii.Bool(true)
+	}
 	if props.EncryptionKey != nil {
 		table.Encryption = awsdynamodb.TableEncryptionV2_CustomerManagedKey(props.EncryptionKey, nil)
 	}
@@ -60,6 +67,24 @@ func GrantRecords(table awsdynamodb.ITableV2, grantee awsiam.IGrantable) awsiam.
 	grantKey(table, grantee)
 	return table.Grant(grantee, jsii.String("dynamodb:GetItem"), jsii.String("dynamodb:PutItem"),
 		jsii.String("dynamodb:UpdateItem"), jsii.String("dynamodb:DeleteItem"))
+}
+
+// GrantReadRecords lets a principal, such as the role of whoever answers callers' questions, read the records of this RetryingApiProxy
+// one by one, by their ids, and nothing else of the table. Records hold answers: status, fields and body as the upstream sent
+// them, and what is known of asynchronous requests, with their credentials.
+func (r *RetryingApiProxy) GrantReadRecords(grantee awsiam.IGrantable) awsiam.Grant {
+	if key := r.Table.EncryptionKey(); key != nil {
+		key.Grant(grantee, jsii.String("kms:Decrypt"), jsii.String("kms:DescribeKey"))
+	}
+	return awsiam.Grant_AddToPrincipal(&awsiam.GrantOnPrincipalOptions{
+		Grantee:      grantee,
+		Actions:      jsii.Strings("dynamodb:GetItem", "dynamodb:Query"),
+		ResourceArns: jsii.Strings(*r.Table.TableArn()),
+		// Both actions name the items that they read, so that there are keys which the condition is about.
+		Conditions: &map[string]*map[string]any{
+			"ForAllValues:StringLike": {"dynamodb:LeadingKeys": []string{r.prefix + "#*"}},
+		},
+	})
 }
 
 // grantKey lets a principal use the key that encrypts a table. Without it rights on the table are worth nothing.

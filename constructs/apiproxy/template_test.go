@@ -13,12 +13,17 @@ import (
 // A template is a CloudFormation template as far as the tests look into it.
 type template struct {
 	Resources map[string]*resource
-	Outputs   map[string]struct{ Value any }
+	Outputs   map[string]output
 
 	text []byte
 
 	// told is what the CDK was told of the constructs, by their paths.
 	told map[string][]metadataEntry
+}
+
+type output struct {
+	Description string
+	Value       any
 }
 
 // A metadataEntry is something that the CDK was told of a construct.

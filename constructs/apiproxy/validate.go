@@ -30,6 +30,7 @@ const (
 // Validate returns all problems of the props in one error, or nil. Each names the prop, what was given, and what is
 // allowed. [NewRetryingApiProxy] calls it and panics with what it says. It needs nothing of the CDK to run.
 func (p RetryingApiProxyProps) Validate() error {
+	gatewayMemory := p.GatewayMemorySizeMiB
 	p = p.withDefaults()
 	var problems []error
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
@@ -50,11 +51,13 @@ func (p RetryingApiProxyProps) Validate() error {
 		problem("MemorySizeMiB is %d; give %d to %d, or 0 for the default of %d",
 			p.MemorySizeMiB, minMemorySizeMiB, maxMemorySizeMiB, DefaultMemorySizeMiB)
 	}
-	for name, slots := range map[string]int{"Gateway": p.ReservedConcurrency.Gateway, "EachProxy": p.ReservedConcurrency.EachProxy} {
-		if slots < 0 {
-			problem("ReservedConcurrency.%s is %d; give 1 or more, or 0 to reserve nothing", name, slots)
-		}
+	if gatewayMemory != 0 && (gatewayMemory < minMemorySizeMiB || gatewayMemory > maxMemorySizeMiB) {
+		problem("GatewayMemorySizeMiB is %d; give %d to %d, or 0 for MemorySizeMiB, if that is set, or else for the default of %d",
+			gatewayMemory, minMemorySizeMiB, maxMemorySizeMiB, DefaultGatewayMemorySizeMiB)
 	}
+	problems = append(problems, p.validateConcurrency()...)
+	problems = append(problems, p.validateEnvironment()...)
+	problems = append(problems, p.Roles.validate()...)
 	if !slices.Contains([]KeyRequirement{KeyNeverRequired, KeyRequiredForUnsafe, KeyAlwaysRequired}, p.Idempotency.Required) {
 		problem("Idempotency.Required is %q; give %q, %q or %q",
 			p.Idempotency.Required, KeyNeverRequired, KeyRequiredForUnsafe, KeyAlwaysRequired)
@@ -107,13 +110,13 @@ func (p RetryingApiProxyProps) Validate() error {
 	if err := p.Retry.Validate(); err != nil {
 		problems = append(problems, err)
 	} else if p.ProxyCount > 0 {
-		n := len(*policyJSON(p)) + len(p.Upstream.BaseURL) + p.Upstream.Auth.room() + len(*p.Upstream.headersJSON()) + len(p.Upstream.CertificateAuthority) + p.Callback.room() + len(p.RecordPrefix) + p.gateRoom()
+		n := len(*policyJSON(p)) + len(p.Upstream.BaseURL) + p.Upstream.Auth.room() + len(*p.Upstream.headersJSON()) + len(p.Upstream.CertificateAuthority) + p.Callback.room() + len(p.RecordPrefix) + p.gateRoom() + p.environmentRoom()
 		for _, value := range p.Upstream.fence() {
 			n += len(value)
 		}
 		if n > maxEnvironment {
-			problem("Retry, Callback, RecordPrefix, FlowControl, CircuitBreaker and Upstream (BaseURL, AllowedNetworks, AllowedMethods, AllowedPaths, Auth, "+
-				"Headers and CertificateAuthority) take %d bytes together in the functions' environment; give %d at most: fewer Retry.Statuses, "+
+			problem("Environment, Retry, Callback, RecordPrefix, FlowControl, CircuitBreaker and Upstream (BaseURL, AllowedNetworks, AllowedMethods, AllowedPaths, Auth, "+
+				"Headers and CertificateAuthority) take %d bytes together in the functions' environment; give %d at most: fewer variables, Retry.Statuses, "+
 				"networks, paths, header fields, hosts or certificates", n, maxEnvironment)
 		}
 		if err := p.fits(); err != nil {

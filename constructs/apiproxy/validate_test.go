@@ -65,8 +65,16 @@ func TestPropsThatAreAllowed(t *testing.T) {
 			p.Upstream.AllowedMethods = []string{"GET", "TRACE", "PROPFIND", token}
 			p.Upstream.AllowedPaths = []string{"/", "/orders", "/v1/orders/", "/caf\u00e9 au lait", "/a,b", "/a%2Fb", token, "/" + token}
 		}),
-		"one proxy":         props(func(p *apiproxy.RetryingApiProxyProps) { p.ProxyCount = 1 }),
-		"twenty proxies":    props(func(p *apiproxy.RetryingApiProxyProps) { p.ProxyCount = 20 }),
+		"one proxy":             props(func(p *apiproxy.RetryingApiProxyProps) { p.ProxyCount = 1 }),
+		"twenty proxies":        props(func(p *apiproxy.RetryingApiProxyProps) { p.ProxyCount = 20 }),
+		"memory of the gateway": props(func(p *apiproxy.RetryingApiProxyProps) { p.GatewayMemorySizeMiB = 128 }),
+		"variables for the SDK": props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.Environment = map[string]string{"AWS_USE_FIPS_ENDPOINT": "true", "LD": "", "DD_SITE": token}
+		}),
+		"as many environments as are reserved": props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.ReservedConcurrency.EachProxy = 20
+			p.ProvisionedConcurrency = apiproxy.ProvisionedConcurrency{Gateway: 500, EachProxy: 20}
+		}),
 		"the least memory":  props(func(p *apiproxy.RetryingApiProxyProps) { p.MemorySizeMiB = 128 }),
 		"the most memory":   props(func(p *apiproxy.RetryingApiProxyProps) { p.MemorySizeMiB = 10240 }),
 		"no authentication": props(func(p *apiproxy.RetryingApiProxyProps) { p.UrlAuthType = awslambda.FunctionUrlAuthType_NONE }),
@@ -105,6 +113,26 @@ func TestWhatIsWrongIsNamedWithWhatWasGivenAndWhatIsAllowed(t *testing.T) {
 		props apiproxy.RetryingApiProxyProps
 		says  []string
 	}{
+		{"too little memory of the gateway", props(func(p *apiproxy.RetryingApiProxyProps) { p.GatewayMemorySizeMiB = 127 }),
+			[]string{"GatewayMemorySizeMiB is 127; give 128 to 10240", "0 for MemorySizeMiB", "256"}},
+		{"a negative reservation", props(func(p *apiproxy.RetryingApiProxyProps) { p.ReservedConcurrency.EachProxy = -1 }),
+			[]string{"ReservedConcurrency.EachProxy is -1; give 1 or more, or 0 to reserve nothing"}},
+		{"a negative provision", props(func(p *apiproxy.RetryingApiProxyProps) { p.ProvisionedConcurrency.Gateway = -1 }),
+			[]string{"ProvisionedConcurrency.Gateway is -1; give 1 or more, or 0 to provision nothing"}},
+		{"more provisioned than reserved", props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.ReservedConcurrency.EachProxy, p.ProvisionedConcurrency.EachProxy = 20, 21
+		}), []string{"ProvisionedConcurrency.EachProxy is 21, and ReservedConcurrency.EachProxy is 20; provision as many at most as are reserved, or reserve more"}},
+		{"a variable of ours", props(func(p *apiproxy.RetryingApiProxyProps) { p.Environment = map[string]string{"METRICS": "off"} }),
+			[]string{"Environment has METRICS, by which the functions are told of other props; leave it out"}},
+		{"a variable of Lambda", props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.Environment = map[string]string{"AWS_REGION": "eu-central-1"}
+		}),
+			[]string{"Environment has AWS_REGION, which Lambda sets itself; leave it out"}},
+		{"a name that is none", props(func(p *apiproxy.RetryingApiProxyProps) { p.Environment = map[string]string{"1": "a"} }),
+			[]string{`Environment has "1"; give a name of two or more letters, digits and underscores that begins with a letter`}},
+		{"more variables than there is room for", props(func(p *apiproxy.RetryingApiProxyProps) {
+			p.Environment = map[string]string{"DATA": strings.Repeat("a", 3400)}
+		}), []string{"Environment, Retry,", "bytes together", "give 3500 at most"}},
 		{"plain http", upstream("http://api.example.com"), []string{"Upstream.BaseURL", `"http://api.example.com"`, "https", "AllowPlainHTTP"}},
 		{"another scheme", upstream("ftp://api.example.com"), []string{"Upstream.BaseURL", `"ftp://api.example.com"`, "https://"}},
 		{"no scheme", upstream("api.example.com"), []string{"Upstream.BaseURL", `"api.example.com"`, "https://"}},

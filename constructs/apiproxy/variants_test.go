@@ -88,6 +88,11 @@ func everything() *apiproxy.RetryingApiProxyProps {
 		MemorySizeMiB: 512,
 		LogRetention:  awslogs.RetentionDays_ONE_WEEK,
 		RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
+
+		GatewayMemorySizeMiB:   384,
+		Environment:            map[string]string{"AWS_USE_FIPS_ENDPOINT": "true"},
+		ReservedConcurrency:    apiproxy.ReservedConcurrency{Gateway: 200, EachProxy: 50},
+		ProvisionedConcurrency: apiproxy.ProvisionedConcurrency{Gateway: 20, EachProxy: 5},
 	}
 }
 
@@ -209,6 +214,11 @@ var variants = sync.OnceValue(func() map[string]template {
 	}))
 	build("UnsharedAsync", with(func(p *apiproxy.RetryingApiProxyProps) {
 		p.FlowControl.Mode, p.CircuitBreaker.Disabled, p.Async = apiproxy.Off, true, &apiproxy.Async{}
+	}))
+	build("Customized", with(func(p *apiproxy.RetryingApiProxyProps) {
+		p.ProxyCount, p.Customize = 1, func(_ string, function *awslambda.FunctionProps) {
+			function.EphemeralStorageSize = awscdk.Size_Gibibytes(jsii.Number(1))
+		}
 	}))
 	build("LoggedData", with(func(p *apiproxy.RetryingApiProxyProps) { p.ProxyCount, p.LogExecutionData = 1, true }))
 	granted := build("Granted", with(func(*apiproxy.RetryingApiProxyProps) {}))
