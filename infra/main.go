@@ -22,6 +22,10 @@
 //	policy        the retry policy: JSON, or the name of a file with it (default: the default policy)
 //	vendor        names of vendors with commas between, whose presets the policy is put over; docs/vendors.md lists them
 //	              (default: none)
+//	alarms        true, or the ARN of the Amazon SNS topic that is told: has alarms, for $0.10 a month for each metric that they look
+//	              at; docs/monitoring.md (default false)
+//	dashboard     true or false: has a dashboard, for $3 a month (default false)
+//	savedqueries  true or false: keeps queries of CloudWatch Logs Insights for the logs (default true)
 //	queue         true adds a queue whose messages are requests; docs/triggers.md (default false)
 //	upstreamauth  how to authenticate to the upstream, and the name of the secret in AWS Secrets Manager: bearer:SECRET,
 //	              basic:SECRET, header/NAME:SECRET, query/NAME:SECRET, oauth2/TOKEN-URL:SECRET or certificate:SECRET, with #FIELD

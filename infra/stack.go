@@ -34,6 +34,9 @@ func newProxyStack(scope constructs.Construct, id string) (awscdk.Stack, *apipro
 		panic(fmt.Sprintf("%s cannot be built with this context:\n%v", id, err))
 	}
 	props.Upstream.Auth = upstreamAuth(stack, auth)
+	if topic := alarmTopic(stack); topic != nil {
+		props.Alarms.Topic = topic
+	}
 	proxy := apiproxy.NewRetryingApiProxy(stack, jsii.String("Proxy"), props)
 	if context(stack.Node(), "queue", "false") == "true" {
 		queue := triggers.NewQueue(stack, jsii.String("Requests"), &triggers.QueueProps{Proxy: proxy})
@@ -141,6 +144,10 @@ func propsFrom(node constructs.Node) (*apiproxy.RetryingApiProxyProps, message.U
 	}
 
 	if props.FlowControl, props.CircuitBreaker, err = flowControlFrom(node); err != nil {
+		problems = append(problems, err)
+	}
+
+	if err := monitoringFrom(node, props); err != nil {
 		problems = append(problems, err)
 	}
 

@@ -25,6 +25,7 @@ type Explanation struct {
 	largeBodies           bool
 	gate                  gate.Settings
 	key                   gate.Key
+	monitoring            monitoring
 }
 
 // Explain explains the retry policy for the number of proxies of the props, and for requests with the credential of
@@ -35,6 +36,7 @@ type Explanation struct {
 func (p RetryingApiProxyProps) Explain() Explanation {
 	p = p.withDefaults()
 	e := Explanation{Explanation: p.Retry.ExplainFor(p.judged()), deadline: p.Retry.Deadline, maxDeadline: p.Retry.MaxDeadline, async: p.Async, letters: p.DeadLetters != nil, callback: p.Callback != nil, largeBodies: p.LargeBodies != nil}
+	e.monitoring = p.monitoring()
 	e.gate, e.key, _ = p.gate().Settings(retry.Policy{})
 	var longest retry.Timetable
 	for _, table := range e.Timetables {
@@ -91,6 +93,7 @@ func (e Explanation) String() string {
 			"request by each attempt, an answer by the gateway. Storage is not in it.\n", pricePut*1e6, priceGet*1e6)
 	}
 	e.explainGate(&out)
+	e.monitoring.explain(&out)
 	return out.String()
 }
 

@@ -256,6 +256,9 @@ func newFunction(r *RetryingApiProxy, name, importPath string, props RetryingApi
 	})
 	logGroup.GrantWrite(role)
 
+	if props.OmitMetrics {
+		(*own.Environment)[message.MetricsVariable] = jsii.String("off")
+	}
 	own.FunctionName = functionName(r, name)
 	own.Role = role
 	own.LogGroup = logGroup

@@ -146,6 +146,25 @@ type RetryingApiProxyProps struct {
 	// given. Default: keys that AWS owns.
 	EncryptionKey awskms.IKey
 
+	// Alarms has somebody told of what would otherwise be silent, at $0.10 a month for each metric that an alarm looks at (list price):
+	// $2.20 for the default props. Default: nil; there are no alarms.
+	Alarms *Alarms
+
+	// Dashboard shows what is done, on a page of CloudWatch, at $3 a month beyond the account's first three (list price). Default: nil;
+	// there is none.
+	Dashboard *Dashboard
+
+	// SavedQueries keeps nine queries of CloudWatch Logs Insights for the logs, in a folder with the path of the construct: what failed
+	// and why, all that was done for one request or one key, limits by proxy, slow requests, replays, crashes, callers. They cost nothing;
+	// each time that one is run costs $0.005 for each GB of logs in the time that it looks at (list price). Each is a resource of the
+	// stack. Default: false.
+	SavedQueries bool
+
+	// OmitMetrics leaves the metrics out of what the functions log, and with them what they cost: $0.30 a month for each, by the hours
+	// in which it has a value (list price). While all is well these are four, and one more for each proxy. Alarms and Dashboard need
+	// them. Default: false.
+	OmitMetrics bool
+
 	// LogExecutionData puts what goes into the states of an execution and what comes out of them into the log of the state
 	// machine: whole requests and answers, with credentials, cookies and bodies. Default: false.
 	LogExecutionData bool

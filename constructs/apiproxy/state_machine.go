@@ -52,6 +52,7 @@ func newMachine(r *RetryingApiProxy, scope constructs.Construct, props RetryingA
 		RemovalPolicy: logRemovalPolicy(props),
 		EncryptionKey: props.EncryptionKey,
 	})
+	r.machineLogs = append(r.machineLogs, logGroup)
 	r.failed = newStateFilter(r, logGroup, "SucceedStateEntered", failedState, failedState)
 	async := own.StateMachineType == awsstepfunctions.StateMachineType_STANDARD
 	if states := untoldStates(props); async && len(states) > 0 {

@@ -98,6 +98,9 @@ func (p RetryingApiProxyProps) Validate() error {
 	if err := p.validateCaller(); err != nil {
 		problems = append(problems, err)
 	}
+	if err := p.validateMonitoring(); err != nil {
+		problems = append(problems, err)
+	}
 	for status := range p.Idempotency.Recorded {
 		if status < 200 || status > 599 {
 			problem("Idempotency.Recorded has %d; give statuses from 200 to 599", status)
