@@ -56,7 +56,7 @@ type AlarmName string
 
 // The alarms. Unless it says otherwise, an alarm goes off for five minutes whose sum is its threshold, and is over after five minutes
 // whose sum is less. Alarms of shares and of states want two out of three times five minutes, so that one request that fails in
-// a quiet night wakes nobody; shares keep their state while there are no requests.
+// a quiet night wakes nobody; shares of requests and answers keep their state while there are none.
 const (
 	// AlarmServerErrors is of the share of answers from 500 on, in percent, whoever they are by. Default: [DefaultServerErrors].
 	AlarmServerErrors AlarmName = "ServerErrors"
@@ -131,8 +131,8 @@ const (
 	DefaultUpstreamFailing = 25
 
 	// DefaultCircuitOpen is 1. A circuit that closes again within five minutes has done its work; one that is open in two of three times
-	// five minutes belongs to an upstream that is down. While it is open requests are turned away rather than given up on, so
-	// AlarmUpstreamFailing may fall silent.
+	// five minutes belongs to an upstream that is down. Requests that wait for it may be answered in the end, so that
+	// AlarmUpstreamFailing says nothing of it.
 	DefaultCircuitOpen = 1
 
 	// DefaultOutcomesUnknown is 1. Each is a request of which nobody knows whether it was carried out, such as a payment, and which

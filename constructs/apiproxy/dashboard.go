@@ -142,9 +142,7 @@ func executions(title string, machine awsstepfunctions.StateMachine) awscloudwat
 
 // tableThrottles counts what the table throttled.
 func (r *RetryingApiProxy) tableThrottles(name string) awscloudwatch.IMetric {
-	return r.Table.Metric(&name, summed(&awscloudwatch.MetricOptions{
-		DimensionsMap: &map[string]*string{"TableName": r.Table.TableName()},
-	}))
+	return r.Table.Metric(&name, summed(nil))
 }
 
 // as is a metric with another statistic, which it is labelled with.

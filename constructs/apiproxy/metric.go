@@ -112,8 +112,8 @@ func (r *RetryingApiProxy) MetricUnavailable(props *awscloudwatch.MetricOptions)
 }
 
 // MetricUpstreamFailed counts the requests that were given up on: the upstream gave no final answer in the attempts or the time that
-// there were. MetricFailed counts the executions that end so, those of asynchronous requests included. The statistic is the sum,
-// unless props say otherwise.
+// there were. Asynchronous requests are counted when they end. MetricFailed counts the same from the log of the state machines. The
+// statistic is the sum, unless props say otherwise.
 func (r *RetryingApiProxy) MetricUpstreamFailed(props *awscloudwatch.MetricOptions) awscloudwatch.Metric {
 	return r.told(message.MetricUpstreamFailed, awscloudwatch.Stats_SUM(), props)
 }

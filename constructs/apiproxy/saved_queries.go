@@ -39,7 +39,7 @@ var savedQueries = []savedQuery{
 	}},
 	{"Problems", "Problems by type", ofGateway, awslogs.QueryStringProps{
 		FilterStatements: jsii.Strings(`msg = "request"`, "ispresent(problem)"),
-		StatsStatements:  jsii.Strings("count(*) as requests, min(@timestamp) as first, max(@timestamp) as last by problem, outcome, status, upstreamStatus"),
+		StatsStatements:  jsii.Strings("count(*) as requests, min(@timestamp) as since, max(@timestamp) as until by problem, outcome, status, upstreamStatus"),
 		Sort:             jsii.String("requests desc"),
 	}},
 	{"OneRequest", "One request, by its id", ofGateway | ofProxies | ofMachines, awslogs.QueryStringProps{
@@ -49,14 +49,14 @@ var savedQueries = []savedQuery{
 		Limit:            jsii.Number(queryHistory),
 	}},
 	{"OneKey", "What became of an Idempotency-Key, by its digest", ofGateway, awslogs.QueryStringProps{
-		Fields:           jsii.Strings("@timestamp", "requestId", "method", "path", "status", "problem", "outcome", "replayed", "attempts", "caller", "execution"),
+		Fields:           jsii.Strings("@timestamp", "requestId", "method", "path", "status", "problem", "outcome", "attempts", "replayOf", "caller", "execution"),
 		FilterStatements: jsii.Strings(`msg = "request"`, "keyDigest = 'KEY-DIGEST'"),
 		Sort:             jsii.String("@timestamp asc"),
 		Limit:            jsii.Number(queryHistory),
 	}},
 	{"RateLimits", "Rate limits by proxy", ofProxies, awslogs.QueryStringProps{
 		FilterStatements: jsii.Strings(`msg = "attempt"`, "status = 429"),
-		StatsStatements:  jsii.Strings("count(*) as limited by proxy, bin(5m) as time"),
+		StatsStatements:  jsii.Strings("count(*) as limited, count_distinct(address) as addresses by proxy, bin(5m) as time"),
 		Sort:             jsii.String("time desc"),
 	}},
 	{"SlowRequests", "Slow requests", ofGateway, awslogs.QueryStringProps{
@@ -66,13 +66,12 @@ var savedQueries = []savedQuery{
 		Limit:            jsii.Number(queryLines),
 	}},
 	{"Replays", "Replays and conflicts", ofGateway, awslogs.QueryStringProps{
-		Fields: jsii.Strings("@timestamp", "requestId", "method", "path", "status", "problem", "outcome", "keyDigest", "caller"),
-		// What Logs Insights makes of a true of JSON is written down nowhere.
-		FilterStatements: jsii.Strings(`msg = "request"`, `@message like /"replayed":true/ or problem like /^idempotency-/`),
+		Fields:           jsii.Strings("@timestamp", "requestId", "method", "path", "status", "problem", "outcome", "replayOf", "keyDigest", "caller"),
+		FilterStatements: jsii.Strings(`msg = "request"`, `outcome in ["replayed", "conflict"]`),
 		Sort:             jsii.String("@timestamp desc"),
 		Limit:            jsii.Number(queryLines),
 	}},
-	{"Crashes", "Crashes and timeouts of functions", ofGateway | ofProxies, awslogs.QueryStringProps{
+	{"Crashes", "Errors, crashes and timeouts", ofGateway | ofProxies, awslogs.QueryStringProps{
 		Fields:           jsii.Strings("@timestamp", "@log", "type", "record.requestId", "record.status", "record.errorType", "record.metrics.durationMs", "record.metrics.maxMemoryUsedMB", "@message"),
 		FilterStatements: jsii.Strings(`(type = "platform.report" and record.status != "success") or level = "ERROR" or @message like /^(panic|fatal error|runtime:)/`),
 		Sort:             jsii.String("@timestamp desc"),
