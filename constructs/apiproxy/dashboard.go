@@ -140,11 +140,6 @@ func executions(title string, machine awsstepfunctions.StateMachine) awscloudwat
 	return graph(title, machine.MetricStarted(nil), machine.MetricSucceeded(nil), machine.MetricFailed(nil), machine.MetricTimedOut(nil), machine.MetricAborted(nil))
 }
 
-// tableThrottles counts what the table throttled.
-func (r *RetryingApiProxy) tableThrottles(name string) awscloudwatch.IMetric {
-	return r.Table.Metric(&name, summed(nil))
-}
-
 // as is a metric with another statistic, which it is labelled with.
 func as(statistic string, metric func(*awscloudwatch.MetricOptions) awscloudwatch.Metric) awscloudwatch.IMetric {
 	return metric(&awscloudwatch.MetricOptions{Statistic: &statistic, Label: &statistic})

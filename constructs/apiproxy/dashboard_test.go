@@ -94,6 +94,9 @@ func TestTheDashboardShowsThoseOfEachProxyAndTheAlarms(t *testing.T) {
 			}
 		}
 	}
+	if text := string(variants()["Monitored"].text); strings.Contains(text, "accountId") || strings.Contains(text, `"AccountId":`) {
+		t.Error("a metric is said to be of another account")
+	}
 	for title, want := range map[string]int{"Attempts by proxy": 20, "Slots": 21, "Throttles": 21, "Crashes and timeouts": 21} {
 		if graphs[title] != want {
 			t.Errorf("%q has %d lines, want %d", title, graphs[title], want)

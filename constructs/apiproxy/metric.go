@@ -285,6 +285,17 @@ func (r *RetryingApiProxy) toldUnder(dimensions map[string]*string, name string,
 	}).With(props).AttachTo(r)
 }
 
+// tableThrottles counts calls that the table throttled: ReadThrottleEvents, or WriteThrottleEvents. The table's own Metric would name the
+// account, as is done for metrics of another one.
+func (r *RetryingApiProxy) tableThrottles(name string) awscloudwatch.Metric {
+	return awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
+		Namespace:     jsii.String("AWS/DynamoDB"),
+		MetricName:    &name,
+		DimensionsMap: &map[string]*string{"TableName": r.Table.TableName()},
+		Statistic:     awscloudwatch.Stats_SUM(),
+	}).AttachTo(r)
+}
+
 // proxy is a proxy by its number.
 func (r *RetryingApiProxy) proxy(number int) awslambda.Function {
 	if number < 1 || number > len(r.Proxies) {
