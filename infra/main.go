@@ -24,6 +24,10 @@
 //	vendor        names of vendors with commas between, whose presets the policy is put over; docs/vendors.md lists them
 //	              (default: none)
 //	table         name of a table of idempotency records that is there, such as one that cdk destroy has left (default: one is created)
+//	alarms        true, or the ARN of the Amazon SNS topic that is told: has alarms, for $0.10 a month for each metric that they look
+//	              at; docs/monitoring.md (default false)
+//	dashboard     true or false: has a dashboard, for $3 a month (default false)
+//	savedqueries  true or false: keeps queries of CloudWatch Logs Insights for the logs (default true)
 //	queue         true adds a queue whose messages are requests; docs/triggers.md (default false)
 //	upstreamauth  how to authenticate to the upstream, and the name of the secret in AWS Secrets Manager: bearer:SECRET,
 //	              basic:SECRET, header/NAME:SECRET, query/NAME:SECRET, oauth2/TOKEN-URL:SECRET or certificate:SECRET, with #FIELD

@@ -38,6 +38,9 @@ func newProxyStack(scope constructs.Construct, id string) (awscdk.Stack, *apipro
 	if name := context(stack.Node(), "table", ""); name != "" {
 		props.Table = awsdynamodb.TableV2_FromTableName(stack, jsii.String("Records"), &name)
 	}
+	if topic := alarmTopic(stack); topic != nil {
+		props.Alarms.Topic = topic
+	}
 	proxy := apiproxy.NewRetryingApiProxy(stack, jsii.String("Proxy"), props)
 	if context(stack.Node(), "queue", "false") == "true" {
 		queue := triggers.NewQueue(stack, jsii.String("Requests"), &triggers.QueueProps{Proxy: proxy})
@@ -145,6 +148,10 @@ func propsFrom(node constructs.Node) (*apiproxy.RetryingApiProxyProps, message.U
 	}
 
 	if props.FlowControl, props.CircuitBreaker, err = flowControlFrom(node); err != nil {
+		problems = append(problems, err)
+	}
+
+	if err := monitoringFrom(node, props); err != nil {
 		problems = append(problems, err)
 	}
 

@@ -9,8 +9,8 @@ import (
 )
 
 // List prices of us-east-1 in dollars, without free tiers and volume discounts, as known in November 2026. Their source
-// is https://aws.amazon.com/step-functions/pricing/, https://aws.amazon.com/lambda/pricing/, https://aws.amazon.com/s3/pricing/
-// and https://aws.amazon.com/dynamodb/pricing/on-demand/.
+// is https://aws.amazon.com/step-functions/pricing/, https://aws.amazon.com/lambda/pricing/, https://aws.amazon.com/s3/pricing/,
+// https://aws.amazon.com/dynamodb/pricing/on-demand/ and https://aws.amazon.com/cloudwatch/pricing/.
 const (
 	// priceExpressRequest is the price of starting an Express workflow.
 	priceExpressRequest = 1.00 / 1e6
@@ -30,6 +30,18 @@ const (
 	// pricePut and priceGet are the prices of writing and of reading an object of S3.
 	pricePut = 0.005 / 1e3
 	priceGet = 0.0004 / 1e3
+
+	// priceMetric is the price of a custom metric for a month in which it has a value in each hour.
+	priceMetric = 0.30
+
+	// priceAlarmMetric is the price of a month of an alarm, for each metric that it looks at.
+	priceAlarmMetric = 0.10
+
+	// priceDashboard is the price of a month of a dashboard.
+	priceDashboard = 3.00
+
+	// priceQueryGB is the price of a query of CloudWatch Logs Insights, for each GB that it reads.
+	priceQueryGB = 0.005
 
 	// priceTableWrite is the price of writing up to 1 KB of an item of DynamoDB, paid by request.
 	priceTableWrite = 0.625 / 1e6

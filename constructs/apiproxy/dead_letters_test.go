@@ -27,7 +27,7 @@ func (t template) queue(tb testing.TB) *resource {
 
 func TestOnlyAStackWithDeadLettersHasAQueueForThem(t *testing.T) {
 	forEachVariant(t, func(t *testing.T, template template) {
-		with := strings.HasSuffix(t.Name(), "Letters") || strings.HasSuffix(t.Name(), "Everything")
+		with := strings.HasSuffix(t.Name(), "Letters") || strings.HasSuffix(t.Name(), "Everything") || strings.HasSuffix(t.Name(), "Monitored")
 		retention := template.gateway().at("Environment", "Variables", "DEAD_LETTER_RETENTION")
 		if got := len(template.ofType("AWS::SQS::Queue")); (got == 1) != with || (retention != nil) != with {
 			t.Errorf("there are %d queues, and the retention of letters is %v", got, retention)

@@ -26,6 +26,7 @@ type Explanation struct {
 	gate                  gate.Settings
 	key                   gate.Key
 	memory                costMemory
+	monitoring            monitoring
 }
 
 // Explain explains the retry policy for the number of proxies of the props, and for requests with the credential of
@@ -36,6 +37,7 @@ type Explanation struct {
 func (p RetryingApiProxyProps) Explain() Explanation {
 	p = p.withDefaults()
 	e := Explanation{Explanation: p.Retry.ExplainFor(p.judged()), deadline: p.Retry.Deadline, maxDeadline: p.Retry.MaxDeadline, async: p.Async, letters: p.DeadLetters != nil, callback: p.Callback != nil, largeBodies: p.LargeBodies != nil}
+	e.monitoring = p.monitoring()
 	e.gate, e.key, _ = p.gate().Settings(retry.Policy{})
 	var longest retry.Timetable
 	for _, table := range e.Timetables {
@@ -93,6 +95,7 @@ func (e Explanation) String() string {
 			"request by each attempt, an answer by the gateway. Storage is not in it.\n", pricePut*1e6, priceGet*1e6)
 	}
 	e.explainGate(&out)
+	e.monitoring.explain(&out)
 	return out.String()
 }
 

@@ -259,6 +259,9 @@ func newFunction(r *RetryingApiProxy, name, importPath string, props RetryingApi
 	}
 	logGroup.GrantWrite(role)
 
+	if props.OmitMetrics {
+		(*own.Environment)[message.MetricsVariable] = jsii.String("off")
+	}
 	memory := props.MemorySizeMiB
 	if name == gatewayName {
 		memory = props.GatewayMemorySizeMiB

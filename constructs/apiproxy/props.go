@@ -22,12 +22,14 @@ const (
 	// MaxProxyCount is the most proxies that a ring can have.
 	MaxProxyCount = 20
 
-	// DefaultMemorySizeMiB is the memory of each proxy in MiB. A handler needs about 30; the rest buys processor
-	// time, which Lambda gives in proportion to memory.
+	// DefaultMemorySizeMiB is the memory of each proxy in MiB, and of a gateway with LargeBodies. A handler needs about 20, or 95 for
+	// bodies of 4 MB; the rest buys processor time, which Lambda gives in proportion to memory.
 	DefaultMemorySizeMiB = 256
 
-	// DefaultGatewayMemorySizeMiB is the memory of the gateway in MiB. It is paid for as long as a request takes, waits included.
-	DefaultGatewayMemorySizeMiB = 256
+	// DefaultGatewayMemorySizeMiB is the memory of the gateway in MiB, without LargeBodies. It is paid for as long as a request takes,
+	// waits included. A small request takes 4 ms more with it than with a whole processor, and one with a body of 100 KB a tenth of a
+	// second: docs/operating.md has what was measured.
+	DefaultGatewayMemorySizeMiB = 128
 
 	// DefaultKeyTTL is how long the answer to a request with an Idempotency-Key is replayed.
 	DefaultKeyTTL = 24 * time.Hour
@@ -137,11 +139,11 @@ type RetryingApiProxyProps struct {
 	// Architecture is the processor architecture of the functions. Default: ARM_64.
 	Architecture awslambda.Architecture
 
-	// MemorySizeMiB is the memory of each function, from 128 to 10240 MiB. Default: 256.
+	// MemorySizeMiB is the memory of each function, from 128 to 10240 MiB. Default: 256 for the proxies.
 	MemorySizeMiB int
 
 	// GatewayMemorySizeMiB is the memory of the gateway, from 128 to 10240 MiB, if it is not to be that of the others. The gateway is
-	// paid for while its callers wait, by its memory. Default: MemorySizeMiB, if that is set, or else 256.
+	// paid for while its callers wait, by its memory. Default: MemorySizeMiB, if that is set, or else 128, and 256 with LargeBodies.
 	GatewayMemorySizeMiB int
 
 	// Environment are more variables of all functions, for what runs beside the handlers: layers, extensions, the AWS SDK
@@ -176,6 +178,25 @@ type RetryingApiProxyProps struct {
 	// key that is imported must let CloudWatch Logs of the region use it. The stack must be told its region, unless Table is
 	// given. Default: keys that AWS owns.
 	EncryptionKey awskms.IKey
+
+	// Alarms has somebody told of what would otherwise be silent, at $0.10 a month for each metric that an alarm looks at (list price):
+	// $2.20 for the default props. Default: nil; there are no alarms.
+	Alarms *Alarms
+
+	// Dashboard shows what is done, on a page of CloudWatch, at $3 a month beyond the account's first three (list price). Default: nil;
+	// there is none.
+	Dashboard *Dashboard
+
+	// SavedQueries keeps nine queries of CloudWatch Logs Insights for the logs, in a folder with the path of the construct: what failed
+	// and why, all that was done for one request or one key, limits by proxy, slow requests, replays, crashes, callers. They cost nothing;
+	// each time that one is run costs $0.005 for each GB of logs in the time that it looks at (list price). Each is a resource of the
+	// stack. Default: false.
+	SavedQueries bool
+
+	// OmitMetrics leaves the metrics out of what the functions log, and with them what they cost: $0.30 a month for each, by the hours
+	// in which it has a value (list price). While all is well these are four, and one more for each proxy. Alarms and Dashboard need
+	// them. Default: false.
+	OmitMetrics bool
 
 	// LogExecutionData puts what goes into the states of an execution and what comes out of them into the log of the state
 	// machine: whole requests and answers, with credentials, cookies and bodies. Default: false.
@@ -357,6 +378,14 @@ type Upstream struct {
 	AllowedNetworks []string
 }
 
+// defaultGatewayMemory is the memory of a gateway of which nothing is said, in MiB.
+func (p RetryingApiProxyProps) defaultGatewayMemory() int {
+	if p.LargeBodies != nil {
+		return DefaultMemorySizeMiB
+	}
+	return DefaultGatewayMemorySizeMiB
+}
+
 // withDefaults returns a copy of the props in which every zero field has its default, except the architecture and the
 // removal policy, whose defaults are those of the parts.
 func (p RetryingApiProxyProps) withDefaults() RetryingApiProxyProps {
@@ -400,7 +429,7 @@ func (p RetryingApiProxyProps) withDefaults() RetryingApiProxyProps {
 		p.Upstream.SecretCacheTime = DefaultSecretCacheTime
 	}
 	if p.GatewayMemorySizeMiB == 0 {
-		p.GatewayMemorySizeMiB = cmp.Or(p.MemorySizeMiB, DefaultGatewayMemorySizeMiB)
+		p.GatewayMemorySizeMiB = cmp.Or(p.MemorySizeMiB, p.defaultGatewayMemory())
 	}
 	if p.MemorySizeMiB == 0 {
 		p.MemorySizeMiB = DefaultMemorySizeMiB

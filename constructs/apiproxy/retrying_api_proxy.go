@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
@@ -58,11 +59,19 @@ type RetryingApiProxy struct {
 	// Url is the endpoint.
 	Url awslambda.FunctionUrl
 
+	// Alarms are the alarms by their names, so that actions can be added, or alarms be put together. Empty without the prop Alarms.
+	Alarms map[AlarmName]awscloudwatch.Alarm
+
+	// Dashboard is the page that shows what is done. Nil without the prop Dashboard.
+	Dashboard awscloudwatch.Dashboard
+
 	prefix      string            // begins the ids of its records
 	granted     map[string]string // the conditions under which each principal was first let in
 	gate        message.Gate
 	failed      awslogs.MetricFilter
 	undelivered awslogs.MetricFilter // nil if there are neither dead letters nor callbacks
+	omitMetrics bool
+	machineLogs []awslogs.ILogGroup // of the state machines, which may share one
 }
 
 // NewRetryingApiProxy creates a RetryingApiProxy in scope. It panics, as every construct does, with one message that
@@ -108,7 +117,7 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 	if warning := settled.starvation(); warning != "" {
 		awscdk.Annotations_Of(r).AddWarningV2(jsii.String(starvationID), &warning)
 	}
-	r.gate = settled.gate()
+	r.gate, r.omitMetrics = settled.gate(), settled.OmitMetrics
 	r.Proxies = newProxies(r, settled)
 	aliases := make([]awslambda.Alias, len(r.Proxies))
 	for i, proxy := range r.Proxies {
@@ -129,6 +138,15 @@ func NewRetryingApiProxy(scope constructs.Construct, id *string, props *Retrying
 		AuthType: settled.UrlAuthType,
 		Cors:     settled.cors(),
 	})
+	if settled.Alarms != nil {
+		r.Alarms = newAlarms(r, settled)
+	}
+	if settled.Dashboard != nil {
+		r.Dashboard = newDashboard(r, settled)
+	}
+	if settled.SavedQueries {
+		newSavedQueries(r)
+	}
 
 	awscdk.NewCfnOutput(r, jsii.String("Url"), &awscdk.CfnOutputProps{
 		Value:       r.Url.Url(),

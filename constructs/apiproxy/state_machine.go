@@ -51,6 +51,7 @@ func newMachine(r *RetryingApiProxy, scope constructs.Construct, props RetryingA
 	}
 	if r.failed == nil || !exists { // in a group that exists, one filter counts what fails in both state machines
 		r.failed = newStateFilter(r, logGroup, exists, "SucceedStateEntered", failedState, failedState)
+		r.machineLogs = append(r.machineLogs, logGroup)
 	}
 	async := own.StateMachineType == awsstepfunctions.StateMachineType_STANDARD
 	if states := untoldStates(props); async && len(states) > 0 {

@@ -11,7 +11,7 @@ import (
 func TestTheStateMachineIsExpressAndThatOfAsynchronousRequestsStandard(t *testing.T) {
 	forEachVariant(t, func(t *testing.T, template template) {
 		want := 1
-		if strings.HasSuffix(t.Name(), "Everything") || strings.HasSuffix(t.Name(), "Async") || strings.HasSuffix(t.Name(), "Letters") || strings.HasSuffix(t.Name(), "Callback") {
+		if strings.HasSuffix(t.Name(), "Everything") || strings.HasSuffix(t.Name(), "Async") || strings.HasSuffix(t.Name(), "Letters") || strings.HasSuffix(t.Name(), "Callback") || strings.HasSuffix(t.Name(), "Monitored") {
 			want = 2
 		}
 		if template.machine() == nil || len(template.machines()) != want || (template.asyncMachine() != nil) != (want == 2) {

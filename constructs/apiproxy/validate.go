@@ -53,7 +53,7 @@ func (p RetryingApiProxyProps) Validate() error {
 	}
 	if gatewayMemory != 0 && (gatewayMemory < minMemorySizeMiB || gatewayMemory > maxMemorySizeMiB) {
 		problem("GatewayMemorySizeMiB is %d; give %d to %d, or 0 for MemorySizeMiB, if that is set, or else for the default of %d",
-			gatewayMemory, minMemorySizeMiB, maxMemorySizeMiB, DefaultGatewayMemorySizeMiB)
+			gatewayMemory, minMemorySizeMiB, maxMemorySizeMiB, p.defaultGatewayMemory())
 	}
 	problems = append(problems, p.validateConcurrency()...)
 	problems = append(problems, p.validateEnvironment()...)
@@ -100,6 +100,9 @@ func (p RetryingApiProxyProps) Validate() error {
 		problems = append(problems, err)
 	}
 	if err := p.validateCaller(); err != nil {
+		problems = append(problems, err)
+	}
+	if err := p.validateMonitoring(); err != nil {
 		problems = append(problems, err)
 	}
 	for status := range p.Idempotency.Recorded {

@@ -114,7 +114,7 @@ func TestWhatIsWrongIsNamedWithWhatWasGivenAndWhatIsAllowed(t *testing.T) {
 		says  []string
 	}{
 		{"too little memory of the gateway", props(func(p *apiproxy.RetryingApiProxyProps) { p.GatewayMemorySizeMiB = 127 }),
-			[]string{"GatewayMemorySizeMiB is 127; give 128 to 10240", "0 for MemorySizeMiB", "256"}},
+			[]string{"GatewayMemorySizeMiB is 127; give 128 to 10240", "0 for MemorySizeMiB", "128"}},
 		{"a negative reservation", props(func(p *apiproxy.RetryingApiProxyProps) { p.ReservedConcurrency.EachProxy = -1 }),
 			[]string{"ReservedConcurrency.EachProxy is -1; give 1 or more, or 0 to reserve nothing"}},
 		{"a negative provision", props(func(p *apiproxy.RetryingApiProxyProps) { p.ProvisionedConcurrency.Gateway = -1 }),

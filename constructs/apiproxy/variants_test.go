@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy"
@@ -75,7 +76,13 @@ func everything() *apiproxy.RetryingApiProxyProps {
 		},
 		CircuitBreaker: apiproxy.CircuitBreaker{MinimumFailures: 20, FailureRate: 0.9, ProbeInterval: 2 * time.Second, RampUp: 2},
 		RecordPrefix:   "orders",
-		UrlAuthType:    awslambda.FunctionUrlAuthType_NONE,
+		Alarms: &apiproxy.Alarms{
+			Thresholds: map[apiproxy.AlarmName]float64{apiproxy.AlarmServerErrors: 2.5, apiproxy.AlarmProxyThrottles: 100},
+			Omit:       []apiproxy.AlarmName{apiproxy.AlarmClientErrors, apiproxy.AlarmTableThrottles},
+		},
+		Dashboard:    &apiproxy.Dashboard{Name: "orders-proxy"},
+		SavedQueries: true,
+		UrlAuthType:  awslambda.FunctionUrlAuthType_NONE,
 		Cors: &awslambda.FunctionUrlCorsOptions{
 			AllowCredentials: jsii.Bool(true),
 			AllowedOrigins:   jsii.Strings("https://shop.example", "http://localhost:3000"),
@@ -220,6 +227,15 @@ var variants = sync.OnceValue(func() map[string]template {
 			function.EphemeralStorageSize = awscdk.Size_Gibibytes(jsii.Number(1))
 		}
 	}))
+	build("Monitored", func(stack awscdk.Stack) *apiproxy.RetryingApiProxyProps {
+		props := minimal()
+		props.ProxyCount = 20
+		props.Async, props.DeadLetters, props.Callback = &apiproxy.Async{}, &apiproxy.DeadLetters{}, &apiproxy.Callback{Hosts: []string{"hooks.example.com"}}
+		props.Alarms = &apiproxy.Alarms{Topic: awssns.NewTopic(stack, jsii.String("Topic"), nil)}
+		props.Dashboard, props.SavedQueries = &apiproxy.Dashboard{}, true
+		return props
+	})
+	build("WithoutMetrics", with(func(p *apiproxy.RetryingApiProxyProps) { p.OmitMetrics = true }))
 	build("LoggedData", with(func(p *apiproxy.RetryingApiProxyProps) { p.ProxyCount, p.LogExecutionData = 1, true }))
 	granted := build("Granted", with(func(*apiproxy.RetryingApiProxyProps) {}))
 	granted.GrantInvoke(awsiam.NewRole(awscdk.Stack_Of(granted), jsii.String("Caller"), &awsiam.RoleProps{
