@@ -18,14 +18,14 @@ func TestCostsAreThoseOfThePriceList(t *testing.T) {
 		p.Retry.RateLimits = retry.Budget{Attempts: 4, Jitter: retry.NoJitter, Base: 250 * time.Millisecond}
 	}).Explain().Costs
 	// By hand, per million requests. One attempt: four transitions; one Express request of 0.3 s in 64 MB; a proxy of
-	// 0.3 s and a gateway of 0.32 s in 256 MB, at 0.20 for each call.
+	// 0.3 s in 256 MB and a gateway of 0.32 s in 128 MB, at 0.20 for each call.
 	want := []apiproxy.Cost{
-		{Attempts: 1, Transitions: 4, Express: 3.78, Standard: 126.73, GatewaySlots: 4, ProxySlots: 3},
+		{Attempts: 1, Transitions: 4, Express: 3.25, Standard: 126.67, GatewaySlots: 4, ProxySlots: 3},
 		// After a quarter of a second: no Wait state, but as much slept in the second proxy; 0.85 s are billed as 0.9 s.
-		{Attempts: 2, Transitions: 6, Waiting: 250 * time.Millisecond, Express: 8.27, Standard: 178.77, GatewaySlots: 9, ProxySlots: 9},
-		{Attempts: 3, Transitions: 8, Waiting: 750 * time.Millisecond, Express: 14.64, Standard: 231.63, GatewaySlots: 17, ProxySlots: 17},
+		{Attempts: 2, Transitions: 6, Waiting: 250 * time.Millisecond, Express: 6.82, Standard: 178.70, GatewaySlots: 9, ProxySlots: 9},
+		{Attempts: 3, Transitions: 8, Waiting: 750 * time.Millisecond, Express: 11.85, Standard: 231.57, GatewaySlots: 17, ProxySlots: 17},
 		// After a second more: a Wait state, and half a second slept.
-		{Attempts: 4, Transitions: 11, Waiting: 1750 * time.Millisecond, Express: 23.19, Standard: 309.50, GatewaySlots: 30, ProxySlots: 25},
+		{Attempts: 4, Transitions: 11, Waiting: 1750 * time.Millisecond, Express: 18.24, Standard: 309.43, GatewaySlots: 30, ProxySlots: 25},
 	}
 	if diff := cmp.Diff(want, costs); diff != "" {
 		t.Error(diff)

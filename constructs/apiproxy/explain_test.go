@@ -24,13 +24,13 @@ func costsOfTheDefault(t *testing.T) string {
 func TestAnExplanationHasTheTimetableOfThePolicyAndThenTheCosts(t *testing.T) {
 	want := `State transitions, dollars per million requests, and concurrency at 10 requests a second:
 attempts  transitions  waiting  Express  gateways  proxies
-1         4            0s       3.78     4         3
-2         6            0s       6.29     7         6
-3         9            1s       14.85    20        14
-4         12           3s       27.78    43        22
-5         15           7s       49.46    86        30
-6         18           15s      88.64    169       38
-Step Functions and Lambda at list prices of us-east-1; attempts of 300ms, functions of 256 MB on arm64, waits of
+1         4            0s       3.25     4         3
+2         6            0s       5.26     7         6
+3         9            1s       11.65    20        14
+4         12           3s       20.74    43        22
+5         15           7s       35.26    86        30
+6         18           15s      60.60    169       38
+Step Functions and Lambda at list prices of us-east-1; attempts of 300ms, a gateway of 128 MB and proxies of 256 MB on arm64, waits of
 `
 	if got := costsOfTheDefault(t); !strings.HasPrefix(got, want) {
 		t.Errorf("the costs are\n%s", got)
@@ -98,7 +98,7 @@ func TestAnExplanationTellsWhatACallbackCostsIfThereAreSuch(t *testing.T) {
 
 func TestAnExplanationTellsOfFlowControlAndTheBreakerAndOfWhatWaitingCosts(t *testing.T) {
 	// By hand: 30 s of a function of 256 MB are $0.0001, and of an Express execution of 64 MB $0.00003126.
-	const price = "A million that wait 30s cost $100.00 more, and up to\n$131.26 where an Express execution waits with them.\n"
+	const price = "A million that wait 30s cost $50.00 more, and up to\n$81.26 where an Express execution waits with them.\n"
 	const breaker = "\nThe circuit breaker, by credential and route, stops calls when 10 of them, and 80% of all,\n"
 	const places = "\nAt most 500 requests that share a limit wait for that at the same time, and the others are turned away. 500 that wait hold\n" +
 		"500 of the account's concurrent executions, those of the gateway. " + price
@@ -111,9 +111,9 @@ func TestAnExplanationTellsOfFlowControlAndTheBreakerAndOfWhatWaitingCosts(t *te
 		says     []string
 		saysNone []string
 	}{
-		"neither": {apiproxy.FlowControl{Mode: apiproxy.Off}, off, &apiproxy.Async{}, nil, []string{"low control", "reaker", "share a limit", "$131.26", free}},
+		"neither": {apiproxy.FlowControl{Mode: apiproxy.Off}, off, &apiproxy.Async{}, nil, []string{"low control", "reaker", "share a limit", "$81.26", free}},
 		"nobody waits": {apiproxy.FlowControl{Mode: apiproxy.Observe}, off, nil,
-			[]string{"\nFlow control observes, by credential and route: nobody waits"}, []string{"reaker", "share a limit", "$131.26"}},
+			[]string{"\nFlow control observes, by credential and route: nobody waits"}, []string{"reaker", "share a limit", "$81.26"}},
 		"the breaker alone": {apiproxy.FlowControl{Mode: apiproxy.Off}, on, nil, []string{breaker, places}, []string{"low control", free}},
 		"a rate alone": {apiproxy.FlowControl{Mode: apiproxy.Fixed, Rate: 3000, Period: time.Minute, Burst: 80, Key: apiproxy.ByUpstream}, off, &apiproxy.Async{},
 			[]string{"\nFlow control is fixed, for all requests together: 3000 calls per 1m0s, and up to 80 at once.\n", "$0.625 for a million", places, free}, []string{"reaker"}},
@@ -146,7 +146,7 @@ func TestAnExplanationHasTheCostsOfAsynchronousRequestsIfThereAreSuch(t *testing
 Asynchronous requests may take up to 24h0m0s, and wait for the upstream as long as that. Dollars per million of them, with
 an Idempotency-Key, in a Standard workflow at $0.025 per thousand transitions:
 attempts  transitions  Standard
-1         5            126.73
+1         5            126.67
 `
 	if !strings.Contains(text, want) {
 		t.Errorf("the explanation is\n%s", text)
