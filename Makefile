@@ -95,6 +95,10 @@ vulncheck: prerequisites ## look for known vulnerabilities in what the code call
 contract: prerequisites ## run the cases of the contract against an endpoint; docs/contract.md says how
 	@mkdir -p .local && go build -o .local/contract ./infra/local/internal/contract/check && exec .local/contract
 
+.PHONY: deployment
+deployment: prerequisites node_modules ## deploy, change and destroy the stack in an account of moto's, and print each step
+	go test -count=1 -v ./infra/local/internal/deployment
+
 .PHONY: soak
 soak: prerequisites ## run the tests that take minutes: what only many requests show
 	SOAK=1 SECONDS=$(or $(SECONDS),60) go test -count=1 -v -timeout 60m -run 'TestMemoryIsBounded|TestUnderFaultsAndOverload' ./infra/local/internal/stack
