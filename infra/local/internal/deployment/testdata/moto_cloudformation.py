@@ -22,7 +22,7 @@ checks.
                              error's code.
     parameters               UsePreviousValue of one that is read from SSM takes its value for its name.
     outputs                  are those of the stack's first template.
-    types                    AWS::DynamoDB::GlobalTable, AWS::Lambda::Alias, AWS::Lambda::Url, AWS::Lambda::EventInvokeConfig,
+    types                    AWS::CloudWatch::Dashboard, AWS::DynamoDB::GlobalTable, AWS::Lambda::Alias, AWS::Lambda::Url,
                              AWS::Logs::MetricFilter, AWS::Logs::QueryDefinition, AWS::S3::BucketPolicy, AWS::SQS::QueuePolicy,
                              AWS::SecretsManager::Secret and AWS::StepFunctions::StateMachineVersion are skipped with a warning.
     AWS::Lambda::Function    loses Architectures, LoggingConfig, TracingConfig and Tags; UpdateFunctionConfiguration does not know
@@ -37,7 +37,7 @@ checks.
     bucket policies          are judged without their conditions: one that denies plain HTTP denies all. Here they are kept, and
                              deny nothing, nor do they allow anything.
     queues                   an update leaves all but two attributes as they were.
-    log groups               cannot be changed.
+    log groups, alarms       cannot be changed.
 """
 
 import copy
@@ -411,18 +411,6 @@ class Permission(Resource):
         self.api("lambda").remove_permission(**self.where(p))
 
 
-class EventInvokeConfig(Resource):
-    kind, fixed = "AWS::Lambda::EventInvokeConfig", ("FunctionName", "Qualifier")
-
-    def create(self, p):
-        self.api("lambda").put_function_event_invoke_config(**p)
-
-    change = create
-
-    def remove(self, p):
-        self.api("lambda").delete_function_event_invoke_config(FunctionName=p["FunctionName"], Qualifier=p["Qualifier"])
-
-
 class StateMachine(Resource):
     kind, named, fixed = "AWS::StepFunctions::StateMachine", "StateMachineName", ("StateMachineType",)
 
@@ -556,6 +544,33 @@ class QueryDefinition(Resource):
 
     def remove(self, p):
         pass
+
+
+class Alarm(Resource):
+    kind, named = "AWS::CloudWatch::Alarm", "AlarmName"
+
+    def create(self, p):
+        p["AlarmName"] = self.name
+        self.api("cloudwatch").put_metric_alarm(**p)
+        self.attributes["Arn"] = f"arn:aws:cloudwatch:{self.region}:{self.account_id}:alarm:{self.name}"
+
+    change = create
+
+    def remove(self, p):
+        self.api("cloudwatch").delete_alarms(AlarmNames=[self.name])
+
+
+class Dashboard(Resource):
+    kind, named = "AWS::CloudWatch::Dashboard", "DashboardName"
+
+    def create(self, p):
+        json.loads(p["DashboardBody"])
+        self.api("cloudwatch").put_dashboard(DashboardName=self.name, DashboardBody=p["DashboardBody"])
+
+    change = create
+
+    def remove(self, p):
+        self.api("cloudwatch").delete_dashboards(DashboardNames=[self.name])
 
 
 class BucketPolicy(Resource):
