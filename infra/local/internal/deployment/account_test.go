@@ -141,7 +141,8 @@ func (a *account) ask(t *testing.T, service, contentType, target string, body io
 		request.Header.Set("X-Amz-Target", target)
 	}
 	// moto finds the service by the scope, and looks at nothing else in it.
-	request.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=test/20260101/"+region+"/"+service+"/aws4_request, SignedHeaders=host, Signature=0")
+	request.Header.Set("Authorization",
+		"AWS4-HMAC-SHA256 Credential=test/20260101/"+region+"/"+service+"/aws4_request, SignedHeaders=host, Signature=0")
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)

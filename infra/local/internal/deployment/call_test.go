@@ -87,7 +87,8 @@ func (d *drill) answeredLater(t *testing.T) {
 			if accepted.status != http.StatusAccepted || location == "" {
 				t.Fatalf("it is answered %+v", accepted)
 			}
-			if answer := send(t, http.MethodGet, url+location+"/response", "", "Prefer", "wait=20"); answer.status != http.StatusOK || answer.body != "GET /later" {
+			answer := send(t, http.MethodGet, url+location+"/response", "", "Prefer", "wait=20")
+			if answer.status != http.StatusOK || answer.body != "GET /later" {
 				t.Errorf("the answer is %+v", answer)
 			}
 		})

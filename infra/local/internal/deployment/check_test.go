@@ -86,7 +86,7 @@ func (d *drill) checkLogGroups(t *testing.T, declared template, description *sta
 	groups := d.logGroups(t)
 	for id, resource := range declared.Resources {
 		if resource.Type == "AWS::Logs::LogGroup" && groups[description.Resources[id]] != 30 {
-			t.Errorf("the log group %s keeps lines for %d days; 30 are expected", description.Resources[id], groups[description.Resources[id]])
+			t.Errorf("the log group %s keeps lines for %d days; 30 are expected", id, groups[description.Resources[id]])
 		}
 	}
 	for _, f := range deployed.Functions {

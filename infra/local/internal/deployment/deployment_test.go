@@ -39,7 +39,8 @@ func TestTheStackIsDeployedChangedAndDestroyedByTheCLI(t *testing.T) {
 		t.Skip("-short: nothing is deployed")
 	}
 	d := &drill{
-		account: newAccount(t), upstream: newUpstream(t), records: filepath.Join(t.TempDir(), "records.db"), retained: map[string]string{},
+		account: newAccount(t), upstream: newUpstream(t),
+		records: filepath.Join(t.TempDir(), "records.db"), retained: map[string]string{},
 	}
 
 	three := &variant{}

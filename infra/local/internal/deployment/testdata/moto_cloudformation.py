@@ -180,14 +180,6 @@ def delete(resources):
 parsing.ResourceMap.update = update
 parsing.ResourceMap.delete = delete
 
-
-def create(resources, template):
-    update(resources, template)
-    return True
-
-
-parsing.ResourceMap.create = create
-
 execute_change_set = cloudformation_models.CloudFormationBackend.execute_change_set
 
 
@@ -651,9 +643,9 @@ class Secret(Resource):
 for resource in Resource.__subclasses__():
     parsing.get_model_map()[resource.kind] = resource
     parsing.get_name_type_map()[resource.kind] = resource.named
-get_model_list = parsing.get_model_list()
-for model in [m for m in get_model_list if m.cloudformation_type() in {r.kind for r in Resource.__subclasses__()}]:
-    get_model_list.remove(model)
+for model in list(parsing.get_model_list()):  # in which moto looks first for the property that names a resource
+    if model.cloudformation_type() in {resource.kind for resource in Resource.__subclasses__()}:
+        parsing.get_model_list().remove(model)
 
 
 # What moto's Lambda does not keep.
