@@ -116,6 +116,10 @@ verify-destroy: prerequisites node_modules ## take the stack of verify-deploy ou
 	$(CDK) destroy $(CONTEXT) -c verification=true
 	@rm -f $(VERIFICATION)
 
+.PHONY: deployment
+deployment: prerequisites node_modules ## deploy, change and destroy the stack in an account of moto's, and print each step
+	go test -count=1 -v ./infra/local/internal/deployment
+
 .PHONY: soak
 soak: prerequisites ## run the tests that take minutes: what only many requests show
 	SOAK=1 SECONDS=$(or $(SECONDS),60) go test -count=1 -v -timeout 60m -run 'TestMemoryIsBounded|TestUnderFaultsAndOverload' ./infra/local/internal/stack

@@ -104,7 +104,7 @@ func TestFunctionsHaveTheMemoryAndTheArchitectureOfTheProps(t *testing.T) {
 	for name, want := range map[string][2]string{
 		"Minimal": {`128 ["arm64"]`, `256 ["arm64"]`}, "NoFlags": {`128 ["arm64"]`, `256 ["arm64"]`},
 		"LargeBodies": {`256 ["arm64"]`, `256 ["arm64"]`},
-		"Everything": {`384 ["x86_64"]`, `512 ["x86_64"]`}, "NoFlagsEverything": {`384 ["x86_64"]`, `512 ["x86_64"]`},
+		"Everything":  {`384 ["x86_64"]`, `512 ["x86_64"]`}, "NoFlagsEverything": {`384 ["x86_64"]`, `512 ["x86_64"]`},
 	} {
 		template := variants()[name]
 		got := func(function *resource) string {
