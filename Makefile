@@ -15,7 +15,7 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION ?= 18,20
 export GOFLAGS := $(strip -trimpath $(GOFLAGS))
 
 # Variants of the stack, handed to the CDK as context: make deploy UPSTREAM=https://api.example.com PROXIES=5
-CONTEXT := $(foreach name,UPSTREAM UPSTREAM_AUTH POLICY VENDOR ASYNC LARGEBODIES DEADLETTERS CALLBACK CALLBACK_HOSTS FLOW_CONTROL FLOW_KEY MAX_WAITING CIRCUIT_BREAKER QUEUE PROXIES ARCHITECTURE AUTH,$(if $($(name)),-c '$(shell echo $(name) | tr -d _ | tr A-Z a-z)=$($(name))'))
+CONTEXT := $(foreach name,UPSTREAM UPSTREAM_AUTH POLICY VENDOR ASYNC LARGEBODIES DEADLETTERS CALLBACK CALLBACK_HOSTS FLOW_CONTROL FLOW_KEY MAX_WAITING CIRCUIT_BREAKER EGRESS ADDRESS_PROBE QUEUE PROXIES ARCHITECTURE AUTH,$(if $($(name)),-c '$(shell echo $(name) | tr -d _ | tr A-Z a-z)=$($(name))'))
 
 CDK := node_modules/.bin/cdk
 
@@ -50,9 +50,9 @@ help: ## show this list
 	@echo "    AUTH=AWS_IAM has the URL take signed requests only; signatures are not verified"
 	@echo "    SHARING=off|gate says whether requests share what the upstream tells any of them of its limits, and queue by it; docs/gate.md"
 	@echo "    FREEZE=off lets functions run on between invocations, such as under a debugger"
-	@echo "  Variants, for synth, diff, deploy, destroy: UPSTREAM=https://… (default https://httpbin.org) UPSTREAM_AUTH=… POLICY=… VENDOR=… (as for local) ASYNC=true LARGEBODIES=true DEADLETTERS=true CALLBACK=https://… CALLBACK_HOSTS=host,… FLOW_CONTROL=off|adaptive|observe|fixed:50/1s:80 FLOW_KEY=credential+route|credential|route|upstream MAX_WAITING=500 CIRCUIT_BREAKER=on|off QUEUE=true PROXIES=3 ARCHITECTURE=arm64|x86_64 AUTH=AWS_IAM|NONE"
+	@echo "  Variants, for synth, diff, deploy, destroy: UPSTREAM=https://… (default https://httpbin.org) UPSTREAM_AUTH=… POLICY=… VENDOR=… (as for local) ASYNC=true LARGEBODIES=true DEADLETTERS=true CALLBACK=https://… CALLBACK_HOSTS=host,… FLOW_CONTROL=off|adaptive|observe|fixed:50/1s:80 FLOW_KEY=credential+route|credential|route|upstream MAX_WAITING=500 CIRCUIT_BREAKER=on|off EGRESS=shared|static|ipv6 ADDRESS_PROBE=https://… QUEUE=true PROXIES=3 ARCHITECTURE=arm64|x86_64 AUTH=AWS_IAM|NONE"
 	@echo "  Variants, for redrive: LETTERS=queue-URL GATEWAY=name:live (outputs of the stack; make local prints them) ONE=execution RESEND=true ENDPOINT=http://127.0.0.1:8788"
-	@echo "  Variants, for explain: PROXIES=3 POLICY=file.json VENDOR=… ASYNC=true LARGEBODIES=true DEADLETTERS=true CALLBACK=https://… FLOW_CONTROL=… FLOW_KEY=… MAX_WAITING=… CIRCUIT_BREAKER=… (as for synth)"
+	@echo "  Variants, for explain: PROXIES=3 POLICY=file.json VENDOR=… ASYNC=true LARGEBODIES=true DEADLETTERS=true CALLBACK=https://… FLOW_CONTROL=… FLOW_KEY=… MAX_WAITING=… CIRCUIT_BREAKER=… EGRESS=… (as for synth)"
 	@echo "  Variants, for contract: ENDPOINT=https://… LISTEN=0.0.0.0:8080 CERTIFICATE=file PRIVATE_KEY=file SPEED=1 POLICY=file PAGES=origin RUN=regexp AT_ONCE=8"
 
 .PHONY: local
@@ -118,7 +118,7 @@ redrive: prerequisites ## send asynchronous requests that failed again, from the
 
 .PHONY: explain
 explain: prerequisites ## print the timetable and the costs of the stack's retry policy
-	@CDK_CONTEXT_JSON='{"async":"$(or $(ASYNC),false)","largebodies":"$(or $(LARGEBODIES),false)","deadletters":"$(or $(DEADLETTERS),false)","callback":"$(CALLBACK)","callbackhosts":"$(CALLBACK_HOSTS)","flowcontrol":"$(FLOW_CONTROL)","flowkey":"$(FLOW_KEY)","maxwaiting":"$(MAX_WAITING)","circuitbreaker":"$(CIRCUIT_BREAKER)","proxies":"$(PROXIES)","policy":"$(POLICY)","vendor":"$(VENDOR)"}' go run ./infra explain
+	@CDK_CONTEXT_JSON='{"async":"$(or $(ASYNC),false)","largebodies":"$(or $(LARGEBODIES),false)","deadletters":"$(or $(DEADLETTERS),false)","callback":"$(CALLBACK)","callbackhosts":"$(CALLBACK_HOSTS)","flowcontrol":"$(FLOW_CONTROL)","flowkey":"$(FLOW_KEY)","maxwaiting":"$(MAX_WAITING)","circuitbreaker":"$(CIRCUIT_BREAKER)","egress":"$(or $(EGRESS),shared)","proxies":"$(PROXIES)","policy":"$(POLICY)","vendor":"$(VENDOR)"}' go run ./infra explain
 
 .PHONY: snapshots
 snapshots: prerequisites ## rewrite the golden files; read the difference before you commit it

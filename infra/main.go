@@ -22,6 +22,9 @@
 //	policy        the retry policy: JSON, or the name of a file with it (default: the default policy)
 //	vendor        names of vendors with commas between, whose presets the policy is put over; docs/vendors.md lists them
 //	              (default: none)
+//	egress        shared, static or ipv6: which addresses the proxies call from; static costs $36.50 a month for each proxy;
+//	              docs/egress.md (default shared)
+//	addressprobe  https URL that answers with the address that it was called from, by which proxies learn theirs (default: none)
 //	queue         true adds a queue whose messages are requests; docs/triggers.md (default false)
 //	upstreamauth  how to authenticate to the upstream, and the name of the secret in AWS Secrets Manager: bearer:SECRET,
 //	              basic:SECRET, header/NAME:SECRET, query/NAME:SECRET, oauth2/TOKEN-URL:SECRET or certificate:SECRET, with #FIELD

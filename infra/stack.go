@@ -144,6 +144,14 @@ func propsFrom(node constructs.Node) (*apiproxy.RetryingApiProxyProps, message.U
 		problems = append(problems, err)
 	}
 
+	switch kind := apiproxy.EgressKind(context(node, "egress", string(apiproxy.Shared))); kind {
+	case apiproxy.Shared, apiproxy.StaticAddresses, apiproxy.IPv6:
+		props.Egress.Kind = kind
+	default:
+		problem("context egress is %q; give shared, static or ipv6", kind)
+	}
+	props.Egress.ProbeURL = context(node, "addressprobe", "")
+
 	callbackURL := context(node, "callback", "")
 	callbackHosts := strings.FieldsFunc(context(node, "callbackhosts", ""), func(r rune) bool { return r == ',' || r == ' ' })
 	if callbackURL != "" || len(callbackHosts) > 0 {

@@ -398,7 +398,7 @@ func TestWhatIsWrongWithCallbacksIsSaidAllAtOnce(t *testing.T) {
 func TestHostsOfCallbacksThatTogetherAreTooLongAreRefused(t *testing.T) {
 	props := minimal()
 	props.Async, props.Callback = &apiproxy.Async{}, &apiproxy.Callback{Hosts: slices.Repeat([]string{strings.Repeat("a", 60) + ".example.com"}, 60)}
-	if err := props.Validate(); err == nil || !strings.Contains(err.Error(), "Retry, Callback, RecordPrefix, FlowControl, CircuitBreaker and Upstream") {
+	if err := props.Validate(); err == nil || !strings.Contains(err.Error(), "Retry, Callback, RecordPrefix, FlowControl, CircuitBreaker, Egress.ProbeURL and Upstream") {
 		t.Errorf("the error is %v", err)
 	}
 }

@@ -9,8 +9,8 @@ import (
 )
 
 // List prices of us-east-1 in dollars, without free tiers and volume discounts, as known in November 2026. Their source
-// is https://aws.amazon.com/step-functions/pricing/, https://aws.amazon.com/lambda/pricing/, https://aws.amazon.com/s3/pricing/
-// and https://aws.amazon.com/dynamodb/pricing/on-demand/.
+// is https://aws.amazon.com/step-functions/pricing/, https://aws.amazon.com/lambda/pricing/, https://aws.amazon.com/s3/pricing/,
+// https://aws.amazon.com/vpc/pricing/, https://aws.amazon.com/privatelink/pricing/ and https://aws.amazon.com/dynamodb/pricing/on-demand/.
 const (
 	// priceExpressRequest is the price of starting an Express workflow.
 	priceExpressRequest = 1.00 / 1e6
@@ -33,6 +33,19 @@ const (
 
 	// priceTableWrite is the price of writing up to 1 KB of an item of DynamoDB, paid by request.
 	priceTableWrite = 0.625 / 1e6
+
+	// priceNATHour and priceNATGB are the prices of a NAT gateway, and of what goes through it.
+	priceNATHour = 0.045
+	priceNATGB   = 0.045
+
+	// priceAddressHour is the price of a public IPv4 address.
+	priceAddressHour = 0.005
+
+	// priceEndpointHour is the price of an interface endpoint in an availability zone.
+	priceEndpointHour = 0.01
+
+	// monthHours is how long a month is, on average.
+	monthHours = 730
 )
 
 // What the estimate assumes of a request.

@@ -98,6 +98,9 @@ func (p RetryingApiProxyProps) Validate() error {
 	if err := p.validateCaller(); err != nil {
 		problems = append(problems, err)
 	}
+	if err := p.validateEgress(); err != nil {
+		problems = append(problems, err)
+	}
 	for status := range p.Idempotency.Recorded {
 		if status < 200 || status > 599 {
 			problem("Idempotency.Recorded has %d; give statuses from 200 to 599", status)
@@ -106,12 +109,12 @@ func (p RetryingApiProxyProps) Validate() error {
 	if err := p.Retry.Validate(); err != nil {
 		problems = append(problems, err)
 	} else if p.ProxyCount > 0 {
-		n := len(*policyJSON(p)) + len(p.Upstream.BaseURL) + p.Upstream.Auth.room() + len(*p.Upstream.headersJSON()) + len(p.Upstream.CertificateAuthority) + p.Callback.room() + p.gateRoom()
+		n := len(*policyJSON(p)) + len(p.Upstream.BaseURL) + p.Upstream.Auth.room() + len(*p.Upstream.headersJSON()) + len(p.Upstream.CertificateAuthority) + p.Callback.room() + p.gateRoom() + len(p.Egress.ProbeURL)
 		for _, value := range p.Upstream.fence() {
 			n += len(value)
 		}
 		if n > maxEnvironment {
-			problem("Retry, Callback, RecordPrefix, FlowControl, CircuitBreaker and Upstream (BaseURL, AllowedNetworks, AllowedMethods, AllowedPaths, Auth, "+
+			problem("Retry, Callback, RecordPrefix, FlowControl, CircuitBreaker, Egress.ProbeURL and Upstream (BaseURL, AllowedNetworks, AllowedMethods, AllowedPaths, Auth, "+
 				"Headers and CertificateAuthority) take %d bytes together in the functions' environment; give %d at most: fewer Retry.Statuses, "+
 				"networks, paths, header fields, hosts or certificates", n, maxEnvironment)
 		}
