@@ -214,7 +214,9 @@ var variants = sync.OnceValue(func() map[string]template {
 	}))
 	build("InVpc", func(stack awscdk.Stack) *apiproxy.RetryingApiProxyProps {
 		props := minimal()
-		props.Vpc = awsec2.NewVpc(stack, jsii.String("Network"), &awsec2.VpcProps{MaxAzs: jsii.Number(2)})
+		props.Vpc = awsec2.NewVpc(stack, jsii.String("Network"), &awsec2.VpcProps{
+			MaxAzs: jsii.Number(2), RestrictDefaultSecurityGroup: jsii.Bool(false), // by a function, which is not ours
+		})
 		props.Upstream.BaseURL, props.Upstream.AllowedNetworks = "https://orders.internal:8443", []string{"10.0.0.0/16"}
 		return props
 	})
@@ -222,7 +224,7 @@ var variants = sync.OnceValue(func() map[string]template {
 	build("StaticAddressesInVpc", func(stack awscdk.Stack) *apiproxy.RetryingApiProxyProps {
 		props := minimal()
 		props.Vpc = awsec2.NewVpc(stack, jsii.String("Network"), &awsec2.VpcProps{
-			MaxAzs: jsii.Number(2), SubnetConfiguration: &[]*awsec2.SubnetConfiguration{ // which leave room
+			MaxAzs: jsii.Number(2), RestrictDefaultSecurityGroup: jsii.Bool(false), SubnetConfiguration: &[]*awsec2.SubnetConfiguration{ // which leave room
 				{Name: jsii.String("public"), SubnetType: awsec2.SubnetType_PUBLIC, CidrMask: jsii.Number(24)},
 			},
 		})

@@ -99,7 +99,7 @@ func newVpc(r *RetryingApiProxy, kind EgressKind) awsec2.IVpc {
 		RestrictDefaultSecurityGroup: jsii.Bool(false), // nothing is in it, and what empties it would be a function of its own
 	}
 	if kind == IPv6 {
-		props.IpProtocol, props.SubnetConfiguration = awsec2.IpProtocol_DUAL_STACK, &[]*awsec2.SubnetConfiguration{}
+		props.SubnetConfiguration = &[]*awsec2.SubnetConfiguration{} // nothing leaves by IPv4
 	}
 	vpc := awsec2.NewVpc(r, jsii.String("Vpc"), props)
 	nagrule.Acknowledge(vpc, withoutFlowLogs)
@@ -152,6 +152,9 @@ func newSubnetsWithNAT(r *RetryingApiProxy, props RetryingApiProxyProps) []awsec
 // newNetworksOfIPv6 creates a dual-stack subnet for each proxy in the VPC that was created, with a way out by IPv6 alone.
 func newNetworksOfIPv6(r *RetryingApiProxy, count int) []awsec2.ISubnet {
 	vpc := r.Vpc.(awsec2.Vpc)
+	addresses := awsec2.NewCfnVPCCidrBlock(r, jsii.String("IPv6Addresses"), &awsec2.CfnVPCCidrBlockProps{
+		VpcId: vpc.VpcId(), AmazonProvidedIpv6CidrBlock: jsii.Bool(true),
+	})
 	gateway := awsec2.NewCfnEgressOnlyInternetGateway(r, jsii.String("EgressOnlyGateway"), &awsec2.CfnEgressOnlyInternetGatewayProps{VpcId: vpc.VpcId()})
 	whole := awscdk.Fn_Select(jsii.Number(0), vpc.VpcIpv6CidrBlocks())
 	blocks := awscdk.Fn_Cidr(whole, jsii.Number(MaxProxyCount), jsii.String(strconv.Itoa(ipv6Bits)))
@@ -163,7 +166,7 @@ func newNetworksOfIPv6(r *RetryingApiProxy, count int) []awsec2.ISubnet {
 			VpcId: vpc.VpcId(), AvailabilityZone: zones[i%len(zones)], CidrBlock: subnetBlock(i), MapPublicIpOnLaunch: jsii.Bool(false),
 			Ipv6CidrBlock: block, AssignIpv6AddressOnCreation: jsii.Bool(true),
 		})
-		subnet.Node().AddDependency(vpc.Node().FindChild(jsii.String("ipv6cidr"))) // the VPC has its block only then
+		subnet.Node().AddDependency(addresses) // the VPC has them only then
 		subnet.AddIpv6DefaultEgressOnlyInternetRoute(gateway.AttrId())
 		r.EgressCidrs = append(r.EgressCidrs, block)
 		subnets[i] = subnet
