@@ -71,6 +71,9 @@ const (
 	smallestSubnetBits = 28
 )
 
+// maxSecurityGroups is how many groups Lambda takes for a function.
+const maxSecurityGroups = 5
+
 // createsVpc says whether a VPC is created for the proxies. It assumes props that are valid.
 func (p RetryingApiProxyProps) createsVpc() bool { return p.Egress.Kind != Shared && p.Vpc == nil }
 
@@ -108,11 +111,12 @@ func (p RetryingApiProxyProps) validateEgress() error {
 	}
 	switch e.Kind {
 	case Shared:
-		for name, set := range map[string]bool{
-			"ElasticIPs": len(e.ElasticIPs) > 0, "SubnetCIDRs": len(e.SubnetCIDRs) > 0, "NatSubnets": e.NatSubnets != nil, "Subnets": len(e.Subnets) > 0,
-		} {
-			if set {
-				problem("Egress.%s is set, and Egress.Kind is %q, which has no use for it; set Kind to %q", name, e.Kind, StaticAddresses)
+		for _, field := range []struct {
+			name string
+			set  bool
+		}{{"ElasticIPs", len(e.ElasticIPs) > 0}, {"SubnetCIDRs", len(e.SubnetCIDRs) > 0}, {"NatSubnets", e.NatSubnets != nil}, {"Subnets", len(e.Subnets) > 0}} {
+			if field.set {
+				problem("Egress.%s is set, and Egress.Kind is %q, which has no use for it; leave it out, or set Kind to %q", field.name, e.Kind, StaticAddresses)
 			}
 		}
 	case StaticAddresses, IPv6:
@@ -166,9 +170,6 @@ func (p RetryingApiProxyProps) validateEgress() error {
 	}
 	return errors.Join(problems...)
 }
-
-// maxSecurityGroups is how many groups Lambda takes for a function.
-const maxSecurityGroups = 5
 
 // validateSubnets checks subnets that are said to lead out by an address each.
 func (e Egress) validateSubnets(vpc awsec2.IVpc) (problems []error) {

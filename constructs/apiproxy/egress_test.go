@@ -110,7 +110,7 @@ func outputOf(t *testing.T, template template, id string) string {
 }
 
 func TestIPv6LeadsEachProxyOutByANetworkOfItsOwnAndByIPv6Alone(t *testing.T) {
-	for _, variant := range []string{"IPv6", "IPv6Bodies"} {
+	for _, variant := range []string{"IPv6", "IPv6Callback"} {
 		template := variants()[variant]
 		seen := map[string]bool{}
 		for i, proxy := range template.proxies() {
@@ -154,13 +154,13 @@ func (t template) endpoints() (list []string) {
 func TestAVpcThatIsCreatedReachesWhatTheProxiesAskOfAWS(t *testing.T) {
 	for variant, want := range map[string][]string{
 		"InVpc": nil, "StaticAddressesInVpc": nil, "StaticAddresses": {"dynamodb 3"}, "Everything": {"dynamodb 5", "s3 5"},
-		"IPv6": {"dynamodb 3"}, "IPv6Bodies": {"dynamodb 3", "s3 3", "secretsmanager 2"},
+		"IPv6": {"dynamodb 3"}, "IPv6Callback": {"dynamodb 3", "s3 3", "secretsmanager 2"},
 	} {
 		if diff := cmp.Diff(want, variants()[variant].endpoints()); diff != "" {
 			t.Errorf("%s: endpoints (-want +got):\n%s", variant, diff)
 		}
 	}
-	template := variants()["IPv6Bodies"]
+	template := variants()["IPv6Callback"]
 	proxies := template.groupsOf(template.proxies()[0])[0]
 	for _, rule := range template.ofType("AWS::EC2::SecurityGroupIngress") {
 		if template.referred(rule.at("SourceSecurityGroupId")) != proxies || rule.number("FromPort") != 443 {

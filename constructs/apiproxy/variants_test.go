@@ -234,7 +234,7 @@ var variants = sync.OnceValue(func() map[string]template {
 		return props
 	})
 	build("IPv6", with(func(p *apiproxy.RetryingApiProxyProps) { p.Egress.Kind = apiproxy.IPv6 }))
-	build("IPv6Bodies", with(func(p *apiproxy.RetryingApiProxyProps) {
+	build("IPv6Callback", with(func(p *apiproxy.RetryingApiProxyProps) {
 		p.Egress = apiproxy.Egress{Kind: apiproxy.IPv6, ProbeURL: "https://address.example.com:8443/"}
 		p.LargeBodies, p.Async, p.Callback = &apiproxy.LargeBodies{}, &apiproxy.Async{}, &apiproxy.Callback{Hosts: []string{"hooks.example.com"}}
 	}))

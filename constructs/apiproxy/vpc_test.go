@@ -46,7 +46,7 @@ func TestTheGatewayIsInNoVpcAndNeitherAreTheProxiesUnlessThePropsSaySo(t *testin
 			t.Errorf("the gateway is in a VPC: %v", config)
 		}
 		_, variant, _ := strings.Cut(t.Name(), "/")
-		in := map[string]bool{"InVpc": true, "StaticAddresses": true, "StaticAddressesInVpc": true, "IPv6": true, "IPv6Bodies": true, "Everything": true, "NoFlagsEverything": true}
+		in := map[string]bool{"InVpc": true, "StaticAddresses": true, "StaticAddressesInVpc": true, "IPv6": true, "IPv6Callback": true, "Everything": true, "NoFlagsEverything": true}
 		for _, proxy := range template.proxies() {
 			if got := proxy.at("VpcConfig") != nil; got != in[variant] {
 				t.Errorf("that %s is in a VPC is %t", proxy.name(), got)
@@ -66,7 +66,7 @@ func (t template) groupsOf(function *resource) (groups []*resource) {
 
 func TestProxiesAreInAGroupThatLetsNobodyInAndOutWhatThePropsCall(t *testing.T) {
 	for variant, want := range map[string][]float64{
-		"InVpc": {443, 8443}, "StaticAddresses": {443}, "IPv6Bodies": {443, 8443}, "Everything": {443, 8080, 8443},
+		"InVpc": {443, 8443}, "StaticAddresses": {443}, "IPv6Callback": {443, 8443}, "Everything": {443, 8080, 8443},
 	} {
 		template := variants()[variant]
 		for _, proxy := range template.proxies() {
