@@ -27,7 +27,8 @@ const (
 )
 
 // Validate returns all problems of the props in one error, or nil. Each names the prop, what was given, and what is
-// allowed. [NewRetryingApiProxy] calls it and panics with what it says. It needs nothing of the CDK to run.
+// allowed. [NewRetryingApiProxy] calls it and panics with what it says. It needs nothing of the CDK to run, but for
+// what Vpc and Egress refer to.
 func (p RetryingApiProxyProps) Validate() error {
 	p = p.withDefaults()
 	var problems []error
