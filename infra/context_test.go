@@ -128,6 +128,31 @@ func TestTheContextAsksForLargeBodies(t *testing.T) {
 	}
 }
 
+func TestTheContextSaysWhichAddressesTheProxiesCallFrom(t *testing.T) {
+	for text, want := range map[string][3]int{"shared": {0, 0, 0}, "": {0, 0, 0}, "static": {2, 2, 0}, "ipv6": {0, 0, 1}} {
+		context := map[string]any{"proxies": 2, "addressprobe": "https://checkip.amazonaws.com"}
+		if text != "" {
+			context["egress"] = text
+		}
+		template := stackWith(context)
+		got := [3]int{len(template.ofType("AWS::EC2::NatGateway")), len(template.ofType("AWS::EC2::EIP")), len(template.ofType("AWS::EC2::EgressOnlyInternetGateway"))}
+		if got != want {
+			t.Errorf("with %q there are %d NAT gateways, addresses and egress-only gateways, want %d", text, got, want)
+		}
+		for id, proxy := range template.proxies() {
+			if got := proxy.at("Environment", "Variables", "ADDRESS_PROBE_URL"); got != "https://checkip.amazonaws.com" {
+				t.Errorf("with %q, %s is told of the probe %v", text, id, got)
+			}
+		}
+	}
+	message := panicOf(t, func() { stackWith(map[string]any{"egress": "nat", "addressprobe": "checkip.amazonaws.com"}) })
+	for _, want := range []string{`context egress is "nat"; give shared, static or ipv6`, `Egress.ProbeURL is "checkip.amazonaws.com"; give an https URL`} {
+		if !strings.Contains(message, want) {
+			t.Errorf("the message does not say %q:\n%s", want, message)
+		}
+	}
+}
+
 func TestTheContextSaysHowRequestsWaitForOneAnother(t *testing.T) {
 	for name, c := range map[string]struct {
 		context map[string]any

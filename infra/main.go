@@ -28,6 +28,9 @@
 //	              at; docs/monitoring.md (default false)
 //	dashboard     true or false: has a dashboard, for $3 a month (default false)
 //	savedqueries  true or false: keeps queries of CloudWatch Logs Insights for the logs (default true)
+//	egress        shared, static or ipv6: which addresses the proxies call from; static costs $36.50 a month for each proxy;
+//	              docs/egress.md (default shared)
+//	addressprobe  https URL that answers with the address that it was called from, by which proxies learn theirs (default: none)
 //	queue         true adds a queue whose messages are requests; docs/triggers.md (default false)
 //	upstreamauth  how to authenticate to the upstream, and the name of the secret in AWS Secrets Manager: bearer:SECRET,
 //	              basic:SECRET, header/NAME:SECRET, query/NAME:SECRET, oauth2/TOKEN-URL:SECRET or certificate:SECRET, with #FIELD

@@ -154,6 +154,13 @@ func propsFrom(node constructs.Node) (*apiproxy.RetryingApiProxyProps, message.U
 	if err := monitoringFrom(node, props); err != nil {
 		problems = append(problems, err)
 	}
+	switch kind := apiproxy.EgressKind(context(node, "egress", string(apiproxy.Shared))); kind {
+	case apiproxy.Shared, apiproxy.StaticAddresses, apiproxy.IPv6:
+		props.Egress.Kind = kind
+	default:
+		problem("context egress is %q; give shared, static or ipv6", kind)
+	}
+	props.Egress.ProbeURL = context(node, "addressprobe", "")
 
 	callbackURL := context(node, "callback", "")
 	callbackHosts := strings.FieldsFunc(context(node, "callbackhosts", ""), func(r rune) bool { return r == ',' || r == ' ' })

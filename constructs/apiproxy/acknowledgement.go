@@ -30,6 +30,20 @@ var tracesAndLogDeliveryHaveNoResource = nagrule.Acknowledgement{
 		"state machine's log.",
 }
 
+// tracesAndInterfacesHaveNoResource acknowledges what a function in a VPC is granted for AWS X-Ray and for its connection.
+var tracesAndInterfacesHaveNoResource = nagrule.Acknowledgement{
+	Rule:    "AwsSolutions-IAM5",
+	Finding: "Resource::*",
+	Reason: "AWS X-Ray knows no resources for xray:PutTraceSegments and xray:PutTelemetryRecords. Lambda connects a function to its VPC " +
+		"by interfaces that have no names before; the function itself is denied the same.",
+}
+
+// withoutFlowLogs acknowledges that the VPC that is created has no flow logs.
+var withoutFlowLogs = nagrule.Acknowledgement{
+	Rule:   "AwsSolutions-VPC7",
+	Reason: "Only the proxies are in the VPC, and they log each attempt. Flow logs would cost more than that for the same.",
+}
+
 // accessIsNotLogged acknowledges that a bucket has no server access logs.
 var accessIsNotLogged = nagrule.Acknowledgement{
 	Rule: "AwsSolutions-S1",
@@ -38,8 +52,12 @@ var accessIsNotLogged = nagrule.Acknowledgement{
 }
 
 // acknowledgeFunction acknowledges what is found of a function with a role of its own.
-func acknowledgeFunction(function awslambda.Function, role awsiam.IRole) {
+func acknowledgeFunction(function awslambda.Function, role awsiam.IRole, inVpc bool) {
 	nagrule.Acknowledge(function, withoutDeadLetterQueue)
+	if inVpc {
+		acknowledgePolicy(role, tracesAndInterfacesHaveNoResource)
+		return
+	}
 	acknowledgePolicy(role, tracesHaveNoResource)
 }
 

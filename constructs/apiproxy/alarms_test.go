@@ -238,8 +238,11 @@ func TestThresholdsAreThoseOfThePropsAndAlarmsAreLeftOut(t *testing.T) {
 			t.Errorf("there is %s, although it is left out", name)
 		}
 	}
-	if got := what(variants()["Everything"], alarms["Slots"]); got != "100 * Maximum(AWS/Lambda ConcurrentExecutions by ) / 3000" {
-		t.Errorf("the slots are %s", got)
+	if got := what(variants()["Everything"], alarms["Slots"]); got != "100 * Maximum(AWS/Lambda ConcurrentExecutions by FunctionName) / 200" {
+		t.Errorf("with a reservation of 200 the slots are %s", got)
+	}
+	if got := what(variants()["Monitored"], variants()["Monitored"].alarms()["Slots"]); got != "100 * Maximum(AWS/Lambda ConcurrentExecutions by ) / 1000" {
+		t.Errorf("without a reservation the slots are %s", got)
 	}
 	if got := what(variants()["Everything"], alarms["DeadLetterAge"]); !strings.HasSuffix(got, " / 345600") { // 4 days
 		t.Errorf("the age is %s", got)

@@ -21,7 +21,7 @@ import (
 
 func TestOnlyAStackWithCallbacksHasASecretForThemAndStatesThatStartThem(t *testing.T) {
 	forEachVariant(t, func(t *testing.T, template template) {
-		with := strings.Contains(t.Name(), "/Callback") || strings.HasSuffix(t.Name(), "EncryptedCallback") || strings.HasSuffix(t.Name(), "Everything") || strings.HasSuffix(t.Name(), "Monitored")
+		with := strings.Contains(t.Name(), "/Callback") || strings.HasSuffix(t.Name(), "Callback") || strings.HasSuffix(t.Name(), "Everything") || strings.HasSuffix(t.Name(), "Monitored")
 		if got := len(template.ofType("AWS::SecretsManager::Secret")); (got == 1) != with {
 			t.Errorf("there are %d secrets", got)
 		}
@@ -398,7 +398,7 @@ func TestWhatIsWrongWithCallbacksIsSaidAllAtOnce(t *testing.T) {
 func TestHostsOfCallbacksThatTogetherAreTooLongAreRefused(t *testing.T) {
 	props := minimal()
 	props.Async, props.Callback = &apiproxy.Async{}, &apiproxy.Callback{Hosts: slices.Repeat([]string{strings.Repeat("a", 60) + ".example.com"}, 60)}
-	if err := props.Validate(); err == nil || !strings.Contains(err.Error(), "Retry, Callback, RecordPrefix, FlowControl, CircuitBreaker and Upstream") {
+	if err := props.Validate(); err == nil || !strings.Contains(err.Error(), "Retry, Callback, RecordPrefix, FlowControl, CircuitBreaker, Egress.ProbeURL and Upstream") {
 		t.Errorf("the error is %v", err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 // List prices of us-east-1 in dollars, without free tiers and volume discounts, as known in November 2026. Their source
 // is https://aws.amazon.com/step-functions/pricing/, https://aws.amazon.com/lambda/pricing/, https://aws.amazon.com/s3/pricing/,
+// https://aws.amazon.com/vpc/pricing/, https://aws.amazon.com/privatelink/pricing/,
 // https://aws.amazon.com/dynamodb/pricing/on-demand/ and https://aws.amazon.com/cloudwatch/pricing/.
 const (
 	// priceExpressRequest is the price of starting an Express workflow.
@@ -45,6 +46,19 @@ const (
 
 	// priceTableWrite is the price of writing up to 1 KB of an item of DynamoDB, paid by request.
 	priceTableWrite = 0.625 / 1e6
+
+	// priceNATHour and priceNATGB are the prices of a NAT gateway, and of what goes through it.
+	priceNATHour = 0.045
+	priceNATGB   = 0.045
+
+	// priceAddressHour is the price of a public IPv4 address.
+	priceAddressHour = 0.005
+
+	// priceEndpointHour is the price of an interface endpoint in an availability zone.
+	priceEndpointHour = 0.01
+
+	// monthHours is how long a month is, on average.
+	monthHours = 730
 )
 
 // What the estimate assumes of a request.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/jsii-runtime-go"
@@ -112,6 +113,29 @@ func ExampleIRetryingApiProxy() {
 		Environment: &map[string]*string{"ORDERS_URL": orders.Endpoint()},
 	})
 	orders.GrantInvoke(worker)
+
+	app.Synth(nil)
+}
+
+// An upstream on whose allow-list the proxies are, and one with a private address that lets them in.
+func ExampleNewRetryingApiProxy_egress() {
+	defer jsii.Close()
+	app := awscdk.NewApp(nil)
+	stack := awscdk.NewStack(app, jsii.String("Shop"), nil)
+
+	// The output EgressCidrs has the addresses. They cost $36.50 a month each.
+	apiproxy.NewRetryingApiProxy(stack, jsii.String("Payments"), &apiproxy.RetryingApiProxyProps{
+		Upstream: apiproxy.Upstream{BaseURL: "https://payments.example.com"},
+		Egress:   apiproxy.Egress{Kind: apiproxy.StaticAddresses},
+	})
+
+	vpc := awsec2.NewVpc(stack, jsii.String("Vpc"), nil)
+	orders := awsec2.NewSecurityGroup(stack, jsii.String("OrdersGroup"), &awsec2.SecurityGroupProps{Vpc: vpc})
+	proxy := apiproxy.NewRetryingApiProxy(stack, jsii.String("Orders"), &apiproxy.RetryingApiProxyProps{
+		Upstream: apiproxy.Upstream{BaseURL: "https://orders.internal:8443", AllowedNetworks: []string{*vpc.VpcCidrBlock()}},
+		Vpc:      vpc,
+	})
+	orders.Connections().AllowFrom(proxy, awsec2.Port_Tcp(jsii.Number(8443)), nil)
 
 	app.Synth(nil)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -76,11 +77,15 @@ func TestWhatFunctionsAndStateMachinesNeedIsGrantedToRolesThatExist(t *testing.T
 		}
 	}
 
+	functionNames := regexp.MustCompile(`(Own|Imported)-Orders-[0-9A-F]{8}`) // which differ, and stand in rights on network interfaces
 	rights := func(template template, holder string) []string {
 		var lines []string
 		for whose, statements := range holders(template) {
-			if whose == holder {
-				lines = append(lines, statements...)
+			if whose != holder {
+				continue
+			}
+			for _, statement := range statements {
+				lines = append(lines, functionNames.ReplaceAllString(statement, "Orders"))
 			}
 		}
 		slices.Sort(lines)

@@ -27,6 +27,7 @@ type Explanation struct {
 	key                   gate.Key
 	memory                costMemory
 	monitoring            monitoring
+	egress                string
 }
 
 // Explain explains the retry policy for the number of proxies of the props, and for requests with the credential of
@@ -38,6 +39,7 @@ func (p RetryingApiProxyProps) Explain() Explanation {
 	p = p.withDefaults()
 	e := Explanation{Explanation: p.Retry.ExplainFor(p.judged()), deadline: p.Retry.Deadline, maxDeadline: p.Retry.MaxDeadline, async: p.Async, letters: p.DeadLetters != nil, callback: p.Callback != nil, largeBodies: p.LargeBodies != nil}
 	e.monitoring = p.monitoring()
+	e.egress = p.explainEgress()
 	e.gate, e.key, _ = p.gate().Settings(retry.Policy{})
 	var longest retry.Timetable
 	for _, table := range e.Timetables {
@@ -94,6 +96,7 @@ func (e Explanation) String() string {
 		fmt.Fprintf(&out, "\nA million bodies that do not fit into a state cost $%.2f to write to the bucket, and $%.2f each time that they are read: a\n"+
 			"request by each attempt, an answer by the gateway. Storage is not in it.\n", pricePut*1e6, priceGet*1e6)
 	}
+	out.WriteString(e.egress)
 	e.explainGate(&out)
 	e.monitoring.explain(&out)
 	return out.String()

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+
 	"github.com/retrying-api-proxy/retrying-api-proxy/constructs/apiproxy"
 	"github.com/retrying-api-proxy/retrying-api-proxy/functions/retry"
 )
@@ -153,5 +155,31 @@ attempts  transitions  Standard
 	}
 	if text := (apiproxy.RetryingApiProxyProps{}).Explain().String(); strings.Contains(text, "synchronous") {
 		t.Errorf("without the prop it speaks of them:\n%s", text)
+	}
+}
+
+func TestAnExplanationTellsWhatAddressesCostIfTheyDo(t *testing.T) {
+	// By hand: 730 hours of a NAT gateway at $0.045 and of an address at $0.005 are $36.50; of an endpoint in two zones at $0.01, $14.60.
+	for want, change := range map[string]func(*apiproxy.RetryingApiProxyProps){
+		"from 3 fixed addresses, one for each. Their NAT gateways and addresses cost $109.50 a month": func(p *apiproxy.RetryingApiProxyProps) {
+			p.Egress.Kind = apiproxy.StaticAddresses
+		},
+		"from 5 fixed addresses, one for each. Their NAT gateways and addresses cost $182.50 a month": func(p *apiproxy.RetryingApiProxyProps) {
+			p.ProxyCount, p.Egress.Kind = 5, apiproxy.StaticAddresses
+		},
+		"by IPv6 alone, from a /64 each, which costs nothing.\n": func(p *apiproxy.RetryingApiProxyProps) { p.Egress.Kind = apiproxy.IPv6 },
+		"The endpoint of AWS Secrets Manager costs $14.60 a\nmonth": func(p *apiproxy.RetryingApiProxyProps) {
+			p.Async, p.Callback, p.Egress.Kind = &apiproxy.Async{}, &apiproxy.Callback{Hosts: []string{"hooks.example.com"}}, apiproxy.IPv6
+		},
+		"costs what it did before": func(p *apiproxy.RetryingApiProxyProps) {
+			p.Egress = apiproxy.Egress{Kind: apiproxy.StaticAddresses, Subnets: make([]awsec2.ISubnet, 3)}
+		},
+	} {
+		if text := props(change).Explain().String(); !strings.Contains(text, want) {
+			t.Errorf("it does not say %q:\n%s", want, text)
+		}
+	}
+	if text := props(func(*apiproxy.RetryingApiProxyProps) {}).Explain().String(); strings.Contains(text, "The proxies call") {
+		t.Errorf("it speaks of addresses of which nothing is known:\n%s", text)
 	}
 }

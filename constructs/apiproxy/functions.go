@@ -38,6 +38,7 @@ const liveAlias = "live"
 
 // newProxies creates the functions proxy-1 to proxy-N.
 func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Function {
+	network := newNetwork(r, props)
 	proxies := make([]awslambda.Function, props.ProxyCount)
 	for i := range proxies {
 		environment := map[string]*string{
@@ -84,13 +85,18 @@ func newProxies(r *RetryingApiProxy, props RetryingApiProxyProps) []awslambda.Fu
 		if props.Upstream.CertificateAuthority != "" {
 			environment[message.AuthorityVariable] = jsii.String(props.Upstream.CertificateAuthority)
 		}
-		proxies[i] = newFunction(r, message.ProxyName(i+1), importPath, props, &awslambda.FunctionProps{
+		if props.Egress.ProbeURL != "" {
+			environment[message.AddressProbeVariable] = jsii.String(props.Egress.ProbeURL)
+		}
+		own := &awslambda.FunctionProps{
 			Description: jsii.String("Makes single attempts at the upstream API"),
 			Timeout:     seconds(props.proxyTimeout()),
 			Environment: &environment,
 
 			ReservedConcurrentExecutions: slotsOrNone(props.ReservedConcurrency.EachProxy),
-		})
+		}
+		network.place(i, own, r.Vpc)
+		proxies[i] = newFunction(r, message.ProxyName(i+1), importPath, props, own)
 		props.Upstream.Auth.grantRead(proxies[i])
 		if props.Async != nil {
 			grantKey(r.Table, proxies[i])
@@ -277,8 +283,11 @@ func newFunction(r *RetryingApiProxy, name, importPath string, props RetryingApi
 	own.EnvironmentEncryption = props.EncryptionKey
 	own.MemorySize = jsii.Number(memory)
 	customized(r, name, props, own)
+	if own.Vpc != nil {
+		grantInterfaces(r, role, own.FunctionName)
+	}
 	function := gofunction.NewFunction(r, jsii.String(name), importPath, own)
-	acknowledgeFunction(function, role)
+	acknowledgeFunction(function, role, own.Vpc != nil)
 	return function
 }
 

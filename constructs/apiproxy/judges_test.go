@@ -84,7 +84,7 @@ func TestCfnLintFindsNothingWrongWithTheTemplates(t *testing.T) {
 	}
 
 	templates := map[string]string{}
-	for _, name := range []string{"Minimal", "NoFlags", "Everything", "Granted", "EncryptedTable", "Monitored"} { // the others are more of the same
+	for _, name := range []string{"Minimal", "NoFlags", "Everything", "Granted", "EncryptedTable", "Monitored", "InVpc", "StaticAddressesInVpc", "IPv6Callback"} { // the others are more of the same
 		templates[name] = string(variants()[name].text)
 	}
 	t.Parallel() // no more is asked of the kernel

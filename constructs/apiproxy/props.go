@@ -6,6 +6,7 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
@@ -172,6 +173,21 @@ type RetryingApiProxyProps struct {
 	// variable of Environment that is the construct's; taken one out; added one that the prop Environment could not have; or made Timeout shorter
 	// than the function needs. A function that gets another FunctionName is replaced by a new one. Default: nil.
 	Customize func(name string, props *awslambda.FunctionProps)
+	// Vpc is where the proxies are, such as for an upstream with a private address, which Upstream.AllowedNetworks must then allow. There
+	// they need a way to the upstream and to what they ask of AWS: docs/egress.md lists it. A VPC costs nothing, and what leads out of
+	// it does. The gateway calls AWS alone, and is in none. Default: none.
+	Vpc awsec2.IVpc
+
+	// VpcSubnets selects the subnets of Vpc that all proxies are in. They must be private: from a public subnet, a function cannot
+	// reach the internet. Default: private subnets with a way out, or else isolated ones, with a warning.
+	VpcSubnets *awsec2.SubnetSelection
+
+	// SecurityGroups are groups of Vpc that the proxies are in, 5 at most, in the place of one of their own. Default: a group that
+	// lets nobody in, and out the ports of the upstream and of the other URLs that the props name, and 443 for AWS.
+	SecurityGroups []awsec2.ISecurityGroup
+
+	// Egress says by which addresses the proxies call. Other kinds than Shared cost while there are no requests. Default: Shared.
+	Egress Egress
 
 	// EncryptionKey encrypts what is kept: the table, the bucket and the secret of Callback that are created, the logs, the data
 	// of executions and the functions' environment. It costs $1 a month and $0.03 for 10,000 uses (list prices). The policy of a
@@ -421,6 +437,9 @@ func (p RetryingApiProxyProps) withDefaults() RetryingApiProxyProps {
 	}
 	if p.FlowControl.MaxWaiting == 0 {
 		p.FlowControl.MaxWaiting = p.defaultMaxWaiting()
+	}
+	if p.Egress.Kind == "" {
+		p.Egress.Kind = Shared
 	}
 	if p.MaxAnonymousWait == 0 {
 		p.MaxAnonymousWait = DefaultMaxAnonymousWait

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
@@ -56,6 +57,13 @@ type RetryingApiProxy struct {
 	// Bucket holds the bodies that do not fit into a state. Nil without the prop LargeBodies.
 	Bucket awss3.IBucket
 
+	// Vpc is where the proxies are. Nil if they are in none.
+	Vpc awsec2.IVpc
+
+	// EgressCidrs are the networks that the proxies call from, that of proxy-1 first, such as 203.0.113.7/32, for the upstream's
+	// allow-list. Nil unless the prop Egress had addresses or networks created.
+	EgressCidrs []*string
+
 	// Url is the endpoint.
 	Url awslambda.FunctionUrl
 
@@ -65,8 +73,9 @@ type RetryingApiProxy struct {
 	// Dashboard is the page that shows what is done. Nil without the prop Dashboard.
 	Dashboard awscloudwatch.Dashboard
 
-	prefix      string            // begins the ids of its records
-	granted     map[string]string // the conditions under which each principal was first let in
+	connections awsec2.Connections // nil in no VPC
+	prefix      string             // begins the ids of its records
+	granted     map[string]string  // the conditions under which each principal was first let in
 	gate        message.Gate
 	failed      awslogs.MetricFilter
 	undelivered awslogs.MetricFilter // nil if there are neither dead letters nor callbacks

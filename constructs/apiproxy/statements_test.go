@@ -24,6 +24,7 @@ func TestEveryStatementOfAPolicyIsAsInItsGoldenFile(t *testing.T) {
 		"statements-granted.txt":         variants()["Granted"],
 		"statements-large-bodies.txt":    variants()["LargeBodies"],
 		"statements-existing-bucket.txt": variants()["ExistingBucket"],
+		"statements-vpc.txt":             variants()["InVpc"],
 		"statements-unshared.txt":        variants()["Unshared"],
 		"statements-secret.txt":          secrets["OAuth2"],
 		"statements-secret-key.txt":      secrets["Encrypted"], // with a key, and a second secret

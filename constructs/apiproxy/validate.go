@@ -28,7 +28,8 @@ const (
 )
 
 // Validate returns all problems of the props in one error, or nil. Each names the prop, what was given, and what is
-// allowed. [NewRetryingApiProxy] calls it and panics with what it says. It needs nothing of the CDK to run.
+// allowed. [NewRetryingApiProxy] calls it and panics with what it says. It needs nothing of the CDK to run, but for
+// what Vpc and Egress refer to.
 func (p RetryingApiProxyProps) Validate() error {
 	gatewayMemory := p.GatewayMemorySizeMiB
 	p = p.withDefaults()
@@ -105,6 +106,9 @@ func (p RetryingApiProxyProps) Validate() error {
 	if err := p.validateMonitoring(); err != nil {
 		problems = append(problems, err)
 	}
+	if err := p.validateEgress(); err != nil {
+		problems = append(problems, err)
+	}
 	for status := range p.Idempotency.Recorded {
 		if status < 200 || status > 599 {
 			problem("Idempotency.Recorded has %d; give statuses from 200 to 599", status)
@@ -113,12 +117,13 @@ func (p RetryingApiProxyProps) Validate() error {
 	if err := p.Retry.Validate(); err != nil {
 		problems = append(problems, err)
 	} else if p.ProxyCount > 0 {
-		n := len(*policyJSON(p)) + len(p.Upstream.BaseURL) + p.Upstream.Auth.room() + len(*p.Upstream.headersJSON()) + len(p.Upstream.CertificateAuthority) + p.Callback.room() + len(p.RecordPrefix) + p.gateRoom() + p.environmentRoom()
+		n := len(*policyJSON(p)) + len(p.Upstream.BaseURL) + p.Upstream.Auth.room() + len(*p.Upstream.headersJSON()) + len(p.Upstream.CertificateAuthority) +
+			p.Callback.room() + len(p.RecordPrefix) + p.gateRoom() + len(p.Egress.ProbeURL) + p.environmentRoom()
 		for _, value := range p.Upstream.fence() {
 			n += len(value)
 		}
 		if n > maxEnvironment {
-			problem("Environment, Retry, Callback, RecordPrefix, FlowControl, CircuitBreaker and Upstream (BaseURL, AllowedNetworks, AllowedMethods, AllowedPaths, Auth, "+
+			problem("Environment, Retry, Callback, RecordPrefix, FlowControl, CircuitBreaker, Egress.ProbeURL and Upstream (BaseURL, AllowedNetworks, AllowedMethods, AllowedPaths, Auth, "+
 				"Headers and CertificateAuthority) take %d bytes together in the functions' environment; give %d at most: fewer variables, Retry.Statuses, "+
 				"networks, paths, header fields, hosts or certificates", n, maxEnvironment)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
@@ -76,6 +77,7 @@ func everything() *apiproxy.RetryingApiProxyProps {
 		},
 		CircuitBreaker: apiproxy.CircuitBreaker{MinimumFailures: 20, FailureRate: 0.9, ProbeInterval: 2 * time.Second, RampUp: 2},
 		RecordPrefix:   "orders",
+		Egress:         apiproxy.Egress{Kind: apiproxy.StaticAddresses, ProbeURL: "https://checkip.amazonaws.com"},
 		Alarms: &apiproxy.Alarms{
 			Thresholds: map[apiproxy.AlarmName]float64{apiproxy.AlarmServerErrors: 2.5, apiproxy.AlarmProxyThrottles: 100},
 			Omit:       []apiproxy.AlarmName{apiproxy.AlarmClientErrors, apiproxy.AlarmTableThrottles},
@@ -221,6 +223,32 @@ var variants = sync.OnceValue(func() map[string]template {
 	}))
 	build("UnsharedAsync", with(func(p *apiproxy.RetryingApiProxyProps) {
 		p.FlowControl.Mode, p.CircuitBreaker.Disabled, p.Async = apiproxy.Off, true, &apiproxy.Async{}
+	}))
+	build("InVpc", func(stack awscdk.Stack) *apiproxy.RetryingApiProxyProps {
+		props := minimal()
+		props.Vpc = awsec2.NewVpc(stack, jsii.String("Network"), &awsec2.VpcProps{
+			MaxAzs: jsii.Number(2), RestrictDefaultSecurityGroup: jsii.Bool(false), // by a function, which is not ours
+		})
+		props.Upstream.BaseURL, props.Upstream.AllowedNetworks = "https://orders.internal:8443", []string{"10.0.0.0/16"}
+		return props
+	})
+	build("StaticAddresses", with(func(p *apiproxy.RetryingApiProxyProps) { p.Egress.Kind = apiproxy.StaticAddresses }))
+	build("StaticAddressesInVpc", func(stack awscdk.Stack) *apiproxy.RetryingApiProxyProps {
+		props := minimal()
+		props.Vpc = awsec2.NewVpc(stack, jsii.String("Network"), &awsec2.VpcProps{
+			MaxAzs: jsii.Number(2), RestrictDefaultSecurityGroup: jsii.Bool(false), SubnetConfiguration: &[]*awsec2.SubnetConfiguration{ // which leave room
+				{Name: jsii.String("public"), SubnetType: awsec2.SubnetType_PUBLIC, CidrMask: jsii.Number(24)},
+			},
+		})
+		props.Egress = apiproxy.Egress{
+			Kind: apiproxy.StaticAddresses, SubnetCIDRs: []string{"10.0.250.0/28", "10.0.250.16/28", "10.0.250.32/28"}, ElasticIPs: []string{"eipalloc-1", "eipalloc-2", "eipalloc-3"},
+		}
+		return props
+	})
+	build("IPv6", with(func(p *apiproxy.RetryingApiProxyProps) { p.Egress.Kind = apiproxy.IPv6 }))
+	build("IPv6Callback", with(func(p *apiproxy.RetryingApiProxyProps) {
+		p.Egress = apiproxy.Egress{Kind: apiproxy.IPv6, ProbeURL: "https://address.example.com:8443/"}
+		p.LargeBodies, p.Async, p.Callback = &apiproxy.LargeBodies{}, &apiproxy.Async{}, &apiproxy.Callback{Hosts: []string{"hooks.example.com"}}
 	}))
 	build("Customized", with(func(p *apiproxy.RetryingApiProxyProps) {
 		p.ProxyCount, p.Customize = 1, func(_ string, function *awslambda.FunctionProps) {
