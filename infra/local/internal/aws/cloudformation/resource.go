@@ -101,15 +101,6 @@ func init() {
 			ref:     logicalName,
 			load:    loadMetricFilter,
 		},
-		"AWS::Logs::QueryDefinition": {
-			without:    []string{"LogGroupNames", "Name", "Parameters", "QueryLanguage", "QueryString"},
-			ref:        logicalName,
-			attributes: attributes{"QueryDefinitionId": logicalName},
-		},
-		"AWS::CloudWatch::Dashboard": {
-			without: []string{"DashboardBody", "DashboardName"},
-			ref:     physicalName("DashboardName"),
-		},
 		"AWS::DynamoDB::GlobalTable": {
 			used:    []string{"TableName", "AttributeDefinitions", "KeySchema", "TimeToLiveSpecification", "Replicas"},
 			without: []string{"BillingMode", "SSESpecification", "StreamSpecification", "WriteOnDemandThroughputSettings"},
