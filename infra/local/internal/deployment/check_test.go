@@ -15,7 +15,13 @@ import (
 func (d *drill) check(t *testing.T, directory string) string {
 	t.Helper()
 	declared := readTemplate(t, directory)
-	read, err := cloudformation.Load(directory, cloudformation.Options{FunctionURL: "http://function-url/", QueueBaseURL: "http://queues"})
+	urls := map[string]string{}
+	for id, resource := range declared.Resources {
+		if resource.Type == "AWS::Lambda::Url" {
+			urls[id] = "http://function-url/"
+		}
+	}
+	read, err := cloudformation.Load(directory, cloudformation.Options{FunctionURLs: urls, QueueBaseURL: "http://queues"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -136,7 +136,7 @@ func (a *account) addURL(t *testing.T, stack *cloudformation.Stack, function str
 		t.Fatal(err)
 	}
 	_, qualifier, _ := strings.Cut(*answer.FunctionArn, ":function:"+function+":")
-	stack.URLs = append(stack.URLs, cloudformation.URL{FunctionName: function, Qualifier: qualifier, AuthType: string(answer.AuthType)})
+	stack.URLs = append(stack.URLs, cloudformation.URL{ID: "Url", FunctionName: function, Qualifier: qualifier, AuthType: string(answer.AuthType)})
 }
 
 func (a *account) addStateMachines(t *testing.T, stack *cloudformation.Stack) {

@@ -27,12 +27,16 @@ func comparable(text string) string {
 // normal is a stack without what is different in each account and not in what it does: what CloudFormation adds to names, the
 // numbers of versions, and where the code lies.
 func normal(stack *cloudformation.Stack) *cloudformation.Stack {
-	n := &cloudformation.Stack{Name: stack.Name, URLs: stack.URLs, Outputs: map[string]string{}}
+	n := &cloudformation.Stack{Name: stack.Name, Outputs: map[string]string{}}
+	for _, url := range stack.URLs {
+		url.ID, url.Path, url.Address = "", "", "" // which the template has, and the service does not
+		n.URLs = append(n.URLs, url)
+	}
 	for key, value := range stack.Outputs {
 		n.Outputs[key] = comparable(value)
 	}
 	for _, f := range stack.Functions {
-		f.Code, f.Metadata, f.LogGroup = "", nil, comparable(f.LogGroup)
+		f.Code, f.Path, f.Metadata, f.LogGroup = "", "", nil, comparable(f.LogGroup)
 		environment, aliases := map[string]string{}, map[string]string{}
 		for name, value := range f.Environment {
 			environment[name] = comparable(value)

@@ -63,7 +63,7 @@ func (e *endpoints) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.logs.ServeHTTP(w, r)
 	case strings.HasPrefix(target, cloudwatch.TargetPrefix), strings.HasPrefix(r.URL.Path, cloudwatch.PathPrefix):
 		e.cloudWatch.ServeHTTP(w, r)
-	case strings.HasPrefix(r.URL.Path, "/2015-03-31/functions"):
+	case strings.HasPrefix(r.URL.Path, "/2015-03-31/functions"), strings.HasPrefix(r.URL.Path, "/2016-08-19/account-settings"):
 		e.lambda.ServeHTTP(w, r)
 	default:
 		refuse(w, http.StatusNotImplemented, "UnknownOperationException",

@@ -31,7 +31,7 @@ const (
 const maxListItems = 50
 
 // ServeHTTP answers the Lambda API, version 2015-03-31: Invoke (RequestResponse, Event and DryRun), ListFunctions,
-// GetFunction and GetFunctionConfiguration. Other operations are refused by name. Credentials and signatures are not
+// GetFunction, GetFunctionConfiguration and GetAccountSettings. Other operations are refused by name. Credentials and signatures are not
 // looked at.
 func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.api.ServeHTTP(w, r) }
 
@@ -42,6 +42,8 @@ func newAPI(h *Host) http.Handler {
 	mux.HandleFunc("GET /2015-03-31/functions/{$}", h.serveList)
 	mux.HandleFunc("GET /2015-03-31/functions/{name}", h.serveGet)
 	mux.HandleFunc("GET /2015-03-31/functions/{name}/configuration", h.serveGetConfiguration)
+	mux.HandleFunc("GET /2016-08-19/account-settings", h.serveAccountSettings)
+	mux.HandleFunc("GET /2016-08-19/account-settings/{$}", h.serveAccountSettings)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		h.writeError(w, &Error{
 			Code: "UnknownOperationException", StatusCode: http.StatusNotFound,
@@ -294,6 +296,18 @@ func (h *Host) serveGetConfiguration(w http.ResponseWriter, r *http.Request) {
 	if _, c, ok := h.describe(w, r); ok {
 		h.writeJSON(w, c)
 	}
+}
+
+// serveAccountSettings tells the limits of the account.
+func (h *Host) serveAccountSettings(w http.ResponseWriter, _ *http.Request) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.writeJSON(w, map[string]any{
+		"AccountLimit": map[string]int{
+			"ConcurrentExecutions": h.config.Concurrency, "UnreservedConcurrentExecutions": h.config.Concurrency - h.reserved,
+		},
+		"AccountUsage": map[string]int{"FunctionCount": len(h.functions)},
+	})
 }
 
 func (h *Host) serveGet(w http.ResponseWriter, r *http.Request) {

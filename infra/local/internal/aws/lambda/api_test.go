@@ -271,3 +271,16 @@ func TestTheAWSCLIListsAndInvokes(t *testing.T) {
 		t.Errorf("get-function: %s", output)
 	}
 }
+
+func TestTheAccountTellsItsConcurrency(t *testing.T) {
+	t.Parallel()
+	host := newHost(t, lambda.Config{Concurrency: 50}, echo(func(f *lambda.Function) { f.ReservedConcurrency = reserve(20) }))
+	for _, path := range []string{"/2016-08-19/account-settings", "/2016-08-19/account-settings/"} {
+		w := httptest.NewRecorder()
+		host.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		const want = `{"AccountLimit":{"ConcurrentExecutions":50,"UnreservedConcurrentExecutions":30},"AccountUsage":{"FunctionCount":1}}`
+		if got := strings.TrimSpace(w.Body.String()); w.Code != http.StatusOK || got != want {
+			t.Errorf("%s is answered with %d %s", path, w.Code, got)
+		}
+	}
+}

@@ -525,14 +525,15 @@ class QueryDefinition(Resource):
     # moto's service has no query definitions either: botocore checks what is asked, and nothing keeps it.
 
     def create(self, p):
+        self.change(p)
+        self.attributes["QueryDefinitionId"] = self.name = str(uuid.uuid4())
+
+    def change(self, p):
         given = {k[0].lower() + k[1:]: v for k, v in p.items()}
         shape = self.api("logs").meta.service_model.operation_model("PutQueryDefinition").input_shape
         report = boto3.session.botocore.validate.ParamValidator().validate(given, shape)
         if report.has_errors():
             raise Exception(report.generate_report())
-        self.attributes["QueryDefinitionId"] = self.name = str(uuid.uuid4())
-
-    change = create
 
     def remove(self, p):
         pass
