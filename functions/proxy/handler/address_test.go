@@ -107,7 +107,7 @@ func TestAnAddressThatCannotBeFoundOutCostsALineAndIsAskedForAgainAfterAMinute(t
 		url  string
 		says string
 	}{
-		"a redirect":     {asks(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere, 302) }), "302"},
+		"a redirect":     {asks(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere, http.StatusFound) }), "302"},
 		"an error":       {asks(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503); io.WriteString(w, "192.0.2.9") }), "503"},
 		"no address":     {asks(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "MARKER") }), "no IP address"},
 		"no end":         {asks(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, strings.Repeat("MARKER", 10_000)) }), "more than 1024 bytes"},
