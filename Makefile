@@ -15,7 +15,12 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION ?= 18,20
 export GOFLAGS := $(strip -trimpath $(GOFLAGS))
 
 # Variants of the stack, handed to the CDK as context: make deploy UPSTREAM=https://api.example.com PROXIES=5
-CONTEXT := $(foreach name,UPSTREAM UPSTREAM_AUTH POLICY VENDOR ASYNC LARGEBODIES DEADLETTERS CALLBACK CALLBACK_HOSTS FLOW_CONTROL FLOW_KEY MAX_WAITING CIRCUIT_BREAKER ALARMS DASHBOARD SAVED_QUERIES EGRESS ADDRESS_PROBE QUEUE TABLE PROXIES ARCHITECTURE AUTH,$(if $($(name)),-c '$(shell echo $(name) | tr -d _ | tr A-Z a-z)=$($(name))'))
+VARIANTS := UPSTREAM UPSTREAM_AUTH POLICY VENDOR ASYNC LARGEBODIES DEADLETTERS CALLBACK CALLBACK_HOSTS FLOW_CONTROL FLOW_KEY MAX_WAITING CIRCUIT_BREAKER ALARMS DASHBOARD SAVED_QUERIES EGRESS ADDRESS_PROBE QUEUE TABLE PROXIES ARCHITECTURE AUTH
+CONTEXT := $(foreach name,$(VARIANTS),$(if $($(name)),-c '$(shell echo $(name) | tr -d _ | tr A-Z a-z)=$($(name))'))
+
+# The same for programs that are run without the CDK's CLI, which hands context on in this form.
+comma := ,
+CONTEXT_JSON := {$(foreach name,$(VARIANTS),$(if $($(name)),"$(shell echo $(name) | tr -d _ | tr A-Z a-z)":"$($(name))"$(comma)))"by":"make"}
 
 CDK := node_modules/.bin/cdk
 
@@ -34,7 +39,7 @@ QUICK := $(WITHOUT_CDK) ./constructs/gofunction/gobuild
 
 .PHONY: help
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Variants, for local: ADDR=127.0.0.1:8787 UPSTREAM=https://… SPEED=1 PROXIES=3 DATA=file VERBOSE=1"
 	@echo "    CONCURRENCY=n is how many invocations of functions may run at once (default 1000)"
@@ -52,9 +57,13 @@ help: ## show this list
 	@echo "    ASSEMBLY=../shop/cdk.out runs the stack in this cloud assembly; INSTANCE=Orders is the RetryingApiProxy of it that is served at ADDR,"
 	@echo "      and SKIP=AWS::Kinesis::*,Uploads are what is left out: types of resources, logical ids, or paths of constructs; docs/testing.md"
 	@echo "    FREEZE=off lets functions run on between invocations, such as under a debugger"
-	@echo "  Variants, for synth, diff, deploy, destroy: UPSTREAM=https://… (default https://httpbin.org) UPSTREAM_AUTH=… POLICY=… VENDOR=… (as for local) ASYNC=true LARGEBODIES=true DEADLETTERS=true CALLBACK=https://… CALLBACK_HOSTS=host,… FLOW_CONTROL=off|adaptive|observe|fixed:50/1s:80 FLOW_KEY=credential+route|credential|route|upstream MAX_WAITING=500 CIRCUIT_BREAKER=on|off ALARMS=true|topic-ARN DASHBOARD=true SAVED_QUERIES=false QUEUE=true TABLE=name PROXIES=3 ARCHITECTURE=arm64|x86_64 AUTH=AWS_IAM|NONE"
+	@echo "  Variants, for synth, diff, deploy, destroy, explain: UPSTREAM=https://… (default https://httpbin.org) PROXIES=3 AUTH=AWS_IAM|NONE ARCHITECTURE=arm64|x86_64"
+	@echo "    UPSTREAM_AUTH=… POLICY=… VENDOR=… CALLBACK=https://… CALLBACK_HOSTS=host,… as for local"
+	@echo "    ASYNC=true LARGEBODIES=true DEADLETTERS=true QUEUE=true, and TABLE=name of a table that a stack has left"
+	@echo "    FLOW_CONTROL=off|adaptive|observe|fixed:50/1s:80 FLOW_KEY=credential+route|credential|route|upstream MAX_WAITING=500 CIRCUIT_BREAKER=on|off"
+	@echo "    EGRESS=shared|static|ipv6 ADDRESS_PROBE=https://… say which addresses the proxies call from; static costs while idle"
+	@echo "    ALARMS=true|topic-ARN DASHBOARD=true, which cost while idle, and SAVED_QUERIES=false"
 	@echo "  Variants, for redrive: LETTERS=queue-URL GATEWAY=name:live (outputs of the stack; make local prints them) ONE=execution RESEND=true ENDPOINT=http://127.0.0.1:8788"
-	@echo "  Variants, for explain: PROXIES=3 POLICY=file.json VENDOR=… ASYNC=true LARGEBODIES=true DEADLETTERS=true CALLBACK=https://… FLOW_CONTROL=… FLOW_KEY=… MAX_WAITING=… CIRCUIT_BREAKER=… ALARMS=… DASHBOARD=true SAVED_QUERIES=false (as for synth)"
 	@echo "  Variants, for contract: ENDPOINT=https://… LISTEN=0.0.0.0:8080 CERTIFICATE=file PRIVATE_KEY=file SPEED=1 POLICY=file PAGES=origin RUN=regexp AT_ONCE=8 JUNIT=file.xml"
 	@echo "  Variants, for verify: URL=https://… UPSTREAM_URL=https://… (default: the outputs of verify-deploy) RUN=regexp AT_ONCE=8 JUNIT=file.xml, and POLICY, VENDOR, LARGEBODIES, AUTH as for verify-deploy"
 	@echo "  Variants, for verify-deploy, verify-destroy: as for deploy; UPSTREAM, UPSTREAM_AUTH, CALLBACK and FLOW_CONTROL make no difference"
@@ -143,7 +152,7 @@ redrive: prerequisites ## send asynchronous requests that failed again, from the
 
 .PHONY: explain
 explain: prerequisites ## print the timetable and the costs of the stack's retry policy
-	@CDK_CONTEXT_JSON='{"async":"$(or $(ASYNC),false)","largebodies":"$(or $(LARGEBODIES),false)","deadletters":"$(or $(DEADLETTERS),false)","callback":"$(CALLBACK)","callbackhosts":"$(CALLBACK_HOSTS)","flowcontrol":"$(FLOW_CONTROL)","flowkey":"$(FLOW_KEY)","maxwaiting":"$(MAX_WAITING)","circuitbreaker":"$(CIRCUIT_BREAKER)","alarms":"$(or $(ALARMS),false)","dashboard":"$(or $(DASHBOARD),false)","savedqueries":"$(or $(SAVED_QUERIES),true)","proxies":"$(PROXIES)","policy":"$(POLICY)","vendor":"$(VENDOR)"}' go run ./infra explain
+	@CDK_CONTEXT_JSON='$(CONTEXT_JSON)' go run ./infra explain
 
 .PHONY: snapshots
 snapshots: prerequisites ## rewrite the golden files; read the difference before you commit it
@@ -168,7 +177,7 @@ deploy: prerequisites node_modules ## deploy into the account that the AWS crede
 
 .PHONY: destroy
 destroy: prerequisites node_modules ## take the stack out of the account, and say what stays
-	@CDK_CONTEXT_JSON='{"async":"$(or $(ASYNC),false)","largebodies":"$(or $(LARGEBODIES),false)","deadletters":"$(or $(DEADLETTERS),false)","callback":"$(CALLBACK)","callbackhosts":"$(CALLBACK_HOSTS)","queue":"$(or $(QUEUE),false)","table":"$(TABLE)"}' CDK_VALIDATION=false go run ./infra leaves
+	@CDK_CONTEXT_JSON='$(CONTEXT_JSON)' CDK_VALIDATION=false go run ./infra leaves
 	$(CDK) destroy $(CONTEXT)
 
 .PHONY: prerequisites
