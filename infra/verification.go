@@ -34,9 +34,9 @@ func stacks(app awscdk.App) {
 // variant that the context asks for, in front of a scripted upstream. It calls nobody else, and nothing of it is left when it
 // is destroyed.
 //
-// Three things of the context are left out. Nobody's credential goes to the scripted upstream. Nobody is called back. And there is
-// no flow control, by which each case would depend on all others, which run at the same time. The circuit breaker is as the
-// context has it, for each path by itself.
+// Some of the context is left out. Nobody's credential goes to the scripted upstream. Nobody is called back, and no alarm told. What
+// costs while idle is not there. And there is no flow control, by which each case would depend on all others, which run at the same
+// time. The circuit breaker is as the context has it, for each path by itself.
 func newVerificationStack(scope constructs.Construct, id string) awscdk.Stack {
 	stack := awscdk.NewStack(scope, &id, &awscdk.StackProps{
 		Description: jsii.String("A RetryingApiProxy in front of an upstream that fails as it is told; can be destroyed at any time"),
@@ -49,6 +49,7 @@ func newVerificationStack(scope constructs.Construct, id string) awscdk.Stack {
 	props.Upstream = apiproxy.Upstream{BaseURL: upstream}
 	props.Callback = nil
 	props.FlowControl = apiproxy.FlowControl{}
+	props.Alarms, props.Dashboard, props.SavedQueries, props.Egress = nil, nil, false, apiproxy.Egress{}
 	props.RemovalPolicy = awscdk.RemovalPolicy_DESTROY
 	proxy := apiproxy.NewRetryingApiProxy(stack, jsii.String("Proxy"), props)
 

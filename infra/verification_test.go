@@ -54,8 +54,10 @@ func TestTheVerificationStackIsTheSameVariantInFrontOfTheScriptedUpstream(t *tes
 	}
 }
 
-func TestNothingIsLeftOfTheVerificationStack(t *testing.T) {
-	verification := verificationWith(map[string]any{"largebodies": "true", "async": "true", "deadletters": "true"})
+func TestNothingIsLeftOfTheVerificationStackAndNothingInItCostsWhileIdle(t *testing.T) {
+	verification := verificationWith(map[string]any{
+		"largebodies": "true", "async": "true", "deadletters": "true", "alarms": "true", "dashboard": "true", "egress": "static",
+	})
 	kinds := map[string]int{}
 	var document struct {
 		Resources map[string]struct{ Type, DeletionPolicy string }
@@ -71,6 +73,11 @@ func TestNothingIsLeftOfTheVerificationStack(t *testing.T) {
 	}
 	if kinds["AWS::DynamoDB::GlobalTable"] != 2 || kinds["AWS::S3::Bucket"] != 1 {
 		t.Errorf("the stack has %v; want two tables and the bucket of LargeBodies among it", kinds)
+	}
+	for _, kind := range []string{"AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard", "AWS::EC2::NatGateway", "AWS::EC2::EIP", "AWS::SecretsManager::Secret"} {
+		if kinds[kind] > 0 {
+			t.Errorf("the stack has %d of %s", kinds[kind], kind)
+		}
 	}
 }
 

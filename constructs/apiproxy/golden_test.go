@@ -79,6 +79,10 @@ func TestAnImportersStackWithoutFeatureFlagsIsAsInItsGoldenFile(t *testing.T) {
 	golden(t, "no-flags.json", variants()["NoFlags"].stable())
 }
 
+func TestAStackWithAllTurnedOffIsAsInItsGoldenFile(t *testing.T) {
+	golden(t, "off.json", variants()["Off"].stable())
+}
+
 func TestAStackWithAllPropsIsAsInItsGoldenFile(t *testing.T) {
 	golden(t, "everything.json", variants()["Everything"].stable())
 	golden(t, "everything-definition.json", variants()["Everything"].definition().readable())

@@ -221,6 +221,9 @@ var variants = sync.OnceValue(func() map[string]template {
 	build("Unshared", with(func(p *apiproxy.RetryingApiProxyProps) {
 		p.FlowControl.Mode, p.CircuitBreaker.Disabled = apiproxy.Off, true
 	}))
+	build("Off", with(func(p *apiproxy.RetryingApiProxyProps) {
+		p.FlowControl.Mode, p.CircuitBreaker.Disabled, p.OmitMetrics, p.OmitRetryAdvice, p.Upstream.KeepLinks = apiproxy.Off, true, true, true, true
+	}))
 	build("UnsharedAsync", with(func(p *apiproxy.RetryingApiProxyProps) {
 		p.FlowControl.Mode, p.CircuitBreaker.Disabled, p.Async = apiproxy.Off, true, &apiproxy.Async{}
 	}))
