@@ -43,6 +43,9 @@ type BuildError struct {
 	// Output is all that the go command printed.
 	Output string
 
+	// Cure says what to do about it, where that is known. Empty otherwise.
+	Cure string
+
 	// Err is how the command ended.
 	Err error
 }
@@ -50,8 +53,8 @@ type BuildError struct {
 // Error shows the compiler's messages whole, and the cure where it is known.
 func (e *BuildError) Error() string {
 	message := fmt.Sprintf("gofunction: cannot compile %s: %v\n%s", e.ImportPath, e.Err, strings.TrimRight(e.Output, "\n"))
-	if strings.Contains(e.Output, "missing go.sum entry") || strings.Contains(e.Output, "no required module provides package") {
-		message += "\nRun 'go mod tidy' in the CDK app's module: it adds what the handler needs to go.mod and go.sum."
+	if e.Cure != "" {
+		message += "\n" + e.Cure
 	}
 	return message
 }
@@ -81,8 +84,10 @@ var results sync.Map // of target to *result
 // ForLambda compiles the main package with the given import path for Linux on goarch (arm64 or amd64) and returns the
 // directory that holds the binary, under the name [Bootstrap], and nothing else. If ctx ends, so does the go command.
 //
-// The same sources give the same bytes, whatever directory they lie in and whatever the user's environment says; only a
-// GOEXPERIMENT that was stored with go env -w has a say. The error is a [*BuildError] if the compiler had something to
+// The same sources give the same bytes, whatever directory they lie in and whatever the user's environment says, also where go.mod
+// replaces a module by a directory with an absolute path. What has a say is written into the binary: the version of Go, which the
+// toolchain line of go.mod can pin; where modules come from, that is, the module cache, a vendor directory, a directory that replaces
+// them, or a workspace (go.work), whose paths stay as they are; and a GOEXPERIMENT that was stored with go env -w. The error is a [*BuildError] if the compiler had something to
 // say.
 func ForLambda(ctx context.Context, importPath, goarch string) (dir string, err error) {
 	if goarch != ARM64 && goarch != X8664 {
@@ -140,9 +145,15 @@ func (t target) compile(ctx context.Context) (string, error) {
 	scratch.Close()
 	defer os.Remove(scratch.Name())
 
-	command := exec.CommandContext(ctx, goCommand, "build", "-trimpath", "-buildvcs=false", "-tags=lambda.norpc", "-ldflags=-s -w", "-o", scratch.Name(), t.importPath)
-	command.Dir = t.app
-	command.Env = t.environment(os.Environ())
+	environment := t.environment(os.Environ())
+	flags, remove, err := t.withRelativeReplacements(ctx, environment)
+	if err != nil {
+		return "", fmt.Errorf("gofunction: %w", err)
+	}
+	defer remove()
+	arguments := append([]string{"build", "-trimpath", "-buildvcs=false", "-tags=lambda.norpc", "-ldflags=-s -w"}, flags...)
+	command := exec.CommandContext(ctx, goCommand, append(arguments, "-o", scratch.Name(), t.importPath)...)
+	command.Dir, command.Env = t.app, environment
 	var output bytes.Buffer
 	command.Stdout, command.Stderr = &output, &output
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) } // it removes its temporary files
@@ -151,7 +162,9 @@ func (t target) compile(ctx context.Context) (string, error) {
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}
-		return "", &BuildError{ImportPath: t.importPath, Output: output.String(), Err: err}
+		return "", &BuildError{
+			ImportPath: t.importPath, Output: output.String(), Cure: t.cure(ctx, environment, output.String()), Err: err,
+		}
 	}
 	if library, err := isArchive(scratch.Name()); err != nil {
 		return "", fmt.Errorf("gofunction: %w", err)

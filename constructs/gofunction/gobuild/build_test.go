@@ -132,6 +132,43 @@ func TestTheSameSourcesGiveTheSameBytesInTwoDirectories(t *testing.T) {
 	}
 }
 
+// replacing is a module with a handler that needs another one, which lies beside it and is named by a path.
+func replacing(t *testing.T, path func(library string) string) {
+	t.Helper()
+	directory := inModule(t, map[string]string{
+		"library/go.mod": "module example.com/library\n\ngo 1.26.0\n", "library/library.go": "package library\n\nconst Greeting = \"hello\"\n",
+		"shop/greeter/main.go": "package main\n\nimport \"example.com/library\"\n\nfunc main() { println(library.Greeting) }\n",
+	})
+	goMod := "module example.com/shop\n\ngo 1.26.0\n\nrequire example.com/library v0.0.0\n\nreplace example.com/library => " +
+		path(filepath.Join(directory, "library")) + "\n"
+	if err := os.WriteFile(filepath.Join(directory, "shop", "go.mod"), []byte(goMod), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(filepath.Join(directory, "shop"))
+}
+
+func TestAnAbsolutePathInGoModDoesNotChangeTheBytes(t *testing.T) {
+	ownCache(t)
+	t.Setenv("GOWORK", "")
+	absolute := func(library string) string { return library }
+	replacing(t, absolute)
+	before, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := build(t, "example.com/shop/greeter", gobuild.ARM64)
+	if after, err := os.ReadFile("go.mod"); err != nil || string(after) != string(before) {
+		t.Errorf("go.mod was changed (%v):\n%s", err, after)
+	}
+	replacing(t, absolute)
+	second := build(t, "example.com/shop/greeter", gobuild.ARM64)
+	replacing(t, func(string) string { return "../library" })
+	relative := build(t, "example.com/shop/greeter", gobuild.ARM64)
+	if string(first) != string(second) || string(first) != string(relative) {
+		t.Errorf("in one directory there are %d bytes, in another one %d, and with a relative path %d, and they differ", len(first), len(second), len(relative))
+	}
+}
+
 func TestAnImportPathIsResolvedFromTheCurrentDirectory(t *testing.T) {
 	ownCache(t)
 	inModule(t, greeter("hello"))
