@@ -85,7 +85,7 @@ var results sync.Map // of target to *result
 // directory that holds the binary, under the name [Bootstrap], and nothing else. If ctx ends, so does the go command.
 //
 // The same sources give the same bytes, whatever directory they lie in and whatever the user's environment says, also where go.mod
-// replaces a module by a directory with an absolute path. What has a say is written into the binary: the version of Go, which the
+// replaces a module by a directory with an absolute path, which counts as the relative one. What has a say is written into the binary: the version of Go, which the
 // toolchain line of go.mod can pin; where modules come from, that is, the module cache, a vendor directory, a directory that replaces
 // them, or a workspace (go.work), whose paths stay as they are; and a GOEXPERIMENT that was stored with go env -w. The error is a [*BuildError] if the compiler had something to
 // say.
