@@ -153,7 +153,7 @@ func (s *Store) filterLogEvents(in filterLogEventsInput) (any, error) {
 	})
 	events := make([]outputEvent, len(found))
 	for i, e := range found {
-		// A number that grows, which is how the AWS CLI's tail tells what it has shown already.
+		// A number that grows, by which clients tell what they have shown already.
 		events[i] = outputEvent{e.stream, e.time, e.message, e.time, fmt.Sprintf("%056d", numbers[i])}
 	}
 	output := map[string]any{"events": events, "searchedLogStreams": []any{}}
