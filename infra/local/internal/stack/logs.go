@@ -14,7 +14,7 @@ import (
 
 // keepLogs makes the log groups of the template, and has what functions log go there, before it goes where config has it go.
 func (s *Stack) keepLogs(config *Config) {
-	s.Logs = cloudwatchlogs.New(cloudwatchlogs.Config{Region: cloudformation.Region, AccountID: cloudformation.AccountID})
+	s.Logs = cloudwatchlogs.New(cloudwatchlogs.Config{Region: cloudformation.Region, AccountID: cloudformation.AccountID, MaxBytes: config.LogBytes})
 	functions := map[string]cloudformation.Function{}
 	for _, f := range s.Template.Functions {
 		if f.LogGroup == "" {

@@ -67,6 +67,7 @@ func TestMemoryIsBoundedWhateverTheNumberOfRequests(t *testing.T) {
 	printer := attemptlog.New(io.Discard)
 	shown := console.New(console.Config{})
 	s := start(t, serve(t, respond(http.StatusCreated, strings.Repeat("x", 1000))), func(_ testing.TB, c *config) {
+		c.LogBytes = 1 << 20 // which are full soon
 		c.Middleware = func(url http.Handler) http.Handler { return shown.Middleware(printer.Middleware(url)) }
 	})
 	s.StepFunctions.Observe(printer.Event)

@@ -117,6 +117,10 @@ type Config struct {
 	// Binaries are programs that take the place of functions' code, by the functions' names or short names.
 	Binaries map[string]string
 
+	// LogBytes is how much is kept of what functions and state machines log, for CloudWatch Logs. Default:
+	// [cloudwatchlogs.DefaultMaxBytes].
+	LogBytes int
+
 	// Log receives what the functions write and what the host says of them. Default: nothing is logged.
 	Log func(lambda.LogEvent)
 

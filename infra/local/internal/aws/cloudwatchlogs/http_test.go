@@ -96,16 +96,22 @@ func TestAPageIsFollowedByTheNextAlsoWhenLinesCameMeanwhile(t *testing.T) {
 
 func TestOldLinesAreForgottenWhereThereAreTooMany(t *testing.T) {
 	t.Parallel()
-	s := cloudwatchlogs.New(cloudwatchlogs.Config{MaxBytes: 100})
-	for i := range 10 {
-		s.Put("/gateway", "stream", noon, fmt.Sprintf("line%d", i))
+	s := cloudwatchlogs.New(cloudwatchlogs.Config{MaxBytes: 40_000})
+	for i := range 5000 {
+		s.Put("/gateway", "stream", noon, fmt.Sprintf("line%04d", i)) // of 34 bytes
 	}
-	if got := ask(t, s, "FilterLogEvents", `{"logGroupName":"/gateway"}`).messages(); got != "line7 line8 line9" {
-		t.Errorf("kept are %s, want three of 31 bytes", got)
+	kept := ask(t, s, "FilterLogEvents", `{"logGroupName":"/gateway"}`).Events
+	if n := len(kept); n < 900 || n > 1176 || kept[n-1].Message != "line4999" || kept[0].Message != fmt.Sprintf("line%04d", 5000-n) {
+		t.Errorf("kept are %d lines, from %s to %s; want the last thousand or so", n, kept[0].Message, kept[n-1].Message)
 	}
-	s.Put("/gateway", "stream", noon, strings.Repeat("a", 1000))
-	if got := ask(t, s, "FilterLogEvents", `{"logGroupName":"/gateway"}`).messages(); len(got) != 1000 {
-		t.Errorf("kept are %s, want the newest, whatever its size", got)
+	// Who is in the middle of reading goes on with what there is.
+	old := ask(t, s, "FilterLogEvents", `{"logGroupName":"/gateway","nextToken":"7","limit":1}`)
+	if len(old.Events) != 1 || old.Events[0].Message != kept[0].Message {
+		t.Errorf("behind lines that are forgotten there are %v", old.Events)
+	}
+	s.Put("/gateway", "stream", noon, strings.Repeat("a", 50_000))
+	if got := ask(t, s, "FilterLogEvents", `{"logGroupName":"/gateway"}`).Events; len(got[len(got)-1].Message) != 50_000 {
+		t.Errorf("the newest is %s, want it whatever its size", got[len(got)-1].Message)
 	}
 }
 

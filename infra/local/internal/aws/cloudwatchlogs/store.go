@@ -10,6 +10,9 @@ import (
 // DefaultMaxBytes is how much is kept of all groups together: 64 MB. What is older than that is forgotten.
 const DefaultMaxBytes = 64 << 20
 
+// pageLength is how many events are forgotten at once.
+const pageLength = 256
+
 // eventOverhead is what an event takes beside its text, in bytes, as CloudWatch Logs counts it.
 const eventOverhead = 26
 
@@ -18,7 +21,7 @@ type Config struct {
 	// Region and AccountID are parts of the ARNs of groups.
 	Region, AccountID string
 
-	// MaxBytes is how much is kept of all groups together. Default: [DefaultMaxBytes].
+	// MaxBytes is how much is kept of all groups together, but for some hundred lines. Default: [DefaultMaxBytes].
 	MaxBytes int
 }
 
@@ -28,7 +31,7 @@ type Store struct {
 
 	mu     sync.Mutex
 	groups map[string]time.Time // when they were made
-	events []event              // of all groups, as they came
+	pages  [][]event            // events of all groups, as they came; all pages but the last one are full
 	first  int                  // number of the first of them, counted from the start
 	bytes  int
 
@@ -63,15 +66,19 @@ func (s *Store) Put(groupName, stream string, at time.Time, message string) {
 	s.CreateLogGroup(groupName, at)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.events = append(s.events, event{groupName, stream, message, at.UnixMilli()})
-	s.bytes += len(message) + eventOverhead
-	drop := 0
-	for s.bytes > s.config.MaxBytes && drop < len(s.events)-1 {
-		s.bytes -= len(s.events[drop].message) + eventOverhead
-		drop++
+	if len(s.pages) == 0 || len(s.pages[len(s.pages)-1]) == pageLength {
+		s.pages = append(s.pages, make([]event, 0, pageLength))
 	}
-	s.first += drop
-	s.events = s.events[drop:]
+	last := &s.pages[len(s.pages)-1]
+	*last = append(*last, event{groupName, stream, message, at.UnixMilli()})
+	s.bytes += len(message) + eventOverhead
+	for s.bytes > s.config.MaxBytes && len(s.pages) > 1 {
+		for _, e := range s.pages[0] {
+			s.bytes -= len(e.message) + eventOverhead
+		}
+		s.first += pageLength
+		s.pages = slices.Delete(s.pages, 0, 1)
+	}
 	for _, f := range s.filters {
 		if f.group == groupName && f.matches(message) {
 			f.matched(at, message)
@@ -93,10 +100,10 @@ type selection struct {
 // selected finds events in the order in which they came, with their numbers, and the number to go on from: zero if there are no more.
 func (s *Store) selected(by selection) (found []event, numbers []int, next int) {
 	s.mu.Lock()
-	events, first := s.events, s.first // events are only added behind these, and never changed
+	pages, first := slices.Clone(s.pages), s.first // events are only added behind these, and never changed
 	s.mu.Unlock()
-	for i := max(0, by.after-first); i < len(events); i++ {
-		e := events[i]
+	for i := max(0, by.after-first); i/pageLength < len(pages) && i%pageLength < len(pages[i/pageLength]); i++ {
+		e := pages[i/pageLength][i%pageLength]
 		switch {
 		case e.group != by.group, by.from != 0 && e.time < by.from, by.until != 0 && e.time > by.until:
 			continue
