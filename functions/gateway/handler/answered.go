@@ -50,8 +50,16 @@ func (g *Gateway) retryAfter(envelope *message.Envelope) (wait time.Duration, kn
 	if envelope.NotBefore == 0 || !told && (g.omitRetryAdvice || envelope.Error == retry.UnsafeToRepeat) {
 		return 0, false
 	}
-	return max(0, time.UnixMilli(envelope.NotBefore).Sub(g.now())), true
+	wait = max(0, time.UnixMilli(envelope.NotBefore).Sub(g.now()))
+	if !told {
+		// A backoff is drawn, and may be next to nothing. Nobody is sent back at once to an upstream that has just failed.
+		wait = max(wait, leastAdvice)
+	}
+	return wait, true
 }
+
+// leastAdvice is the least that callers are told to wait where the upstream has not said how long.
+const leastAdvice = time.Second
 
 // decorate adds what the gateway says of an upstream's answer: through whom it came, and if it is recorded, how long it
 // lives. An answer that is not recorded expires at the Unix epoch.

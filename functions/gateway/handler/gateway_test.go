@@ -363,10 +363,26 @@ func TestA429BeyondTheDeadlineSaysHowLongIsReallyLeft(t *testing.T) {
 			Error:     retry.DeadlineExceeded,
 			NotBefore: noon.Add(c.left).UnixMilli(),
 			Response:  message.Response{StatusCode: 429, Headers: map[string]string{"retry-after": "3600"}},
-			Attempts:  []retry.Attempt{{Proxy: "proxy-1", Status: 429}},
+			Attempts:  []retry.Attempt{{Proxy: "proxy-1", Status: 429, NotBefore: noon.Add(c.left).UnixMilli()}},
 		})).send(t, request("GET", "/"))
 		if response.StatusCode != 429 || response.Headers["retry-after"] != c.want {
 			t.Errorf("with %v left, the answer is %d with Retry-After: %s, want %s", c.left, response.StatusCode, response.Headers["retry-after"], c.want)
+		}
+	}
+}
+
+// A backoff is drawn, and may be over by the time that the answer comes.
+func TestWhereTheUpstreamSaysNothingNobodyIsSentBackAtOnce(t *testing.T) {
+	for left, want := range map[time.Duration]string{3500 * time.Millisecond: "4", 20 * time.Millisecond: "1", 0: "1", -time.Second: "1"} {
+		response := newBench(t, ends(&message.Envelope{
+			Outcome:   retry.Failed,
+			Error:     retry.AttemptsExhausted,
+			NotBefore: noon.Add(left).UnixMilli(),
+			Response:  message.Response{StatusCode: 502},
+			Attempts:  []retry.Attempt{{Proxy: "proxy-1", Status: 502}},
+		})).send(t, request("GET", "/"))
+		if got := response.Headers["retry-after"]; got != want {
+			t.Errorf("with %v of the backoff left, Retry-After is %s, want %s", left, got, want)
 		}
 	}
 }
